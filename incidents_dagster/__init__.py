@@ -1,0 +1,11 @@
+"""Incidents from any REST API into DuckDB, as a Dagster asset.
+
+`ingestion` (pure dlt) fetches and lands; the modules beside it are Dagster's nouns;
+`demo_api` is the API that is used while none is configured.
+"""
+
+import os
+from pathlib import Path
+
+# dlt looks for .dlt/ in the current directory unless told otherwise, and does so on first use.
+os.environ.setdefault("DLT_PROJECT_DIR", str(Path(__file__).resolve().parent.parent))

@@ -1,0 +1,1 @@
+"""A small incident API on loopback, for a pipeline that has no real API to talk to."""
