@@ -1,0 +1,110 @@
+"""Errors that a person can act on, and the translation of dlt's and requests' into them.
+
+Nothing here shows a key, a request's query or a response's body.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+import duckdb
+import requests
+from dlt.common.schema.exceptions import CannotCoerceNullException
+
+LOCK_HOLDER = re.compile(
+    r"Could not set lock on file \"(?P<file>[^\"]+)\".*?(?P<pid>PID \d+)", re.S
+)
+
+STATUS_HINTS = {
+    400: "a parameter is wrong: check endpoint.params and the paginator in .dlt/config.toml",
+    401: "the key was refused: check the secret and [sources.incidents.client.auth]",
+    403: "the key may not read this: check its permissions",
+    404: "there is nothing at this address: check client.base_url and endpoint.path",
+    429: "too many requests, also after 3 retries: sync less often or ask for a higher limit",
+    501: "the API does not offer this: check endpoint.method and endpoint.path",
+}
+
+
+class IngestionError(Exception):
+    """A sync cannot go on; the message says why and what to do."""
+
+
+class SettingsError(IngestionError):
+    """A setting is missing or wrong; the message names it and where it was looked for."""
+
+
+class DatabaseBusyError(IngestionError):
+    """The DuckDB file is held by somebody else for longer than a sync or a reader waits."""
+
+
+class NoDatabaseError(IngestionError):
+    """There is no DuckDB file yet, because nothing was ever synced."""
+
+
+def explain(error: BaseException) -> str:
+    """One message for `error`: the first cause in its chain that is known, else its type.
+
+    dlt wraps what went wrong in exceptions of its own; what a user can act on is inside.
+    """
+    causes = list(_chain(error))
+    for kind, describe in DESCRIPTIONS.items():
+        for cause in causes:
+            if isinstance(cause, kind) and (text := describe(cause)):
+                return text
+    innermost = causes[-1]
+    first_line = next(iter(str(innermost).splitlines()), "")
+    return f"{type(innermost).__name__}: {first_line[:300]}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _http_error(error: BaseException) -> str | None:
+    response = getattr(error, "response", None)
+    if response is None:
+        return None
+    address = response.url.split("?")[0]
+    hint = STATUS_HINTS.get(response.status_code)
+    if hint is None:
+        server_fault = response.status_code >= 500  # noqa: PLR2004
+        hint = "the API is failing, also after 3 retries" if server_fault else "request refused"
+    return f"{address} answered {response.status_code} {response.reason or ''}: {hint}."
+
+
+def _redirect(error: BaseException) -> str | None:
+    response = getattr(error, "response", None)
+    target = "" if response is None else response.headers.get("Location", "").split("?")[0]
+    return (
+        f"The API redirects to {target or 'another address'}, which is not followed, because the "
+        "key would go along: set client.base_url and endpoint.path to the final address."
+    )
+
+
+def _locked(error: BaseException) -> str | None:
+    if not (match := LOCK_HOLDER.search(str(error))):
+        return None
+    return (
+        f"{match['file']} is open in another process ({match['pid']}): close it there "
+        "(a DuckDB shell, a notebook) and try again."
+    )
+
+
+# In order of precedence: our own words first, then what the API did, then what the file did.
+DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] = {
+    IngestionError: str,
+    requests.TooManyRedirects: _redirect,
+    requests.HTTPError: _http_error,
+    requests.JSONDecodeError: lambda _: (
+        "The API's answer is not JSON: check client.base_url and endpoint.path "
+        "(a login page or a proxy answers like that)."
+    ),
+    requests.RequestException: str,
+    CannotCoerceNullException: lambda error: (
+        f"A record lacks a value that may not be missing, so nothing was loaded: {error}"
+    ),
+    duckdb.IOException: _locked,
+}

@@ -1,0 +1,164 @@
+"""`[sources.incidents]` of .dlt/config.toml, and where the DuckDB file is.
+
+Reads and checks what this project adds; what belongs to rest_api is checked by dlt when
+`source` is built. No secret is read here.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dlt
+from dlt.common.utils import clone_dict_nested, update_dict_nested
+
+from incidents_dagster.ingestion.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+DATASET = "incidents"
+SECTION = "sources.incidents"
+ENVIRONMENT_PREFIX = "SOURCES__INCIDENTS__"
+REST_API_KEYS = ("client", "resource_defaults", "resources")
+
+# setting → default; a number's default is also its type.
+OWN_SETTINGS: dict[str, Any] = {
+    "freshness": {"warn_after_minutes": 90.0, "fail_after_minutes": 180.0},
+    "change_sensor": {
+        "interval_seconds": 60.0,
+        "cursor_path": "updated_at",
+        "start_param": "",
+        "params": {},
+    },
+    "webhook_url": "",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user configured.
+
+    Attributes:
+        api: rest_api's configuration: `client`, `resource_defaults`, `resources`.
+        own: this project's settings, in the shape of `OWN_SETTINGS`, defaults filled in.
+    """
+
+    api: dict[str, Any]
+    own: dict[str, Any]
+
+    @property
+    def base_url(self) -> str:
+        """The API's address; empty while the demo API is used."""
+        return str(self.api["client"].get("base_url") or "")
+
+    @property
+    def resource_names(self) -> list[str]:
+        """Names of the configured resources, in their order; the first is the main one."""
+        return [r if isinstance(r, str) else str(r["name"]) for r in self.api["resources"]]
+
+
+def config_file() -> Path:
+    """Where dlt looks for config.toml."""
+    return Path(dlt.current.run_context().get_setting("config.toml"))
+
+
+def database_path() -> Path:
+    """The DuckDB file: `INCIDENTS_DUCKDB_PATH`, else data/warehouse.duckdb.
+
+    A relative path counts from the project root, whatever the current directory.
+
+    Raises:
+        SettingsError: The file's stem equals the schema's name; DuckDB calls a file's catalog
+            by its stem and could not tell the two apart.
+    """
+    given = os.environ.get("INCIDENTS_DUCKDB_PATH") or "data/warehouse.duckdb"
+    path = PROJECT_ROOT / Path(given).expanduser()
+    if path.stem.lower() == DATASET:
+        raise SettingsError(
+            f"INCIDENTS_DUCKDB_PATH={given}: the file cannot be called {path.name}, because its "
+            f"schema is called {DATASET!r} and DuckDB takes the file's name for its catalog. "
+            "Give the file another name."
+        )
+    return path
+
+
+def load_settings() -> Settings:
+    """Reads `[sources.incidents]`: config.toml, then secrets.toml, then the environment on top.
+
+    Raises:
+        SettingsError: Nothing there, an unknown name, or a value of the wrong type.
+    """
+    tree = _layers()
+    where = f"[{SECTION}] of {config_file()}"
+    if not tree.get("resources"):
+        raise SettingsError(f"No resources in {where}: at least one [[{SECTION}.resources]].")
+    for key in tree:
+        _known(key, [*REST_API_KEYS, *OWN_SETTINGS], where)
+    api = {"client": {}, **{key: tree[key] for key in REST_API_KEYS if key in tree}}
+    for key, kind in {"client": dict, "resource_defaults": dict, "resources": list}.items():
+        if not isinstance(api.get(key, kind()), kind):
+            raise SettingsError(f"{key} in {where} must be a {kind.__name__}, as in rest_api.")
+    for number, resource in enumerate(api["resources"]):
+        named = isinstance(resource, dict) and isinstance(resource.get("name"), str)
+        if not named and not isinstance(resource, str):
+            raise SettingsError(f"resources[{number}] in {where} has no name.")
+    base_url = api["client"].get("base_url") or ""
+    parts = urlsplit(str(base_url))
+    if base_url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise SettingsError(f"client.base_url in {where} is not an http(s) address: {base_url!r}.")
+    own = {key: _own(key, default, tree.get(key), where) for key, default in OWN_SETTINGS.items()}
+    freshness = own["freshness"]
+    if not 1 <= freshness["warn_after_minutes"] < freshness["fail_after_minutes"]:
+        raise SettingsError(
+            f"freshness in {where}: warn_after_minutes must be at least 1, as Dagster has it, "
+            "and less than fail_after_minutes."
+        )
+    return Settings(api=api, own=own)
+
+
+def _layers() -> dict[str, Any]:
+    """The section as one dict. dlt itself would take a table from the first file that has it."""
+    tree: dict[str, Any] = {}
+    for provider in reversed(dlt.config.config_providers):
+        value, _ = provider.get_value("incidents", dict, None, "sources")
+        if isinstance(value, dict):
+            update_dict_nested(tree, clone_dict_nested(value))
+    for name in os.environ:
+        if name.startswith(ENVIRONMENT_PREFIX):
+            *parents, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            node = tree
+            for parent in parents:
+                node = node.setdefault(parent, {})
+                if not isinstance(node, dict):
+                    raise SettingsError(
+                        f"{name}: {parent!r} of [{SECTION}] is not a table; give it whole, as JSON."
+                    )
+            node[key] = dlt.config[".".join([SECTION, *parents, key])]
+    return tree
+
+
+def _known(key: str, names: list[str], where: str) -> None:
+    if key not in names:
+        guess = get_close_matches(key, names, n=1)
+        advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(names)}."
+        raise SettingsError(f"Unknown setting {key!r} in {where}: {advice}")
+
+
+def _own(key: str, default: Any, given: Any, where: str) -> Any:
+    if given is None:
+        return default
+    if isinstance(default, Mapping):
+        if not isinstance(given, Mapping):
+            raise SettingsError(f"{key} in {where} must be a table with {', '.join(default)}.")
+        if not default:
+            return dict(given)  # a table of the user's own names
+        for name in given:
+            _known(name, list(default), f"{key} of {where}")
+        return {n: _own(f"{key}.{n}", d, given.get(n), where) for n, d in default.items()}
+    if isinstance(default, float):
+        if isinstance(given, bool) or not isinstance(given, (int, float)) or given <= 0:
+            raise SettingsError(f"{key} in {where} must be a positive number, not {given!r}.")
+        return float(given)
+    return str(given)

@@ -1,0 +1,96 @@
+"""How requests reach the API: retries, the key on the wire, what an error may say.
+
+Pages, parameters and selectors are rest_api's business, in `source`.
+"""
+
+from urllib.parse import urlsplit
+
+import requests
+from dlt.sources.helpers.requests import Client, Session
+from dlt.sources.helpers.rest_client.auth import AuthConfigBase
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import MaxRetryError
+
+RETRIED_STATUSES = (429, 500, 502, 503, 504)
+RETRIES = 3
+BACKOFF_FACTOR = 2  # waits of 2, 4 and 8 seconds, unless Retry-After says otherwise
+
+
+class KeyOnTheWire(AuthConfigBase):
+    """Stands in for the real auth while rest_api prepares a request, so that it holds no key.
+
+    Marks requests to the API's own origin; `ApiAdapter` applies the real auth to those alone.
+    """
+
+    def __init__(self, auth: AuthConfigBase, base_url: str) -> None:
+        super().__init__()
+        self.real = auth
+        self.origin = urlsplit(base_url)[:2]
+        self.resolve()
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if urlsplit(str(request.url))[:2] == self.origin:
+            request.sign = self.real  # type: ignore[attr-defined]
+        return request
+
+
+class ApiAdapter(HTTPAdapter):
+    """Sends each request with its key, and gives back responses and errors without it.
+
+    Attributes:
+        requests_made: Requests sent so far, retries included.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests_made = 0
+
+    def send(  # type: ignore[override]
+        self, request: requests.PreparedRequest, **kwargs: object
+    ) -> requests.Response:
+        """Sends `request`; a transport fault is raised anew, with a text that has no query."""
+        self.requests_made += 1
+        sign = getattr(request, "sign", None)
+        signed = sign(request.copy()) if sign else request
+        try:
+            response = super().send(signed, **kwargs)  # type: ignore[arg-type]
+        except requests.RequestException as error:
+            # The original text and its causes hold the address with the key.
+            raise type(error)(_describe(error, request), request=request) from None
+        response.request, response.url = request, str(request.url)
+        return response
+
+
+def open_session() -> tuple[Session, ApiAdapter]:
+    """A session that retries as designed and follows no redirect, and its adapter.
+
+    Three retries on `RETRIED_STATUSES` and on connection faults, exponential with factor 2;
+    a Retry-After header of the API goes before. Other statuses fail at once.
+    """
+    session = Client(
+        raise_for_status=False,
+        request_max_attempts=1 + RETRIES,
+        request_backoff_factor=BACKOFF_FACTOR,
+        status_codes=RETRIED_STATUSES,
+    ).session
+    session.max_redirects = 0
+    # A no-op in the place of requests' default, which would take a password from ~/.netrc.
+    session.auth = lambda request: request
+    adapter = ApiAdapter()
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session, adapter
+
+
+def _describe(error: requests.RequestException, request: requests.PreparedRequest) -> str:
+    address = str(request.url).split("?")[0]
+    if isinstance(error, requests.Timeout):
+        return f"{address} did not answer in time ({type(error).__name__})."
+    cause = error.args[0] if error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    # urllib3 ends its texts with what the system said; what stands before names the address.
+    said = str(reason).rpartition(": ")[2].split("?")[0]
+    return (
+        f"{address} cannot be reached: {said or type(error).__name__} "
+        f"({type(error).__name__}). Check client.base_url and that the API is up."
+    )
