@@ -1,0 +1,129 @@
+"""The assets: one a resource of the configured API, and the API itself upstream of them.
+
+What is fetched and where it lands is `ingestion`; here is what Dagster says of it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from traceback import format_tb
+from typing import Any
+
+import dagster as dg
+
+from incidents_dagster.embedded_elt import DagsterDltResource, DagsterDltTranslator, dlt_assets
+from incidents_dagster.ingestion.errors import explain
+from incidents_dagster.ingestion.pipeline import FILE_FORMAT, build_pipeline, open_sync
+from incidents_dagster.ingestion.settings import DATASET, Settings, database_path, load_settings
+from incidents_dagster.ingestion.source import declared_source
+from incidents_dagster.ingestion.table import Table
+from incidents_dagster.metadata import summary, sync_metadata, table_metadata
+from incidents_dagster.resources import IncidentsDuckDB
+
+GROUP = "incidents"
+POOL = "incidents_duckdb"
+OWNERS = ["team:on-call"]
+API = dg.AssetKey("incident_api")
+
+settings: Settings = load_settings()
+declared = declared_source(settings)
+tables: Mapping[str, Table] = {name: Table.of(declared, name) for name in declared.resources}
+
+incident_api = dg.AssetSpec(
+    API,
+    group_name=GROUP,
+    description="The incident API that the syncs read. Dagster only observes it.",
+    owners=OWNERS,
+    kinds={"api"},
+    metadata={
+        "base_url": settings.base_url or "embedded demo API on loopback (no base_url configured)"
+    },
+)
+
+
+def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
+    """Judges the age of the last materialization by `[sources.incidents.freshness]`."""
+    freshness = settings.own["freshness"]
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(minutes=freshness["fail_after_minutes"]),
+        warn_window=timedelta(minutes=freshness["warn_after_minutes"]),
+    )
+
+
+@dataclass
+class IncidentsTranslator(DagsterDltTranslator):
+    """From a dlt resource to an asset."""
+
+    settings: Settings = field(default_factory=load_settings)
+
+    def get_asset_spec(self, data: Any) -> dg.AssetSpec:
+        """The asset of a resource: its key is the resource's name alone."""
+        table = tables[data.resource.name]
+        return (
+            super()
+            .get_asset_spec(data)
+            .replace_attributes(
+                key=dg.AssetKey(data.resource.name),
+                # The default would name an upstream asset that nothing defines.
+                deps=[API],
+                description=_description(data.resource.name, table),
+                group_name=GROUP,
+                owners=OWNERS,
+                kinds={"dlt", "duckdb"},
+                metadata=table_metadata(table, table.declared_columns),
+                freshness_policy=freshness_policy(self.settings),
+            )
+        )
+
+
+def _description(name: str, table: Table) -> str:
+    key = ", ".join(table.primary_key) or "nothing: rows are appended"
+    return (
+        f"Resource `{name}` of the incident API, merged on {key} by dlt into table "
+        f"`{DATASET}.{table.name}` of DuckDB: one row an incident, in its newest version. Nested "
+        "values are JSON columns, timestamps are UTC."
+    )
+
+
+# The decorator takes names from source and pipeline; a run gets fresh ones, because both carry
+# the state of the run they were used in.
+with TemporaryDirectory() as nowhere:
+    declared_pipeline = build_pipeline(database_path(), Path(nowhere))
+
+
+@dlt_assets(
+    name="incidents_dlt",
+    dlt_source=declared,
+    dlt_pipeline=declared_pipeline,
+    dagster_dlt_translator=IncidentsTranslator(settings=settings),
+    pool=POOL,
+)
+def incident_assets(
+    context: dg.AssetExecutionContext, dlt: DagsterDltResource, duckdb: IncidentsDuckDB
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Reads the selected resources from the API and merges them into DuckDB."""
+    try:
+        with open_sync(load_settings(), context.log.info) as sync:
+            before = {}
+            if sync.database.exists():
+                with duckdb.get_connection() as connection:
+                    before = {name: table.snapshot(connection) for name, table in tables.items()}
+            results = dlt.run(
+                context=context,
+                dlt_source=sync.opened.source,
+                dlt_pipeline=sync.pipeline,
+                loader_file_format=FILE_FORMAT,
+            )
+            for result in results:
+                name = result.asset_key.path[-1]  # type: ignore[union-attr]
+                with duckdb.get_connection() as connection:
+                    metadata = sync_metadata(sync, name, tables[name], connection, before.get(name))
+                context.log.info(summary(name, metadata))
+                yield dg.MaterializeResult(asset_key=result.asset_key, metadata=metadata)
+    except Exception as error:
+        # The text of the cause may hold the address with the key, or a page of records; where
+        # in the code it happened does not.
+        context.log.debug("".join(format_tb(error.__traceback__)))
+        raise dg.Failure(explain(error)) from None

@@ -1,0 +1,86 @@
+"""What a materialization shows of a sync and of the table it left behind."""
+
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pyarrow as pa
+
+from incidents_dagster.ingestion.pipeline import Sync
+from incidents_dagster.ingestion.settings import DATASET, database_path
+from incidents_dagster.ingestion.table import Column, Table
+
+
+def table_metadata(table: Table, columns: list[Column]) -> dict[str, Any]:
+    """The table's full name and its columns, under the names that Dagster's UI knows."""
+    return {
+        "dagster/table_name": f"{database_path().stem}.{DATASET}.{table.name}",
+        "dagster/column_schema": dg.TableSchema(
+            [
+                dg.TableColumn(
+                    column.name,
+                    type=column.type,
+                    description=column.description,
+                    constraints=dg.TableColumnConstraints(nullable=column.nullable),
+                )
+                for column in columns
+            ]
+        ),
+    }
+
+
+def sync_metadata(
+    sync: Sync,
+    resource_name: str,
+    table: Table,
+    connection: duckdb.DuckDBPyConnection,
+    before: pa.Table | None,
+) -> dict[str, Any]:
+    """What `sync` brought for one resource, and what is in its table now.
+
+    Args:
+        sync: The sync, after its load.
+        resource_name: The dlt resource.
+        table: Its table.
+        connection: Reads the table.
+        before: The table's snapshot from before the sync.
+    """
+    trace: Any = sync.pipeline.last_trace
+    progress = sync.opened.progress[resource_name]
+    metadata: dict[str, Any] = {
+        "rows_loaded": trace.last_normalize_info.row_counts.get(table.name, 0),
+        "dagster/row_count": table.row_count(connection),
+        "pages": progress.pages,
+        "requests": sync.opened.adapter.requests_made,
+        "load_id": ", ".join(trace.last_load_info.loads_ids),
+        **table_metadata(table, table.columns(connection)),
+        "preview": _preview(table.preview(connection)),
+    }
+    if changes := table.changes(connection, before):
+        metadata["rows_new"], metadata["rows_changed"] = changes
+    if newest := table.newest(connection):
+        metadata[f"newest_{table.newest_first}"] = dg.TimestampMetadataValue(newest.timestamp())
+    return metadata
+
+
+def summary(resource_name: str, metadata: dict[str, Any]) -> str:
+    """One line for the run's log."""
+    total = f"{metadata['dagster/row_count']:,} rows in the table"
+    if not metadata["rows_loaded"]:
+        return f"{resource_name}: the API returned no rows; {total}."
+    if "rows_new" not in metadata:
+        return f"{resource_name}: {metadata['rows_loaded']:,} rows loaded, {total}."
+    if not metadata["rows_new"] and not metadata["rows_changed"]:
+        return f"{resource_name}: nothing new or changed; {total}."
+    return (
+        f"{resource_name}: {metadata['rows_new']:,} new, {metadata['rows_changed']:,} changed; "
+        f"{total}."
+    )
+
+
+def _preview(rows: list[dict[str, str]]) -> dg.TableMetadataValue:
+    names = list(rows[0]) if rows else []
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord(row) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name, type="string") for name in names]),
+    )

@@ -1,0 +1,73 @@
+"""Sensors: one watches the API for changes, one reports failed runs."""
+
+import json
+
+import dagster as dg
+import requests
+
+from incidents_dagster.assets import settings
+from incidents_dagster.ingestion.changes import NOTHING_SEEN, ask
+from incidents_dagster.ingestion.credentials import redact
+from incidents_dagster.ingestion.errors import explain
+from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.jobs import incidents_sync
+
+WEBHOOK_TIMEOUT_SECONDS = 10.0
+
+
+@dg.sensor(
+    name="incident_change_sensor",
+    job=incidents_sync,
+    minimum_interval_seconds=int(settings.own["change_sensor"]["interval_seconds"]),
+    description=(
+        "Asks the API one small question a tick: a page of incidents at or after the newest it "
+        "knows. Starts incidents_sync when one of them is new or changed. Off by default, because "
+        "every tick costs the API a request."
+    ),
+)
+def incident_change_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """The cursor is what was seen, as JSON; a tick that could not ask keeps it."""
+    seen = json.loads(context.cursor) if context.cursor else NOTHING_SEEN
+    try:
+        unseen, seen = ask(load_settings(), seen)
+    except Exception as error:
+        return dg.SensorResult(skip_reason=f"The API could not be asked: {explain(error)}")
+    cursor = json.dumps(seen)
+    if not unseen:
+        return dg.SensorResult(skip_reason="Nothing new or changed.", cursor=cursor)
+    context.log.info(f"{unseen} records on the page are new or changed.")
+    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=cursor)
+
+
+@dg.run_failure_sensor(
+    name="sync_failure_sensor",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Reports every failed run of this code location: in its log, and to "
+        "[sources.incidents] webhook_url where one is set."
+    ),
+)
+def sync_failure_sensor(context: dg.RunFailureSensorContext) -> None:
+    """Says which run failed and why, with every secret taken out."""
+    run = context.dagster_run
+    reasons = [
+        event.step_failure_data.user_failure_data.description
+        if event.step_failure_data.user_failure_data
+        else event.step_failure_data.error_display_string.splitlines()[0]
+        for event in context.get_step_failure_events()
+    ]
+    why = "; ".join(filter(None, reasons)) or context.failure_event.message or "no reason given"
+    text = redact(f"{run.job_name} failed (run {run.run_id}): {why}")
+    context.log.error(text)
+    webhook = load_settings().own["webhook_url"]
+    if webhook:
+        _post(webhook, text, context)
+
+
+def _post(webhook: str, text: str, context: dg.RunFailureSensorContext) -> None:
+    try:
+        answer = requests.post(webhook, json={"text": text}, timeout=WEBHOOK_TIMEOUT_SECONDS)
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        # A webhook's address is a secret in itself, and the error's text would show it.
+        context.log.error(f"The webhook could not be told: {type(error).__name__}.")
