@@ -1,0 +1,71 @@
+# Needs Python 3.10 or newer with venv, and make; everything else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME := $(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev sql demo-api test test-slow test-duckdb2 check format lock clean
+
+help:  ## Show this list
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: $(VENV)/run  ## Sync the incidents into DuckDB once and say what came
+	@$(BIN)/python -m incidents_dagster
+
+dev: $(VENV)/run  ## Start the Dagster UI with schedule, sensors and freshness (Ctrl-C stops it)
+	@exec $(BIN)/dagster dev -w workspace.yaml
+
+sql: $(VENV)/run  ## Ask the database: make sql Q='SELECT count(*) FROM incidents.incident_data'
+	@$(BIN)/python -c 'import sys, duckdb; from incidents_dagster.ingestion.settings import database_path; duckdb.connect(str(database_path()), read_only=True).sql(sys.argv[1]).show()' "$(Q)"
+
+demo-api: $(VENV)/run  ## Serve the demo API on its own, to try requests against
+	@exec $(BIN)/python -m incidents_dagster.demo_api
+
+test: $(VENV)/dev  ## Run the tests (the browser test wants Debian's chromium)
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/dev  ## Run the tests that take minutes
+	@$(BIN)/python -m pytest -m slow
+
+test-duckdb2: .venv-duckdb2/dev  ## Run the tests on DuckDB 2
+	@.venv-duckdb2/bin/python -m pytest -m "not slow and not browser"
+
+check: $(VENV)/dev  ## Lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/dev  ## Format the code and fix what the linter can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/dev  ## Resolve the dependencies anew into the two lock files
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
+		--no-header --no-strip-extras --no-emit-find-links --constraint constraints.txt --extra build pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
+		--no-header --no-strip-extras --no-emit-find-links --constraint requirements.lock --extra build --extra dev pyproject.toml -o requirements-dev.lock
+
+clean:  ## Remove environments and caches; data/ stays
+	@rm -rf .venv .venv-duckdb2 .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+# A marker a set of packages: present and newer than its lock file, there is nothing to install.
+$(VENV)/run: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked packages into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev: requirements-dev.lock $(VENV)/run
+	@echo "Installing the development packages into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv-duckdb2/dev: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -m venv .venv-duckdb2
+	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check 'duckdb==2.0.*'
+	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
