@@ -68,4 +68,4 @@ $(VENV)/dev: requirements-dev.lock $(VENV)/run
 	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check 'duckdb==2.0.*'
 	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+	@touch .venv-duckdb2/run $@

@@ -102,7 +102,7 @@ def evaluate(
         description=f"{count:,} offend: {'; '.join(ids)}" + (" …" if count > len(ids) else "")
         if count
         else rule.description,
-        metadata={"offenders": count, "sample": ids, "sql": sql},
+        metadata={"offenders": count, "sample": "; ".join(ids) or "none", "sql": sql},
     )
 
 

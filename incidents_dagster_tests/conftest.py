@@ -1,0 +1,84 @@
+"""What every test stands on: a sealed environment, a real API on loopback, a copy of the project."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.settings import PROJECT_ROOT
+from incidents_dagster_tests.samples import incident
+
+NOT_COPIED = (".git", ".venv*", "data", "secrets.toml", "logs", ".*_cache", "*.egg-info")
+
+
+@pytest.fixture(autouse=True)
+def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Takes the developer's own settings, secrets and data out of the test's sight."""
+    for name in list(os.environ):
+        if name.startswith(("SOURCES__", "DLT_", "DAGSTER_")) or name == "API_KEY":
+            monkeypatch.delenv(name)
+    shutil.copytree(
+        PROJECT_ROOT / ".dlt", tmp_path / ".dlt", ignore=shutil.ignore_patterns("secrets.toml")
+    )
+    monkeypatch.setenv("DLT_PROJECT_DIR", str(tmp_path))
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(tmp_path / "warehouse.duckdb"))
+    dlt.current.run_context().reload()
+    yield
+    monkeypatch.undo()
+    dlt.current.run_context().reload()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """The DuckDB file that the test's syncs write."""
+    return tmp_path / "warehouse.duckdb"
+
+
+@pytest.fixture
+def rows() -> list[dict[str, Any]]:
+    """The incidents that `api` serves; a test may change the list while it runs."""
+    return [incident(n) for n in range(1, 251)]
+
+
+@pytest.fixture
+def api(rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoServer]:
+    """A real incident API on loopback that serves `rows`, and the settings that lead to it."""
+    with DemoServer(incidents=lambda: rows) as server:
+        monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", server.base_url)
+        monkeypatch.setenv("API_KEY", server.api_key)
+        yield server
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> Callable[[str], None]:
+    """Replaces the test's .dlt/config.toml."""
+
+    def write(text: str) -> None:
+        (tmp_path / ".dlt" / "config.toml").write_text(text)
+        dlt.current.run_context().reload()
+
+    return write
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Replaces the clock that retries sleep by; collects how long each wait would have been."""
+    slept: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
+    return slept
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the project with the environment of this test run, for its commands to run in."""
+    copy = tmp_path / "checkout"
+    shutil.copytree(PROJECT_ROOT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    (copy / ".venv").symlink_to(sys.prefix)
+    return copy
