@@ -1,4 +1,4 @@
-"""What every test stands on: a sealed environment, a real API on loopback, a copy of the project."""
+"""What every test stands on: a sealed environment, a real API, a copy of the project."""
 
 import os
 import shutil
@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import dlt
 import pytest
 
+from incidents_dagster.assets import incident_api, incident_assets
+from incidents_dagster.checks import incident_checks
 from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
+from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster_tests.samples import incident
 
 NOT_COPIED = (".git", ".venv*", "data", "secrets.toml", "logs", ".*_cache", "*.egg-info")
@@ -82,3 +87,28 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(PROJECT_ROOT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
     (copy / ".venv").symlink_to(sys.prefix)
     return copy
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance of this test alone, with real storage in memory."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def sync(database: Path, instance: dg.DagsterInstance) -> Callable[[], dg.ExecuteInProcessResult]:
+    """Runs the asset and its checks on `instance`, into `database`."""
+
+    def run() -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [incident_api, incident_assets, incident_checks],
+            resources={
+                "dlt": DagsterDltResource(),
+                "duckdb": IncidentsDuckDB(database=str(database)),
+            },
+            instance=instance,
+            raise_on_error=False,
+        )
+
+    return run

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dlt
+from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.utils import clone_dict_nested, update_dict_nested
 
 from incidents_dagster.ingestion.errors import SettingsError
@@ -121,7 +122,11 @@ def load_settings() -> Settings:
 def _layers() -> dict[str, Any]:
     """The section as one dict. dlt itself would take a table from the first file that has it."""
     tree: dict[str, Any] = {}
-    for provider in reversed(dlt.config.config_providers):
+    try:
+        providers = dlt.config.config_providers
+    except TomlProviderReadException as error:
+        raise SettingsError(f"Not valid TOML: {error}") from None
+    for provider in reversed(providers):
         value, _ = provider.get_value("incidents", dict, None, "sources")
         if isinstance(value, dict):
             update_dict_nested(tree, clone_dict_nested(value))

@@ -129,7 +129,7 @@ class Table:
         """
         if not self.primary_key or not self.exists(connection):
             return None
-        return connection.execute(self._versions()).fetch_arrow_table()
+        return connection.execute(self._versions()).to_arrow_table()
 
     def changes(
         self, connection: duckdb.DuckDBPyConnection, before: pa.Table | None

@@ -1,0 +1,170 @@
+"""The asset `incident_data`: what its definition says, what a materialization shows, how it fails."""
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+from starlette.responses import Response
+
+from incidents_dagster.assets import incident_assets
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion import progress
+from incidents_dagster_tests.samples import incident
+
+KEY = dg.AssetKey("incident_data")
+Sync = Callable[[], dg.ExecuteInProcessResult]
+
+
+def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    """The metadata of the one materialization in `result`, by name."""
+    (event,) = result.get_asset_materialization_events()
+    return {name: entry.value for name, entry in event.materialization.metadata.items()}
+
+
+def log_lines(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> list[str]:
+    """What the run itself said, and what Dagster said of it."""
+    return [record.user_message for record in instance.all_logs(result.run_id)]
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    """The one message that a failed run gives."""
+    (event,) = result.get_step_failure_events()
+    assert event.step_failure_data.user_failure_data
+    return event.step_failure_data.user_failure_data.description or ""
+
+
+def test_its_definition_is_what_the_ui_shows() -> None:
+    spec = incident_assets.specs_by_key[KEY]
+    assert spec.group_name == "incidents"
+    assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey("incident_api")]
+    assert spec.kinds == {"dlt", "duckdb"}
+    assert spec.owners == ["team:on-call"]
+    assert "incidents.incident_data" in (spec.description or "")
+    assert spec.freshness_policy is not None
+    columns = {c.name: c for c in spec.metadata["dagster/column_schema"].columns}
+    assert list(columns) == ["id", "status", "created_at", "updated_at"]
+    assert not columns["id"].constraints.nullable
+    assert all(column.description for column in columns.values())
+
+
+def test_a_materialization_shows_rows_columns_and_requests(
+    api: DemoServer, sync: Sync, database: Path
+) -> None:
+    result = sync()
+    assert result.success
+    metadata = shown(result)
+    assert metadata["rows_loaded"] == metadata["rows_new"] == 250
+    assert metadata["rows_changed"] == 0
+    assert metadata["dagster/row_count"] == 250
+    # Three pages of rows, and the empty one that ends the walk.
+    assert metadata["pages"] == metadata["requests"] == len(api.requests) == 4
+    assert metadata["dagster/table_name"] == "warehouse.incidents.incident_data"
+    newest = datetime(2026, 11, 1, 4, 10, tzinfo=timezone.utc)
+    assert metadata["newest_updated_at"] == newest.timestamp()
+    columns = {c.name: c for c in metadata["dagster/column_schema"].columns}
+    assert columns["service"].type == "JSON"
+    assert columns["updated_at"].type == "TIMESTAMP WITH TIME ZONE"
+    assert "primary key" in columns["id"].description
+    with duckdb.connect(str(database), read_only=True) as connection:
+        loads = connection.execute("SELECT load_id FROM incidents._dlt_loads").fetchall()
+    assert loads == [(metadata["load_id"],)]
+
+
+def test_the_preview_has_the_newest_incidents_first(
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync
+) -> None:
+    rows.append(incident(900, updated_at="2026-11-20T00:00:00Z", title="x" * 500))
+    (first, *others) = shown(sync())["preview"].records
+    assert first.data["id"] == "INC-0900"
+    assert first.data["updated_at"].startswith("2026-11-20 00:00:00")
+    assert len(first.data["title"]) < 100
+    assert len(others) == 4
+
+
+def test_a_second_sync_merges_what_changed(
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync, instance: dg.DagsterInstance
+) -> None:
+    sync()
+    rows[3].update(status="resolved", updated_at="2026-11-02T00:00:00Z")
+    rows.append(incident(900))
+    result = sync()
+    metadata = shown(result)
+    assert (metadata["rows_new"], metadata["rows_changed"]) == (1, 1)
+    assert metadata["dagster/row_count"] == 251
+    assert any("1 new, 1 changed" in line for line in log_lines(result, instance))
+
+
+def test_a_sync_that_brings_nothing_succeeds_and_says_so(
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync, instance: dg.DagsterInstance
+) -> None:
+    rows.clear()
+    first = sync()
+    assert first.success
+    assert shown(first)["rows_loaded"] == 0
+    assert any("returned no rows" in line for line in log_lines(first, instance))
+    assert [check.passed for check in first.get_asset_check_evaluations()] == [True] * 5
+    second = sync()
+    assert second.success
+    assert shown(second)["dagster/row_count"] == 0
+
+
+def test_a_sync_without_changes_says_so(
+    api: DemoServer, sync: Sync, instance: dg.DagsterInstance
+) -> None:
+    sync()
+    assert any("nothing new or changed" in line for line in log_lines(sync(), instance))
+
+
+def test_a_long_sync_reports_its_progress(
+    api: DemoServer, sync: Sync, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "REPORT_SECONDS", 0.0)
+    lines = [line for line in log_lines(sync(), instance) if "rows/s" in line]
+    assert "1 pages, 100 rows" in lines[0]
+    assert "40% of 250" in lines[0]
+
+
+def test_a_missing_key_fails_the_run_by_name(
+    api: DemoServer, sync: Sync, monkeypatch: pytest.MonkeyPatch, database: Path
+) -> None:
+    monkeypatch.delenv("API_KEY")
+    result = sync()
+    assert not result.success
+    assert failure(result).startswith("api_key is missing")
+    assert not database.exists()
+    assert api.requests == []
+
+
+def test_a_refused_key_fails_the_run_and_does_not_show_it(
+    api: DemoServer, sync: Sync, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "not-the-right-key")
+    result = sync()
+    assert "401" in failure(result)
+    assert "check the secret" in failure(result)
+    assert not any("not-the-right-key" in str(log) for log in instance.all_logs(result.run_id))
+
+
+def test_an_api_that_fails_leaves_the_table_as_it_was(
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync, waits: list[float], database: Path
+) -> None:
+    sync()
+    rows[0]["status"] = "changed"
+    api.faults.answers.extend(Response(status_code=503) for _ in range(4))
+    result = sync()
+    assert not result.success
+    assert "503" in failure(result)
+    assert waits == [2, 4, 8]
+    with duckdb.connect(str(database), read_only=True) as connection:
+        counts = connection.execute(
+            "SELECT status, count(*) FROM incidents.incident_data GROUP BY ALL"
+        ).fetchall()
+    assert counts == [("triggered", 250)]
+
+
+def test_two_runs_in_one_process_both_work(api: DemoServer, sync: Sync) -> None:
+    assert [sync().success for _ in range(3)] == [True] * 3

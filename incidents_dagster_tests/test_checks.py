@@ -1,0 +1,130 @@
+"""Each asset check passes on good rows, and fails by name on bad ones, with the offender shown."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from incidents_dagster.checks import RULES, incident_checks, rules_for
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.table import Table
+from incidents_dagster.resources import IncidentsDuckDB
+
+Sync = Callable[[], dg.ExecuteInProcessResult]
+
+# check → a statement that makes it fail, how many offend, and how the sample shows the offender
+BREAKERS = {
+    "ids_are_unique": (
+        "INSERT INTO {t} FROM {t} WHERE id = 'INC-0001'",
+        1,
+        "INC-0001",
+    ),
+    "ids_are_not_null": ("UPDATE {t} SET id = NULL WHERE id = 'INC-0001'", 1, "null"),
+    "statuses_are_present": (
+        "UPDATE {t} SET status = ' ' WHERE id IN ('INC-0001', 'INC-0002')",
+        2,
+        "INC-0001; INC-0002",
+    ),
+    "created_is_not_after_updated": (
+        "UPDATE {t} SET created_at = updated_at + INTERVAL 1 SECOND WHERE id = 'INC-0001'",
+        1,
+        "INC-0001",
+    ),
+    "timestamps_are_not_in_the_future": (
+        "UPDATE {t} SET updated_at = now() + INTERVAL 1 DAY WHERE id = 'INC-0001'",
+        1,
+        "INC-0001",
+    ),
+}
+
+
+def run_checks(database: Path) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [incident_checks],
+        resources={"duckdb": IncidentsDuckDB(database=str(database))},
+        selection=dg.AssetSelection.all_asset_checks(),
+        raise_on_error=False,
+    )
+
+
+def by_name(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {check.check_name: check for check in result.get_asset_check_evaluations()}
+
+
+def test_every_rule_has_a_test() -> None:
+    assert set(BREAKERS) == {rule.name for rule in RULES}
+
+
+def test_all_pass_on_good_rows(api: DemoServer, sync: Sync) -> None:
+    checks = by_name(sync())
+    assert set(checks) == set(BREAKERS)
+    for check in checks.values():
+        assert check.passed
+        assert check.metadata["offenders"].value == 0
+
+
+@pytest.mark.parametrize("name", BREAKERS)
+def test_fails_on_a_bad_row_and_shows_it(
+    name: str, api: DemoServer, sync: Sync, database: Path
+) -> None:
+    sync()
+    statement, count, sample = BREAKERS[name]
+    with duckdb.connect(str(database)) as connection:
+        # The table itself refuses a null id; somebody may have taken that away.
+        connection.execute("ALTER TABLE incidents.incident_data ALTER id DROP NOT NULL")
+        connection.execute(statement.format(t="incidents.incident_data"))
+    result = run_checks(database)
+    check = by_name(result)[name]
+    assert not check.passed
+    assert check.metadata["offenders"].value == count
+    assert check.metadata["sample"].value == sample
+    assert sample in (check.description or "")
+    with duckdb.connect(str(database), read_only=True) as connection:
+        offenders = connection.execute(str(check.metadata["sql"].value)).fetchall()
+    assert len(offenders) == count
+
+    blocking = name in ("ids_are_unique", "ids_are_not_null")
+    assert result.success is not blocking
+    wanted = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
+    assert check.severity == wanted
+
+
+def test_the_sample_is_short(api: DemoServer, sync: Sync, database: Path) -> None:
+    sync()
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE incidents.incident_data SET status = NULL")
+    check = by_name(run_checks(database))["statuses_are_present"]
+    assert check.metadata["offenders"].value == 250
+    assert str(check.metadata["sample"].value).count("INC-") == 5
+
+
+@pytest.mark.parametrize("state", ["no file", "no table"])
+def test_without_a_table_there_is_an_answer(state: str, database: Path) -> None:
+    if state == "no table":
+        duckdb.connect(str(database)).close()
+    result = run_checks(database)
+    assert result.success
+    checks = by_name(result)
+    assert set(checks) == set(BREAKERS)
+    for check in checks.values():
+        assert not check.passed
+        assert "Materialize incident_data first" in (check.description or "")
+
+
+def test_rules_follow_the_primary_key_and_the_declared_columns() -> None:
+    keyed = Table("alerts", ["region", "number"], {"region": {}, "number": {}})
+    assert [rule.name for rule in rules_for(keyed)] == ["ids_are_unique", "ids_are_not_null"]
+    assert rules_for(Table("log", [], {"status": {}})) == []
+
+
+def test_one_check_can_run_alone(api: DemoServer, sync: Sync, database: Path) -> None:
+    sync()
+    key = dg.AssetCheckKey(dg.AssetKey("incident_data"), "ids_are_unique")
+    result = dg.materialize(
+        [incident_checks],
+        resources={"duckdb": IncidentsDuckDB(database=str(database))},
+        selection=dg.AssetSelection.checks(key),
+    )
+    assert set(by_name(result)) == {"ids_are_unique"}

@@ -1,0 +1,191 @@
+"""The sensors, tick by tick on a real instance, with each cursor fed back."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import dagster as dg
+import pytest
+from starlette.responses import Response
+
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.sensors import incident_change_sensor, sync_failure_sensor
+from incidents_dagster_tests.samples import incident
+
+Sync = Callable[[], dg.ExecuteInProcessResult]
+
+
+class Ticker:
+    """Evaluates the change sensor as the daemon does: each tick gets the last one's cursor."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.cursor: str | None = None
+
+    def tick(self) -> tuple[int, str]:
+        """Runs requested, and why none was."""
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
+        result = incident_change_sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        self.cursor = result.cursor or self.cursor
+        reason = result.skip_reason
+        return len(result.run_requests or []), reason.skip_message if reason else ""
+
+
+@pytest.fixture
+def ticker(instance: dg.DagsterInstance) -> Ticker:
+    return Ticker(instance)
+
+
+def test_a_run_only_when_something_is_new_or_changed(
+    api: DemoServer, rows: list[dict[str, Any]], ticker: Ticker
+) -> None:
+    assert ticker.tick() == (1, "")
+    assert ticker.tick() == (0, "Nothing new or changed.")
+    rows.append(incident(900, updated_at="2026-11-10T00:00:00Z"))
+    assert ticker.tick()[0] == 1
+    assert ticker.tick()[0] == 0
+    rows[0].update(status="resolved", updated_at="2026-11-11T00:00:00Z")
+    assert ticker.tick()[0] == 1
+    assert ticker.tick()[0] == 0
+
+
+def test_a_change_that_shares_the_newest_time_is_noticed(
+    api: DemoServer, rows: list[dict[str, Any]], ticker: Ticker
+) -> None:
+    ticker.tick()
+    rows.append(incident(900, updated_at=rows[-1]["updated_at"]))
+    assert ticker.tick()[0] == 1
+    assert ticker.tick()[0] == 0
+
+
+def test_a_tick_is_one_small_question(api: DemoServer, ticker: Ticker) -> None:
+    ticker.tick()
+    ticker.tick()
+    first, second = (request.query for request in api.requests)
+    assert first == {"sort": "-updated_at", "limit": "100", "offset": "0"}
+    assert second == {**first, "updated_since": "2026-11-01T04:10:00+00:00"}
+
+
+def test_while_the_api_is_down_ticks_are_skipped_and_the_cursor_kept(
+    api: DemoServer, rows: list[dict[str, Any]], ticker: Ticker, waits: list[float]
+) -> None:
+    ticker.tick()
+    before = ticker.cursor
+    rows.append(incident(900, updated_at="2026-11-10T00:00:00Z"))
+    api.faults.answers.extend(Response(status_code=503) for _ in range(4))
+    runs, reason = ticker.tick()
+    assert runs == 0
+    assert "503" in reason
+    assert ticker.cursor == before
+    api.stop()
+    runs, reason = ticker.tick()
+    assert runs == 0
+    assert "cannot be reached" in reason
+    assert api.api_key not in reason
+    assert ticker.cursor == before
+    api.start()
+    assert ticker.tick()[0] == 1
+
+
+def test_a_missing_key_is_a_reason_too(
+    api: DemoServer, ticker: Ticker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("API_KEY")
+    runs, reason = ticker.tick()
+    assert runs == 0
+    assert "api_key is missing" in reason
+
+
+def test_the_demo_api_is_watched_where_none_is_configured(ticker: Ticker) -> None:
+    assert ticker.tick()[0] == 1
+
+
+def test_the_change_sensor_is_off_until_somebody_turns_it_on() -> None:
+    assert incident_change_sensor.default_status == dg.DefaultSensorStatus.STOPPED
+    assert incident_change_sensor.minimum_interval_seconds == 60
+    assert sync_failure_sensor.default_status == dg.DefaultSensorStatus.RUNNING
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """What a real webhook on loopback was told."""
+    told: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Says nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}/hooks/s3cr3t-path"
+    monkeypatch.setenv("SOURCES__INCIDENTS__WEBHOOK_URL", address)
+    yield told
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def report(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> None:
+    """Evaluates the failure sensor for the failed `result`."""
+    context = dg.build_run_status_sensor_context(
+        sensor_name="sync_failure_sensor",
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+        dagster_event=result.get_run_failure_event(),
+    ).for_run_failure()
+    sync_failure_sensor(context)
+
+
+def test_a_failed_run_is_reported_with_its_reason(
+    api: DemoServer,
+    sync: Sync,
+    instance: dg.DagsterInstance,
+    webhook: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("API_KEY", "not-the-right-key")
+    result = sync()
+    report(result, instance)
+    (told,) = webhook
+    assert result.run_id in told["text"]
+    assert "401" in told["text"]
+    assert "not-the-right-key" not in told["text"]
+
+
+def test_secrets_are_taken_out_of_a_report(
+    instance: dg.DagsterInstance, webhook: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "k3y/with+signs")
+
+    @dg.asset
+    def leaky() -> None:
+        raise dg.Failure("GET https://api.example.com/?api_key=k3y%2Fwith%2Bsigns k3y/with+signs")
+
+    report(dg.materialize([leaky], instance=instance, raise_on_error=False), instance)
+    assert webhook[0]["text"].endswith("?api_key=*** ***")
+
+
+def test_a_dead_webhook_does_not_break_the_sensor(
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SOURCES__INCIDENTS__WEBHOOK_URL", "http://127.0.0.1:9/hooks/s3cr3t-path")
+
+    @dg.asset
+    def failing() -> None:
+        raise dg.Failure("no reason")
+
+    report(dg.materialize([failing], instance=instance, raise_on_error=False), instance)
+    said = "".join(capfd.readouterr())
+    assert "The webhook could not be told: ConnectionError." in said
+    assert "s3cr3t-path" not in said
