@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from incidents_dagster.embedded_elt import DagsterDltResource, DagsterDltTranslator, dlt_assets
+from incidents_dagster.ingestion.credentials import redact
 from incidents_dagster.ingestion.errors import explain
 from incidents_dagster.ingestion.pipeline import FILE_FORMAT, build_pipeline, open_sync
 from incidents_dagster.ingestion.settings import DATASET, Settings, database_path, load_settings
@@ -126,4 +127,4 @@ def incident_assets(
         # The text of the cause may hold the address with the key, or a page of records; where
         # in the code it happened does not.
         context.log.debug("".join(format_tb(error.__traceback__)))
-        raise dg.Failure(explain(error)) from None
+        raise dg.Failure(redact(explain(error))) from None

@@ -31,7 +31,7 @@ def incident_change_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResu
     try:
         unseen, seen = ask(load_settings(), seen)
     except Exception as error:
-        return dg.SensorResult(skip_reason=f"The API could not be asked: {explain(error)}")
+        return dg.SensorResult(skip_reason=redact(f"The API could not be asked: {explain(error)}"))
     cursor = json.dumps(seen)
     if not unseen:
         return dg.SensorResult(skip_reason="Nothing new or changed.", cursor=cursor)

@@ -86,6 +86,9 @@ def checkout(tmp_path: Path) -> Path:
     copy = tmp_path / "checkout"
     shutil.copytree(PROJECT_ROOT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
     (copy / ".venv").symlink_to(sys.prefix)
+    # Older than what is installed, so that make does not install the copy in its place.
+    for name in ("pyproject.toml", "requirements.lock", "requirements-dev.lock"):
+        os.utime(copy / name, (0, 0))
     return copy
 
 

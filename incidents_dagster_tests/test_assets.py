@@ -1,4 +1,4 @@
-"""The asset `incident_data`: what its definition says, what a materialization shows, how it fails."""
+"""The asset `incident_data`: its definition, what a materialization shows, how it fails."""
 
 from collections.abc import Callable
 from datetime import datetime, timezone

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -31,7 +31,7 @@ def made(database: Path) -> Path:
 
 
 @pytest.fixture
-def held(made: Path):  # noqa: ANN201
+def held(made: Path) -> Iterator[subprocess.Popen[str]]:
     """The database while another process has it open to write."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(made)],

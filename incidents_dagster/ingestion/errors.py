@@ -14,6 +14,8 @@ LOCK_HOLDER = re.compile(
     r"Could not set lock on file \"(?P<file>[^\"]+)\".*?(?P<pid>PID \d+)", re.S
 )
 
+NOT_IN_ANSWER = re.compile(r"Expected a response with a `(?P<path>[^`]+)` key")
+
 STATUS_HINTS = {
     400: "a parameter is wrong: check endpoint.params and the paginator in .dlt/config.toml",
     401: "the key was refused: check the secret and [sources.incidents.client.auth]",
@@ -84,6 +86,16 @@ def _redirect(error: BaseException) -> str | None:
     )
 
 
+def _paginator(error: BaseException) -> str | None:
+    # dlt's own text ends with the whole page.
+    if not (match := NOT_IN_ANSWER.search(str(error))):
+        return None
+    return (
+        f"The paginator looks for {match['path']!r}, which the API's answer does not have: set its "
+        'total_path or has_more_path in .dlt/config.toml, or unset it with "".'
+    )
+
+
 def _locked(error: BaseException) -> str | None:
     if not (match := LOCK_HOLDER.search(str(error))):
         return None
@@ -103,6 +115,7 @@ DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] =
         "(a login page or a proxy answers like that)."
     ),
     requests.RequestException: str,
+    ValueError: _paginator,
     CannotCoerceNullException: lambda error: (
         f"A record lacks a value that may not be missing, so nothing was loaded: {error}"
     ),

@@ -108,7 +108,12 @@ def load_settings() -> Settings:
     base_url = api["client"].get("base_url") or ""
     parts = urlsplit(str(base_url))
     if base_url and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise SettingsError(f"client.base_url in {where} is not an http(s) address: {base_url!r}.")
+        raise SettingsError(f"client.base_url in {where} is not an http(s) address.")
+    if parts.username or parts.password or parts.query:
+        raise SettingsError(
+            f"client.base_url in {where} holds a user, a password or a query: credentials belong "
+            "into client.auth, parameters into endpoint.params."
+        )
     own = {key: _own(key, default, tree.get(key), where) for key, default in OWN_SETTINGS.items()}
     freshness = own["freshness"]
     if not 1 <= freshness["warn_after_minutes"] < freshness["fail_after_minutes"]:

@@ -1,0 +1,149 @@
+"""What README and docs say, held against the code: commands, output, names, settings, examples."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from incidents_dagster.checks import RULES
+from incidents_dagster.definitions import defs
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.credentials import SECRET_FIELDS
+from incidents_dagster.ingestion.settings import OWN_SETTINGS, PROJECT_ROOT, load_settings
+from incidents_dagster.ingestion.source import declared_source
+from incidents_dagster.resources import IncidentsDuckDB
+
+README = (PROJECT_ROOT / "README.md").read_text()
+ARCHITECTURE = (PROJECT_ROOT / "docs" / "architecture.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def first_cells(heading: str) -> set[str]:
+    """The names in the first column of the table below `heading`'s row."""
+    table = README[README.index(heading) :].split("\n\n")[0].splitlines()[2:]
+    return {name for row in table for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+
+
+def output_of(command: str) -> str:
+    (block,) = (b for b in blocks("console") if b.startswith(f"$ {command}\n"))
+    return block.split("\n", 1)[1]
+
+
+def test_the_output_of_make_help_is_real() -> None:
+    made = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert output_of("make help") == made.stdout
+
+
+def test_the_output_of_make_run_is_real(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DLT_PROJECT_DIR", "DLT_DATA_DIR", "INCIDENTS_DUCKDB_PATH"):
+        monkeypatch.delenv(name)
+    made = subprocess.run(
+        ["make", "--no-print-directory", "run"],
+        cwd=checkout,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=True,
+    )
+
+    def shape(output: str) -> str:
+        output = re.sub(r"(database +).*(/data/)", r"\1\2", output)
+        return re.sub(r"[\d,.]+", "0", output)
+
+    assert shape(output_of("make run")) == shape(made.stdout)
+
+
+def test_every_command_in_the_docs_exists() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):.*##", (PROJECT_ROOT / "Makefile").read_text(), re.M))
+    contributing = (PROJECT_ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"(?:\$ |`|KEY=\.\.\. )make ([a-z0-9-]+)", README + contributing)
+    assert {"run", "dev", "test", "help", "check"} <= set(named) <= targets
+
+
+def test_the_tables_name_what_is_defined() -> None:
+    repository = defs.get_repository_def()
+    named = {
+        *(key.path[-1] for key in repository.asset_graph.get_all_asset_keys()),
+        *(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
+        *(schedule.name for schedule in repository.schedule_defs),
+        *(sensor.name for sensor in repository.sensor_defs),
+        "duckdb",
+    }
+    rows = README[README.index("| | name | |") :].split("\n\n")[0].splitlines()[2:]
+    assert {row.split("|")[2].strip(" `") for row in rows} == named
+    assert first_cells("| check | blocking |") == {rule.name for rule in RULES}
+    for rule in RULES:
+        assert f"| `{rule.name}` | {'yes' if rule.blocking else 'no'} |" in README
+
+
+def test_the_tables_name_every_setting_and_its_default() -> None:
+    own = {
+        f"{key}.{name}" if isinstance(default, dict) else key
+        for key, default in OWN_SETTINGS.items()
+        for name in (default if isinstance(default, dict) else [""])
+    }
+    documented = first_cells("| under `[sources.incidents]` |")
+    assert documented == own | {"client", "resource_defaults", "resources"}
+    shipped = load_settings().own
+    assert f"warn_after_minutes` | {shipped['freshness']['warn_after_minutes']:.0f} |" in README
+    assert f"fail_after_minutes` | {shipped['freshness']['fail_after_minutes']:.0f} |" in README
+    sensor = shipped["change_sensor"]
+    assert f"interval_seconds` | {sensor['interval_seconds']:.0f} |" in README
+    assert f"cursor_path` | `{sensor['cursor_path']}` |" in README
+    assert f"start_param` | `{sensor['start_param']}` |" in README
+    assert sensor["params"] == {"sort": "-updated_at"}
+
+
+def test_the_table_of_secrets_is_complete() -> None:
+    for kind, fields in SECRET_FIELDS.items():
+        assert f"| `{kind}` | {', '.join(f'`{field}`' for field in fields)} |" in README
+
+
+def test_the_example_of_another_api_is_valid(write_config: Callable[[str], None]) -> None:
+    (example,) = blocks("toml")
+    write_config(example)
+    source = declared_source(load_settings())
+    assert list(source.resources) == ["incident_data"]
+
+
+def test_the_example_asset_runs(
+    api: DemoServer, sync: Callable[[], dg.ExecuteInProcessResult], database: Path
+) -> None:
+    sync()
+    (example,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(example, names)
+    asset = names["open_incidents"]
+    assert isinstance(asset, dg.AssetsDefinition)
+    result = dg.materialize([asset], resources={"duckdb": IncidentsDuckDB(database=str(database))})
+    (event,) = result.get_asset_materialization_events()
+    assert event.materialization.metadata["open"].value == 250
+
+
+def test_links_lead_somewhere() -> None:
+    for file in ("README.md", "CONTRIBUTING.md", "docs/architecture.md"):
+        text = (PROJECT_ROOT / file).read_text()
+        for target in re.findall(r"\]\(([^)#]+)", text):
+            if not target.startswith("http"):
+                assert (PROJECT_ROOT / file).parent.joinpath(target).exists(), (file, target)
+
+
+def test_the_architecture_page_names_every_module() -> None:
+    package = PROJECT_ROOT / "incidents_dagster"
+    for module in [*package.glob("*.py"), *(package / "ingestion").glob("*.py")]:
+        if module.name not in ("__init__.py", "embedded_elt.py"):
+            assert module.name in ARCHITECTURE, module
