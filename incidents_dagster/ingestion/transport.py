@@ -54,6 +54,8 @@ class ApiAdapter(HTTPAdapter):
         signed = sign(request.copy()) if sign else request
         try:
             response = super().send(signed, **kwargs)  # type: ignore[arg-type]
+            # Read before dlt's hook sees the status: it raises and would leave the connection open.
+            response.content  # noqa: B018
         except requests.RequestException as error:
             # The original text and its causes hold the address with the key.
             raise type(error)(_describe(error, request), request=request) from None
@@ -86,6 +88,10 @@ def _describe(error: requests.RequestException, request: requests.PreparedReques
     address = str(request.url).split("?")[0]
     if isinstance(error, requests.Timeout):
         return f"{address} did not answer in time ({type(error).__name__})."
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return f"{address} broke off in the middle of its answer."
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return f"{address} sent an answer that cannot be decoded: check proxies in between."
     cause = error.args[0] if error.args else None
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
     # urllib3 ends its texts with what the system said; what stands before names the address.
