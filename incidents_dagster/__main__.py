@@ -91,6 +91,8 @@ def reason(result: dg.ExecuteInProcessResult) -> str:
         data = event.step_failure_data
         if data.user_failure_data and data.user_failure_data.description:
             return data.user_failure_data.description
+        if data.error and data.error.cls_name == "DagsterExecutionInterruptedError":
+            return "interrupted."
         if data.error:
             return data.error.message.strip()
     return "see the run in `make dev`."
