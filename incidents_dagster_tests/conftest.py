@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -76,7 +77,7 @@ def write_config(tmp_path: Path) -> Callable[[str], None]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Replaces the clock that retries sleep by; collects how long each wait would have been."""
     slept: list[float] = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=slept.append))
     return slept
 
 

@@ -62,7 +62,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = error.__cause__ or error.__context__
+        hidden = error.__suppress_context__  # raised `from None`, because it says too much
+        error = error.__cause__ or (None if hidden else error.__context__)
 
 
 def _http_error(error: BaseException) -> str | None:

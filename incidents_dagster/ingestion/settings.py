@@ -6,6 +6,7 @@ Reads and checks what this project adds; what belongs to rest_api is checked by 
 
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 
 import dlt
 from dlt.common.configuration.providers.toml import TomlProviderReadException
-from dlt.common.utils import clone_dict_nested, update_dict_nested
+from dlt.common.utils import update_dict_nested
 
 from incidents_dagster.ingestion.errors import SettingsError
 
@@ -134,7 +135,7 @@ def _layers() -> dict[str, Any]:
     for provider in reversed(providers):
         value, _ = provider.get_value("incidents", dict, None, "sources")
         if isinstance(value, dict):
-            update_dict_nested(tree, clone_dict_nested(value))
+            update_dict_nested(tree, deepcopy(value))  # dlt hands out its own
     for name in os.environ:
         if name.startswith(ENVIRONMENT_PREFIX):
             *parents, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")

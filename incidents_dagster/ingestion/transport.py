@@ -3,6 +3,7 @@
 Pages, parameters and selectors are rest_api's business, in `source`.
 """
 
+import logging
 from urllib.parse import urlsplit
 
 import requests
@@ -25,11 +26,11 @@ class KeyOnTheWire(AuthConfigBase):
     def __init__(self, auth: AuthConfigBase, base_url: str) -> None:
         super().__init__()
         self.real = auth
-        self.origin = urlsplit(base_url)[:2]
+        self.origin = _origin(base_url)
         self.resolve()
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if urlsplit(str(request.url))[:2] == self.origin:
+        if _origin(str(request.url)) == self.origin:
             request.sign = self.real  # type: ignore[attr-defined]
         return request
 
@@ -81,7 +82,20 @@ def open_session() -> tuple[Session, ApiAdapter]:
     adapter = ApiAdapter()
     session.mount("http://", adapter)
     session.mount("https://", adapter)
+    # urllib3 writes whole addresses into its DEBUG log.
+    logging.getLogger("urllib3.connectionpool").addFilter(_without_query)
     return session, adapter
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(a.split("?")[0] if isinstance(a, str) else a for a in record.args)
+    return True
 
 
 def _describe(error: requests.RequestException, request: requests.PreparedRequest) -> str:
