@@ -16,8 +16,9 @@ run: $(VENV)/run  ## Sync the incidents into DuckDB once and say what came
 dev: $(VENV)/run  ## Start the Dagster UI with schedule, sensors and freshness (Ctrl-C stops it)
 	@exec $(BIN)/dagster dev -w workspace.yaml
 
+sql: export QUERY := $(value Q)
 sql: $(VENV)/run  ## Ask the database: make sql Q='SELECT count(*) FROM incidents.incident_data'
-	@$(BIN)/python -c 'import sys, duckdb; from incidents_dagster.ingestion.settings import database_path; duckdb.connect(str(database_path()), read_only=True).sql(sys.argv[1]).show()' "$(Q)"
+	@$(BIN)/python -m incidents_dagster.sql
 
 demo-api: $(VENV)/run  ## Serve the demo API on its own, to try requests against
 	@exec $(BIN)/python -m incidents_dagster.demo_api

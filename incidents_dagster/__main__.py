@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from incidents_dagster.ingestion.errors import IngestionError
-from incidents_dagster.ingestion.settings import DATASET, PROJECT_ROOT, database_path
+from incidents_dagster.ingestion.settings import PROJECT_ROOT, database_path
 
 
 @dg.logger({}, "What a run itself says, on standard error; Dagster's events left out.")
@@ -58,12 +58,13 @@ def main() -> int:
 
 def report(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     """What a person wants to know of a run, a line each."""
-    names = []
+    tables = []
     for event in result.get_asset_materialization_events():
+        asset = event.materialization.asset_key
         metadata = event.materialization.metadata
         shown: dict[str, Any] = {key: entry.value for key, entry in metadata.items()}
-        names.append(event.materialization.asset_key.path[-1])
-        yield f"{names[-1]}:"
+        tables.append(shown["dagster/table_name"].partition(".")[2])
+        yield f"{asset.to_user_string()}:"
         yield _line("rows", f"{shown['rows_loaded']:,} read, {shown['dagster/row_count']:,} in all")
         if "rows_new" in shown:
             yield _line("changes", f"{shown['rows_new']:,} new, {shown['rows_changed']:,} changed")
@@ -71,14 +72,16 @@ def report(result: dg.ExecuteInProcessResult) -> Iterator[str]:
             if key.startswith("newest_"):
                 newest = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(value))
                 yield _line("newest", newest)
-        yield _line("requests", f"{shown['requests']:,} for {shown['pages']:,} pages")
-    for check in result.get_asset_check_evaluations():
-        why = "" if check.passed else f": {check.description}"
-        yield _line("passed" if check.passed else check.severity.name, check.check_name + why)
+        yield _line("pages", f"{shown['pages']:,}; {shown['requests']:,} requests in all")
+        for check in result.get_asset_check_evaluations():
+            if check.asset_key == asset:
+                why = "" if check.passed else f": {check.description}"
+                verdict = "passed" if check.passed else check.severity.name
+                yield _line(verdict, check.check_name + why)
     if result.success:
-        yield _line("database", str(database_path()))
-        for name in names:
-            yield _line("try", f"make sql Q='FROM {DATASET}.{name} LIMIT 5'")
+        yield f"Database: {database_path()}"
+        for table in tables:
+            yield f"Try:      make sql Q='FROM {table} LIMIT 5'"
 
 
 def _line(label: str, text: str) -> str:

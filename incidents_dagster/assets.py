@@ -15,9 +15,15 @@ import dagster as dg
 
 from incidents_dagster.embedded_elt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from incidents_dagster.ingestion.credentials import redact
-from incidents_dagster.ingestion.errors import explain
+from incidents_dagster.ingestion.errors import SettingsError, explain
 from incidents_dagster.ingestion.pipeline import FILE_FORMAT, build_pipeline, open_sync
-from incidents_dagster.ingestion.settings import DATASET, Settings, database_path, load_settings
+from incidents_dagster.ingestion.settings import (
+    DATASET,
+    Settings,
+    config_file,
+    database_path,
+    load_settings,
+)
 from incidents_dagster.ingestion.source import declared_source
 from incidents_dagster.ingestion.table import Table
 from incidents_dagster.metadata import summary, sync_metadata, table_metadata
@@ -80,11 +86,15 @@ class IncidentsTranslator(DagsterDltTranslator):
 
 
 def _description(name: str, table: Table) -> str:
-    key = ", ".join(table.primary_key) or "nothing: rows are appended"
+    key = ", ".join(table.primary_key)
+    how = {
+        "merge": f"merged on {key}: one row a record, in its newest version",
+        "replace": "replaced by each sync",
+    }.get(table.write_disposition, "appended to by each sync")
     return (
-        f"Resource `{name}` of the incident API, merged on {key} by dlt into table "
-        f"`{DATASET}.{table.name}` of DuckDB: one row an incident, in its newest version. Nested "
-        "values are JSON columns, timestamps are UTC."
+        f"Resource `{name}` of the incident API, loaded by dlt into table "
+        f"`{DATASET}.{table.name}` of DuckDB, {how}. Nested values are JSON columns, timestamps "
+        "are UTC."
     )
 
 
@@ -106,7 +116,13 @@ def incident_assets(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Reads the selected resources from the API and merges them into DuckDB."""
     try:
-        with open_sync(load_settings(), context.log.info) as sync:
+        current = load_settings()
+        if current.resource_names != settings.resource_names:
+            raise SettingsError(
+                f"The resources in {config_file()} are not those that this code location was "
+                "loaded with: reload it."
+            )
+        with open_sync(current, context.log.info) as sync:
             before = {}
             if sync.database.exists():
                 with duckdb.get_connection() as connection:

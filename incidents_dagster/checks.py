@@ -4,14 +4,14 @@ All rules run in one step. A rule is a statement that is true when it passes; it
 the offenders.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import dagster as dg
 import duckdb as duckdb_api
 
 from incidents_dagster.assets import POOL, tables
-from incidents_dagster.ingestion.errors import NoDatabaseError
+from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseError
 from incidents_dagster.ingestion.table import Table, quoted
 from incidents_dagster.resources import IncidentsDuckDB
 
@@ -27,16 +27,18 @@ class Rule:
         description: What holds when it passes.
         offenders: SQL that selects the primary keys of the rows that break it; {table} and {key}
             are filled in.
-        needs: Columns that the table must declare for the rule to apply.
+        needs: Columns that the table must declare for the rule to apply, and of which data_type.
         blocking: A failure fails the run; otherwise it warns.
     """
 
     name: str
     description: str
     offenders: str
-    needs: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
     blocking: bool = False
 
+
+TIMESTAMPS = {"created_at": "timestamp", "updated_at": "timestamp"}
 
 RULES = (
     Rule(
@@ -55,27 +57,30 @@ RULES = (
         "statuses_are_present",
         "Every row has a status.",
         "SELECT {key} FROM {table} WHERE coalesce(trim(status), '') = ''",
-        needs=("status",),
+        needs={"status": "text"},
     ),
     Rule(
         "created_is_not_after_updated",
         "No row was created after it was updated.",
         "SELECT {key} FROM {table} WHERE created_at > updated_at",
-        needs=("created_at", "updated_at"),
+        needs=TIMESTAMPS,
     ),
     Rule(
         "timestamps_are_not_in_the_future",
         "No row was created or updated later than now, give or take five minutes between clocks.",
         "SELECT {key} FROM {table} "
         "WHERE greatest(created_at, updated_at) > now() + INTERVAL 5 MINUTE",
-        needs=("created_at", "updated_at"),
+        needs=TIMESTAMPS,
     ),
 )
 
 
 def rules_for(table: Table) -> list[Rule]:
-    """The rules that apply to `table`: it has a primary key and declares what they need."""
-    return [r for r in RULES if table.primary_key and set(r.needs) <= set(table.declared)]
+    """The rules that apply to `table`: it merges on a primary key and declares what they need."""
+    if not table.primary_key or table.write_disposition == "append":
+        return []
+    types = {name: hints.get("data_type") for name, hints in table.declared.items()}
+    return [r for r in RULES if all(types.get(n) == kind for n, kind in r.needs.items())]
 
 
 def evaluate(
@@ -84,21 +89,27 @@ def evaluate(
     """Counts and samples the offenders of `rule` in a resource's table."""
     table = tables[resource_name]
     if not table.exists(connection):
-        return _unanswered(rule, resource_name, f"There is no table {table.qualified} yet.")
+        why = f"There is no table {table.qualified} yet. Materialize {resource_name} first."
+        return _unanswered(rule, resource_name, why, dg.AssetCheckSeverity.WARN)
     key = ", ".join(map(quoted, table.primary_key))
     sql = rule.offenders.format(
         table=table.qualified,
         key=key,
         key_is_null=" OR ".join(f"{quoted(name)} IS NULL" for name in table.primary_key),
     )
-    (count,) = connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0]
-    sample = connection.execute(f"{sql} ORDER BY {key} LIMIT {SAMPLE_SIZE}").fetchall()
+    severity = dg.AssetCheckSeverity.ERROR if rule.blocking else dg.AssetCheckSeverity.WARN
+    try:
+        (count,) = connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0]
+        sample = connection.execute(f"{sql} ORDER BY {key} LIMIT {SAMPLE_SIZE}").fetchall()
+    except duckdb_api.Error as error:
+        why = f"{type(error).__name__} from: {sql}"
+        return _unanswered(rule, resource_name, why, severity)
     ids = [", ".join("null" if v is None else str(v) for v in row) for row in sample]
     return dg.AssetCheckResult(
         asset_key=resource_name,
         check_name=rule.name,
         passed=count == 0,
-        severity=dg.AssetCheckSeverity.ERROR if rule.blocking else dg.AssetCheckSeverity.WARN,
+        severity=severity,
         description=f"{count:,} offend: {'; '.join(ids)}" + (" …" if count > len(ids) else "")
         if count
         else rule.description,
@@ -106,13 +117,15 @@ def evaluate(
     )
 
 
-def _unanswered(rule: Rule, resource_name: str, why: str) -> dg.AssetCheckResult:
+def _unanswered(
+    rule: Rule, resource_name: str, why: str, severity: dg.AssetCheckSeverity
+) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=resource_name,
         check_name=rule.name,
         passed=False,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{why} Materialize {resource_name} first.",
+        severity=severity,
+        description=why,
     )
 
 
@@ -142,5 +155,12 @@ def incident_checks(
         with duckdb.get_connection() as connection:
             results = [evaluate(rule, name, connection) for rule, name in selected]
     except NoDatabaseError as error:
-        results = [_unanswered(rule, name, str(error)) for rule, name in selected]
+        results = [
+            _unanswered(
+                rule, name, f"{error} Materialize {name} first.", dg.AssetCheckSeverity.WARN
+            )
+            for rule, name in selected
+        ]
+    except DatabaseBusyError as error:
+        raise dg.Failure(str(error)) from None
     yield from results

@@ -4,17 +4,16 @@ from typing import Any
 
 import dagster as dg
 import duckdb
-import pyarrow as pa
 
 from incidents_dagster.ingestion.pipeline import Sync
-from incidents_dagster.ingestion.settings import DATASET, database_path
-from incidents_dagster.ingestion.table import Column, Table
+from incidents_dagster.ingestion.settings import DATASET, catalog, database_path
+from incidents_dagster.ingestion.table import Column, Snapshot, Table
 
 
 def table_metadata(table: Table, columns: list[Column]) -> dict[str, Any]:
     """The table's full name and its columns, under the names that Dagster's UI knows."""
     return {
-        "dagster/table_name": f"{database_path().stem}.{DATASET}.{table.name}",
+        "dagster/table_name": f"{catalog(database_path())}.{DATASET}.{table.name}",
         "dagster/column_schema": dg.TableSchema(
             [
                 dg.TableColumn(
@@ -34,7 +33,7 @@ def sync_metadata(
     resource_name: str,
     table: Table,
     connection: duckdb.DuckDBPyConnection,
-    before: pa.Table | None,
+    before: Snapshot | None,
 ) -> dict[str, Any]:
     """What `sync` brought for one resource, and what is in its table now.
 
@@ -49,13 +48,16 @@ def sync_metadata(
     progress = sync.opened.progress[resource_name]
     metadata: dict[str, Any] = {
         "rows_loaded": trace.last_normalize_info.row_counts.get(table.name, 0),
-        "dagster/row_count": table.row_count(connection),
+        "dagster/row_count": 0,
         "pages": progress.pages,
         "requests": sync.opened.adapter.requests_made,
         "load_id": ", ".join(trace.last_load_info.loads_ids),
-        **table_metadata(table, table.columns(connection)),
-        "preview": _preview(table.preview(connection)),
     }
+    if not table.exists(connection):  # no page came, so that dlt had nothing to make it of
+        return {**metadata, **table_metadata(table, table.declared_columns)}
+    metadata["dagster/row_count"] = table.row_count(connection)
+    metadata |= table_metadata(table, table.columns(connection))
+    metadata["preview"] = _preview(table.preview(connection))
     if changes := table.changes(connection, before):
         metadata["rows_new"], metadata["rows_changed"] = changes
     if newest := table.newest(connection):

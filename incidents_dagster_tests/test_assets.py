@@ -166,5 +166,49 @@ def test_an_api_that_fails_leaves_the_table_as_it_was(
     assert counts == [("triggered", 250)]
 
 
+def test_a_change_in_any_field_counts(
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync
+) -> None:
+    sync()
+    rows[0]["title"] = "another"
+    rows[1]["service"] = {"id": "svc-2", "name": "Search"}
+    assert shown(sync())["rows_changed"] == 2
+
+
+def test_a_column_declared_later_appears(
+    api: DemoServer, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync()
+    columns = '{"id": {"data_type": "text"}, "opened_by": {"data_type": "text"}}'
+    monkeypatch.setenv(
+        "SOURCES__INCIDENTS__RESOURCES",
+        '[{"name": "incident_data", "endpoint": {"path": "/v1/incidents", "data_selector": "data"},'
+        f' "columns": {columns}}}]',
+    )
+    result = sync()
+    assert result.success
+    assert "opened_by" in {c.name for c in shown(result)["dagster/column_schema"].columns}
+
+
+def test_a_resource_that_got_no_page_succeeds(
+    api: DemoServer, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "SOURCES__INCIDENTS__RESOURCES",
+        '[{"name": "incident_data", "endpoint": {"path": "/v1/none", "data_selector": "data",'
+        ' "response_actions": [{"status_code": 404, "action": "ignore"}]}}]',
+    )
+    result = sync()
+    assert result.success
+    assert shown(result)["dagster/row_count"] == 0
+
+
+def test_resources_that_changed_since_loading_ask_for_a_reload(
+    api: DemoServer, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__INCIDENTS__RESOURCES", '["alerts"]')
+    assert "reload it" in failure(sync())
+
+
 def test_two_runs_in_one_process_both_work(api: DemoServer, sync: Sync) -> None:
     assert [sync().success for _ in range(3)] == [True] * 3

@@ -116,7 +116,22 @@ def test_without_a_table_there_is_an_answer(state: str, database: Path) -> None:
 def test_rules_follow_the_primary_key_and_the_declared_columns() -> None:
     keyed = Table("alerts", ["region", "number"], {"region": {}, "number": {}})
     assert [rule.name for rule in rules_for(keyed)] == ["ids_are_unique", "ids_are_not_null"]
-    assert rules_for(Table("log", [], {"status": {}})) == []
+    assert rules_for(Table("log", [], {"status": {"data_type": "text"}})) == []
+    assert rules_for(Table("log", ["id"], {"id": {}}, "append")) == []
+    numbered = Table("numbered", ["id"], {"id": {}, "status": {"data_type": "bigint"}})
+    assert "statuses_are_present" not in {rule.name for rule in rules_for(numbered)}
+
+
+def test_a_rule_that_cannot_be_asked_fails_and_the_others_answer(
+    api: DemoServer, sync: Sync, database: Path
+) -> None:
+    sync()
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("ALTER TABLE incidents.incident_data DROP status")
+    checks = by_name(run_checks(database))
+    assert not checks["statuses_are_present"].passed
+    assert "BinderException" in (checks["statuses_are_present"].description or "")
+    assert checks["ids_are_unique"].passed
 
 
 def test_one_check_can_run_alone(api: DemoServer, sync: Sync, database: Path) -> None:

@@ -128,6 +128,22 @@ def test_a_failed_check_fails_make_run_by_name(
     assert "ids_are_unique" in process.stderr
 
 
+@pytest.mark.usefixtures("at_home")
+def test_make_sql_takes_any_query_and_explains_what_it_cannot_answer(
+    checkout: Path, database: Path
+) -> None:
+    nothing_yet = make(checkout, "sql", "Q=SELECT 1")
+    assert nothing_yet.returncode != 0
+    assert "There is no database" in nothing_yet.stderr
+    duckdb.connect(str(database)).close()
+    file = {"INCIDENTS_DUCKDB_PATH": str(database)}
+    answer = make(checkout, "sql", """Q=SELECT "a" || '$5' AS b FROM (SELECT 'x' AS a)""", **file)
+    assert "x$5" in answer.stdout
+    wrong = make(checkout, "sql", "Q=SELEKT", **file)
+    assert "syntax error" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
 def test_make_help_lists_every_command(checkout: Path) -> None:
     listed = {line.split()[1] for line in make(checkout, "help").stdout.splitlines()}
     assert listed >= TARGETS

@@ -120,7 +120,11 @@ def test_it_loads_without_the_key_of_a_configured_api(tmp_path: Path) -> None:
 
 def test_a_further_resource_gets_its_asset_and_checks_without_code(tmp_path: Path) -> None:
     resources = [
-        {"name": "incident_data", "endpoint": "/v1/incidents", "columns": {"status": {}}},
+        {
+            "name": "incident_data",
+            "endpoint": "/v1/incidents",
+            "columns": {"status": {"data_type": "text"}},
+        },
         {"name": "alerts", "primary_key": ["region", "number"], "endpoint": {"path": "/v1/alerts"}},
     ]
     process = loaded_elsewhere(tmp_path, SOURCES__INCIDENTS__RESOURCES=json.dumps(resources))

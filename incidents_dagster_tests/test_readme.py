@@ -61,7 +61,7 @@ def test_the_output_of_make_run_is_real(checkout: Path, monkeypatch: pytest.Monk
     )
 
     def shape(output: str) -> str:
-        output = re.sub(r"(database +).*(/data/)", r"\1\2", output)
+        output = re.sub(r"(Database: ).*(/data/)", r"\1\2", output)
         return re.sub(r"[\d,.]+", "0", output)
 
     assert shape(output_of("make run")) == shape(made.stdout)

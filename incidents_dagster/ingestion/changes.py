@@ -8,6 +8,7 @@ import json
 from typing import Any, TypedDict
 
 from dlt.common import jsonpath
+from dlt.common.time import ensure_pendulum_datetime
 
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.source import open_source
@@ -72,4 +73,7 @@ def _newer(value: Any, other: Any) -> bool:
         return other is None and value is not None
     if isinstance(value, (int, float)) and isinstance(other, (int, float)):
         return value > other
-    return str(value) > str(other)
+    try:
+        return ensure_pendulum_datetime(value) > ensure_pendulum_datetime(other)
+    except (ValueError, TypeError):
+        return str(value) > str(other)

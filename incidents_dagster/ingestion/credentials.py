@@ -4,11 +4,13 @@ rest_api's `auth` says which kind; the secret itself is read here, when a sync s
 and goes to `transport`, which puts it on the wire.
 """
 
+import re
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import dlt
-from dlt.sources.helpers.rest_client.auth import AuthConfigBase
+from dlt.sources.helpers.requests import Session
+from dlt.sources.helpers.rest_client.auth import AuthConfigBase, OAuth2ClientCredentials
 from dlt.sources.rest_api.config_setup import create_auth
 
 from incidents_dagster.ingestion.errors import SettingsError
@@ -17,9 +19,16 @@ from incidents_dagster.ingestion.errors import SettingsError
 SECRET_FIELDS = {
     "api_key": ("api_key",),
     "bearer": ("token",),
-    "http_basic": ("username", "password"),
+    "http_basic": ("password",),
     "oauth2_client_credentials": ("client_id", "client_secret"),
 }
+# Never shown. A client_id is no secret by itself, and tends to be a word of other texts.
+REDACTED_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
+# Shorter values are left in texts: they would blot out parts of ordinary words.
+SHORTEST_REDACTED = 6
+KEY_LOCATIONS = ("header", "query", "param")
+
+_resolved: set[str] = set()
 
 
 def resolve_auth(auth: Any) -> AuthConfigBase:
@@ -30,24 +39,44 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
     """
     config: Any = {"type": auth} if isinstance(auth, str) else {"type": "bearer", **auth}
     for field in SECRET_FIELDS.get(config["type"], ()):
-        if not config.get(field):
-            config[field] = _secret(field, config["type"])
+        config[field] = _checked(field, config.get(field) or _secret(field, config["type"]))
+    if config.get("location", "header") not in KEY_LOCATIONS:
+        raise SettingsError(
+            f"client.auth of [sources.incidents]: location {config['location']!r} is none of "
+            f"{', '.join(KEY_LOCATIONS)}."
+        )
     try:
         resolved = create_auth(config)
     except (ValueError, TypeError, KeyError) as error:
         raise SettingsError(f"client.auth of [sources.incidents]: {redact(str(error))}") from None
     assert resolved  # None is only for no auth at all
+    if isinstance(resolved, OAuth2ClientCredentials):
+        # dlt's own session would retry within our retries, and take the secret along redirects.
+        resolved.session = Session(raise_for_status=False)
+        resolved.session.max_redirects = 0
+    _resolved.update(str(config[field]) for field in REDACTED_FIELDS if config.get(field))
     return resolved
 
 
-def redact(text: str, auth: AuthConfigBase | None = None) -> str:
-    """`text` with every secret value in it replaced by ***, percent-encoded ones too."""
-    fields = {field for names in SECRET_FIELDS.values() for field in names} - {"username"}
-    values = {str(dlt.secrets.get(field) or "") for field in fields}
-    values |= {str(getattr(auth, field, None) or "") for field in fields}
-    for value in sorted(values - {""}, key=len, reverse=True):
-        for form in (value, quote(value, safe=""), quote_plus(value)):
-            text = text.replace(form, "***")
+def redact(text: str) -> str:
+    """`text` with every secret value that is known in it replaced by ***.
+
+    Known is what `dlt.secrets` has at top level now, and what `resolve_auth` has made use of;
+    plain and percent-encoded.
+    """
+    values = _resolved | {str(dlt.secrets.get(field) or "") for field in REDACTED_FIELDS}
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) >= SHORTEST_REDACTED:
+            forms = {value, quote(value, safe=""), quote_plus(value)}
+            text = re.sub("|".join(map(re.escape, forms)), "***", text, flags=re.IGNORECASE)
+    return text
+
+
+def _checked(field: str, value: Any) -> str:
+    # A key read from a file tends to end in a newline, and http's own error would show the key.
+    text = str(value).strip()
+    if not text.isprintable():
+        raise SettingsError(f"{field} has characters in it that no key has, such as a newline.")
     return text
 
 

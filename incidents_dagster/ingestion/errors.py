@@ -5,8 +5,10 @@ Nothing here shows a key, a request's query or a response's body.
 
 import re
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import duckdb
+import pyarrow as pa
 import requests
 from dlt.common.schema.exceptions import CannotCoerceNullException
 
@@ -80,9 +82,10 @@ def _http_error(error: BaseException) -> str | None:
 
 def _redirect(error: BaseException) -> str | None:
     response = getattr(error, "response", None)
-    target = "" if response is None else response.headers.get("Location", "").split("?")[0]
+    target = urlsplit("" if response is None else response.headers.get("Location", ""))
+    where = f"{target.scheme}://{target.hostname}" if target.hostname else "another address"
     return (
-        f"The API redirects to {target or 'another address'}, which is not followed, because the "
+        f"The API redirects to {where}, which is not followed, because the "
         "key would go along: set client.base_url and endpoint.path to the final address."
     )
 
@@ -116,6 +119,9 @@ DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] =
         "(a login page or a proxy answers like that)."
     ),
     requests.RequestException: str,
+    pa.ArrowInvalid: lambda error: (
+        f"A record does not fit the table, so nothing was loaded: {error}."
+    ),
     ValueError: _paginator,
     CannotCoerceNullException: lambda error: (
         f"A record lacks a value that may not be missing, so nothing was loaded: {error}"

@@ -15,7 +15,7 @@ import dlt
 from dlt.common.pipeline import LoadInfo
 from filelock import FileLock, Timeout
 
-from incidents_dagster.ingestion.errors import DatabaseBusyError
+from incidents_dagster.ingestion.errors import DatabaseBusyError, SettingsError
 from incidents_dagster.ingestion.settings import DATASET, Settings, database_path
 from incidents_dagster.ingestion.source import OpenSource, open_source
 
@@ -45,10 +45,9 @@ def open_sync(settings: Settings, report: Callable[[str], None]) -> Iterator[Syn
 
     Raises:
         DatabaseBusyError: Another sync of the file runs for longer than `LOCK_SECONDS`.
-        SettingsError: See `open_source`.
+        SettingsError: The folder of the file cannot be written; see also `open_source`.
     """
     database = database_path()
-    database.parent.mkdir(parents=True, exist_ok=True)
     with _alone_on(database), open_source(settings, report) as opened:
         # State and schema come back from DuckDB, so nothing of an earlier run is wanted here:
         # a killed one leaves a load package that dlt would load in place of the new data.
@@ -65,7 +64,10 @@ def build_pipeline(database: Path, working_folder: Path) -> dlt.Pipeline:
     """dlt's pipeline into schema `incidents` of `database`."""
     # As shipped, the DELETE and the INSERT of a merge commit one by one: a kill between them
     # loses rows. Declared so, they are one transaction.
-    destination = dlt.destinations.duckdb(str(database), supports_transactions=True)
+    # A replace would empty the table first, unless it goes by way of staging.
+    destination = dlt.destinations.duckdb(
+        str(database), supports_transactions=True, replace_strategy="insert-from-staging"
+    )
     return dlt.pipeline(
         DATASET, destination=destination, dataset_name=DATASET, pipelines_dir=str(working_folder)
     )
@@ -90,7 +92,15 @@ def run_sync(settings: Settings, report: Callable[[str], None] = print) -> LoadI
 
 @contextmanager
 def _alone_on(database: Path) -> Iterator[None]:
-    lock = FileLock(database.with_name(database.name + ".lock"), timeout=LOCK_SECONDS)
+    file = database.with_name(database.name + ".lock")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()  # filelock would take a folder that cannot be written for one that is busy
+    except OSError as error:
+        raise SettingsError(
+            f"INCIDENTS_DUCKDB_PATH={database}: the folder cannot be written ({error.strerror})."
+        ) from None
+    lock = FileLock(file, timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,13 +78,18 @@ def database_path() -> Path:
     """
     given = os.environ.get("INCIDENTS_DUCKDB_PATH") or "data/warehouse.duckdb"
     path = PROJECT_ROOT / Path(given).expanduser()
-    if path.stem.lower() == DATASET:
+    if catalog(path).lower() in (DATASET, f"{DATASET}_staging") or "'" in str(path):
         raise SettingsError(
-            f"INCIDENTS_DUCKDB_PATH={given}: the file cannot be called {path.name}, because its "
-            f"schema is called {DATASET!r} and DuckDB takes the file's name for its catalog. "
-            "Give the file another name."
+            f"INCIDENTS_DUCKDB_PATH={given}: DuckDB takes the file's name for its catalog, which "
+            f"cannot be called like the schemas {DATASET} and {DATASET}_staging, and dlt cannot "
+            "take a quote in it. Give the file another name."
         )
     return path
+
+
+def catalog(database: Path) -> str:
+    """What DuckDB calls `database`: its name up to the first dot."""
+    return database.name.split(".")[0]
 
 
 def load_settings() -> Settings:
@@ -107,7 +113,11 @@ def load_settings() -> Settings:
         if not named and not isinstance(resource, str):
             raise SettingsError(f"resources[{number}] in {where} has no name.")
     base_url = api["client"].get("base_url") or ""
-    parts = urlsplit(str(base_url))
+    try:
+        parts = urlsplit(str(base_url))
+        _ = parts.port
+    except ValueError as error:
+        raise SettingsError(f"client.base_url in {where} is not an address: {error}.") from None
     if base_url and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise SettingsError(f"client.base_url in {where} is not an http(s) address.")
     if parts.username or parts.password or parts.query:
@@ -117,10 +127,9 @@ def load_settings() -> Settings:
         )
     own = {key: _own(key, default, tree.get(key), where) for key, default in OWN_SETTINGS.items()}
     freshness = own["freshness"]
-    if not 1 <= freshness["warn_after_minutes"] < freshness["fail_after_minutes"]:
+    if freshness["warn_after_minutes"] >= freshness["fail_after_minutes"]:
         raise SettingsError(
-            f"freshness in {where}: warn_after_minutes must be at least 1, as Dagster has it, "
-            "and less than fail_after_minutes."
+            f"freshness in {where}: warn_after_minutes must be less than fail_after_minutes."
         )
     return Settings(api=api, own=own)
 
@@ -162,14 +171,14 @@ def _own(key: str, default: Any, given: Any, where: str) -> Any:
         return default
     if isinstance(default, Mapping):
         if not isinstance(given, Mapping):
-            raise SettingsError(f"{key} in {where} must be a table with {', '.join(default)}.")
+            raise SettingsError(f"{key} in {where} must be a table.")
         if not default:
             return dict(given)  # a table of the user's own names
         for name in given:
             _known(name, list(default), f"{key} of {where}")
         return {n: _own(f"{key}.{n}", d, given.get(n), where) for n, d in default.items()}
     if isinstance(default, float):
-        if isinstance(given, bool) or not isinstance(given, (int, float)) or given <= 0:
-            raise SettingsError(f"{key} in {where} must be a positive number, not {given!r}.")
+        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 1 <= given < inf:
+            raise SettingsError(f"{key} in {where} must be a number from 1 on, not {given!r}.")
         return float(given)
     return str(given)

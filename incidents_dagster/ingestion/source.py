@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import dlt
+from dlt.common import jsonpath
 from dlt.common.exceptions import DictValidationException, DltException
+from dlt.common.schema.typing import TColumnSchema
 from dlt.extract import DltSource
 from dlt.sources.rest_api import rest_api_source
 
@@ -63,7 +65,8 @@ def open_source(
     Args:
         settings: What the user configured.
         report: Gets a line of progress every few seconds.
-        params: Query parameters on top of each endpoint's own.
+        params: Query parameters on top of each endpoint's own, for a question apart from the
+            syncs: an endpoint's `incremental` is left out of it.
 
     Raises:
         SettingsError: A secret is missing, or rest_api refuses the configuration.
@@ -76,9 +79,15 @@ def open_source(
             client.update(base_url=demo.base_url, auth={**DEMO_AUTH, "api_key": demo.api_key})
         for holder in [client, *endpoints]:
             if holder.get("auth"):
-                holder["auth"] = KeyOnTheWire(resolve_auth(holder["auth"]), client["base_url"])
-        for endpoint in endpoints if params else ():
-            endpoint["params"] = {**endpoint.get("params", {}), **(params or {})}
+                path = str(holder.get("path", ""))
+                own_address = path if path.startswith(("http://", "https://")) else None
+                holder["auth"] = KeyOnTheWire(
+                    resolve_auth(holder["auth"]), own_address or client["base_url"]
+                )
+        if params is not None:
+            for endpoint in endpoints:
+                endpoint["params"] = {**endpoint.get("params", {}), **params}
+                endpoint.pop("incremental", None)  # it would put its own start_param in place
         client["session"], adapter = open_session()
         stack.callback(client["session"].close)
 
@@ -91,13 +100,28 @@ def open_source(
 
 
 def _endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every endpoint in `api` as a dict, its short forms spelled out in place."""
+    """Every endpoint in `api` as a dict, its short forms spelled out in place.
+
+    Raises:
+        SettingsError: A value that dlt accepts and then stumbles over, or gives fewer rows for.
+    """
     resources = [{"name": r} if isinstance(r, str) else r for r in api["resources"]]
     api["resources"] = resources
     for holder in [*resources, api.setdefault("resource_defaults", {})]:
         endpoint = holder.get("endpoint", {})
         holder["endpoint"] = {"path": endpoint} if isinstance(endpoint, str) else endpoint
-    return [holder["endpoint"] for holder in [*resources, api["resource_defaults"]]]
+    endpoints = [holder["endpoint"] for holder in [*resources, api["resource_defaults"]]]
+    for holder in [api["client"], *endpoints]:
+        paginator = holder.get("paginator")
+        limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1
+        if isinstance(limit, int) and limit < 1:
+            raise SettingsError(_refused(f"paginator: limit={limit} is below 1"))
+        try:
+            jsonpath.compile_path(holder.get("data_selector") or "$")
+        except Exception:
+            selector = holder["data_selector"]
+            raise SettingsError(_refused(f"data_selector {selector!r} is no JSONPath")) from None
+    return endpoints
 
 
 def _table_even_if_empty(page: Any, meta: Any = None) -> Any:
@@ -110,7 +134,12 @@ def _build(api: Any) -> DltSource:
         # Nested values become JSON columns: one table per resource.
         source = rest_api_source(api, name=DATASET, section=DATASET, max_table_nesting=0)
         for resource in source.resources.values():
-            resource.compute_table_schema()  # dlt checks columns only when records arrive
+            # Also checks the columns, which dlt would do only when records arrive.
+            columns = resource.compute_table_schema()["columns"]
+            keys = [n for n, c in columns.items() if c.get("primary_key") and "data_type" not in c]
+            if keys:  # an id that looks like a number today may be text tomorrow
+                text = {name: TColumnSchema(data_type="text", nullable=False) for name in keys}
+                resource.apply_hints(columns=text)
     except DictValidationException as error:
         fault = _most_telling(error)
         setting = fault.path.strip("./").replace("/", ".")

@@ -34,6 +34,14 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """A table at one moment: the columns it had, and a hash of them for each primary key."""
+
+    columns: list[str]
+    rows: pa.Table
+
+
+@dataclass(frozen=True)
 class Table:
     """A resource's table: its name in DuckDB and what its configuration says of it.
 
@@ -41,11 +49,13 @@ class Table:
         name: Name in the schema `incidents`.
         primary_key: Its columns; empty where the resource has none.
         declared: Declared column → its dlt hints.
+        write_disposition: How dlt loads it: `merge`, `replace` or `append`.
     """
 
     name: str
     primary_key: list[str]
     declared: dict[str, Any]
+    write_disposition: str = "merge"
 
     @classmethod
     def of(cls, source: DltSource, resource_name: str) -> "Table":
@@ -57,6 +67,7 @@ class Table:
             name=normalize(str(hints["name"])),
             primary_key=[name for name, column in columns.items() if column.get("primary_key")],
             declared=columns,
+            write_disposition=str(hints.get("write_disposition") or "append"),
         )
 
     @property
@@ -122,39 +133,40 @@ class Table:
         ).fetchall()
         return [dict(zip(names, (v or "" for v in row), strict=True)) for row in rows]
 
-    def snapshot(self, connection: duckdb.DuckDBPyConnection) -> pa.Table | None:
-        """Each row's primary key and a hash of its declared columns; None without a table or key.
+    def snapshot(self, connection: duckdb.DuckDBPyConnection) -> Snapshot | None:
+        """Each row's primary key and a hash of all its values; None without a table or key.
 
         Taken before a sync, it lets `changes` count afterwards what the sync did.
         """
-        if not self.primary_key or not self.exists(connection):
+        names = [c.name for c in self.columns(connection) if c.name not in DLT_COLUMNS]
+        if not self.primary_key or not set(self.primary_key) <= set(names):
             return None
-        return connection.execute(self._versions()).to_arrow_table()
+        return Snapshot(names, connection.execute(self._versions(names)).to_arrow_table())
 
     def changes(
-        self, connection: duckdb.DuckDBPyConnection, before: pa.Table | None
+        self, connection: duckdb.DuckDBPyConnection, before: Snapshot | None
     ) -> tuple[int, int] | None:
-        """How many rows are new and how many changed in a declared column since `before`.
+        """How many rows are new since `before`, and how many have another value in its columns.
 
-        None for a table without a primary key: its rows cannot be told from one another.
+        None where rows cannot be told from one another: no primary key, or rows are appended.
         """
-        if not self.primary_key:
+        if not self.primary_key or self.write_disposition == "append":
             return None
         if before is None:
             return self.row_count(connection), 0
-        connection.register("_before", before)
+        connection.register("_before", before.rows)
         key = ", ".join(map(quoted, self.primary_key))
         new, changed = connection.execute(
             "SELECT count(*) FILTER (b._version IS NULL), "
             "count(*) FILTER (b._version <> n._version) "
-            f"FROM ({self._versions()}) n LEFT JOIN _before b USING ({key})"
+            f"FROM ({self._versions(before.columns)}) n LEFT JOIN _before b USING ({key})"
         ).fetchall()[0]
         return new, changed
 
-    def _versions(self) -> str:
+    def _versions(self, columns: list[str]) -> str:
         key = ", ".join(map(quoted, self.primary_key))
-        declared = ", ".join(map(quoted, self.declared))
-        return f"SELECT {key}, hash({declared}) AS _version FROM {self.qualified}"
+        values = ", ".join(map(quoted, columns))
+        return f"SELECT {key}, hash({values}) AS _version FROM {self.qualified}"
 
 
 def quoted(name: str) -> str:

@@ -14,6 +14,7 @@ from urllib3.exceptions import MaxRetryError
 
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
 RETRIES = 3
+DEFAULT_PORTS = {"http": 80, "https": 443}
 BACKOFF_FACTOR = 2  # waits of 2, 4 and 8 seconds, unless Retry-After says otherwise
 
 
@@ -52,14 +53,15 @@ class ApiAdapter(HTTPAdapter):
         """Sends `request`; a transport fault is raised anew, with a text that has no query."""
         self.requests_made += 1
         sign = getattr(request, "sign", None)
-        signed = sign(request.copy()) if sign else request
         try:
+            signed = sign(request.copy()) if sign else request
             response = super().send(signed, **kwargs)  # type: ignore[arg-type]
             # Read before dlt's hook sees the status: it raises and would leave the connection open.
             response.content  # noqa: B018
         except requests.RequestException as error:
             # The original text and its causes hold the address with the key.
-            raise type(error)(_describe(error, request), request=request) from None
+            text = _describe(error, error.request or request)
+            raise type(error)(text, request=request, response=error.response) from None
         response.request, response.url = request, str(request.url)
         return response
 
@@ -87,9 +89,9 @@ def open_session() -> tuple[Session, ApiAdapter]:
     return session, adapter
 
 
-def _origin(url: str) -> tuple[str, str]:
+def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()
+    return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
 def _without_query(record: logging.LogRecord) -> bool:
@@ -98,8 +100,12 @@ def _without_query(record: logging.LogRecord) -> bool:
     return True
 
 
-def _describe(error: requests.RequestException, request: requests.PreparedRequest) -> str:
+def _describe(
+    error: requests.RequestException, request: requests.Request | requests.PreparedRequest
+) -> str:
     address = str(request.url).split("?")[0]
+    if error.response is not None:
+        return f"{address} answered {error.response.status_code}."
     if isinstance(error, requests.Timeout):
         return f"{address} did not answer in time ({type(error).__name__})."
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
