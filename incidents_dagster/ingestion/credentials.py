@@ -9,9 +9,11 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import dlt
+from dlt.common.validation import validate_dict
 from dlt.sources.helpers.requests import Session
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase, OAuth2ClientCredentials
 from dlt.sources.rest_api.config_setup import create_auth
+from dlt.sources.rest_api.typing import ClientConfig
 
 from incidents_dagster.ingestion.errors import SettingsError
 
@@ -26,9 +28,23 @@ SECRET_FIELDS = {
 REDACTED_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
 # Shorter values are left in texts: they would blot out parts of ordinary words.
 SHORTEST_REDACTED = 6
-KEY_LOCATIONS = ("header", "query", "param")
 
 _resolved: set[str] = set()
+
+
+def check_auth(auth: Any) -> None:
+    """Checks rest_api's `auth` as far as that goes without its secrets.
+
+    Raises:
+        DictValidationException, ValueError: rest_api does not take it.
+    """
+    if isinstance(auth, dict):
+        fields = SECRET_FIELDS.get(auth.get("type", "bearer"), ())
+        auth = {"type": "bearer", **dict.fromkeys(fields, ""), **auth}
+        if auth.get("location") == "cookie":
+            raise ValueError("client.auth: dlt has not implemented location 'cookie'")
+    if auth is not None:
+        validate_dict(ClientConfig, {"auth": auth}, path="./client")
 
 
 def resolve_auth(auth: Any) -> AuthConfigBase:
@@ -40,15 +56,11 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
     config: Any = {"type": auth} if isinstance(auth, str) else {"type": "bearer", **auth}
     for field in SECRET_FIELDS.get(config["type"], ()):
         config[field] = _checked(field, config.get(field) or _secret(field, config["type"]))
-    if config.get("location", "header") not in KEY_LOCATIONS:
-        raise SettingsError(
-            f"client.auth of [sources.incidents]: location {config['location']!r} is none of "
-            f"{', '.join(KEY_LOCATIONS)}."
-        )
     try:
         resolved = create_auth(config)
     except (ValueError, TypeError, KeyError) as error:
-        raise SettingsError(f"client.auth of [sources.incidents]: {redact(str(error))}") from None
+        first_line = redact(str(error).splitlines()[0])
+        raise SettingsError(f"client.auth of [sources.incidents]: {first_line}") from None
     assert resolved  # None is only for no auth at all
     if isinstance(resolved, OAuth2ClientCredentials):
         # dlt's own session would retry within our retries, and take the secret along redirects.

@@ -5,12 +5,13 @@ Nothing here shows a key, a request's query or a response's body.
 
 import re
 from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
 
 import duckdb
 import pyarrow as pa
 import requests
 from dlt.common.schema.exceptions import CannotCoerceNullException
+
+from incidents_dagster.ingestion.transport import RETRIED_STATUSES, RETRIES
 
 LOCK_HOLDER = re.compile(
     r"Could not set lock on file \"(?P<file>[^\"]+)\".*?(?P<pid>PID \d+)", re.S
@@ -18,12 +19,13 @@ LOCK_HOLDER = re.compile(
 
 NOT_IN_ANSWER = re.compile(r"Expected a response with a `(?P<path>[^`]+)` key")
 
+FAILING = 500
 STATUS_HINTS = {
     400: "a parameter is wrong: check endpoint.params and the paginator in .dlt/config.toml",
     401: "the key was refused: check the secret and [sources.incidents.client.auth]",
     403: "the key may not read this: check its permissions",
     404: "there is nothing at this address: check client.base_url and endpoint.path",
-    429: "too many requests, also after 3 retries: sync less often or ask for a higher limit",
+    429: "too many requests: sync less often or ask for a higher limit",
     501: "the API does not offer this: check endpoint.method and endpoint.path",
 }
 
@@ -75,17 +77,17 @@ def _http_error(error: BaseException) -> str | None:
     address = response.url.split("?")[0]
     hint = STATUS_HINTS.get(response.status_code)
     if hint is None:
-        server_fault = response.status_code >= 500  # noqa: PLR2004
-        hint = "the API is failing, also after 3 retries" if server_fault else "request refused"
+        hint = "the API is failing" if response.status_code >= FAILING else "request refused"
+    if response.status_code in RETRIED_STATUSES:
+        hint += f" (tried {1 + RETRIES} times)"
     return f"{address} answered {response.status_code} {response.reason or ''}: {hint}."
 
 
 def _redirect(error: BaseException) -> str | None:
     response = getattr(error, "response", None)
-    target = urlsplit("" if response is None else response.headers.get("Location", ""))
-    where = f"{target.scheme}://{target.hostname}" if target.hostname else "another address"
+    target = "" if response is None else response.headers.get("Location", "").split("?")[0]
     return (
-        f"The API redirects to {where}, which is not followed, because the "
+        f"The API redirects to {target or 'another address'}, which is not followed, because the "
         "key would go along: set client.base_url and endpoint.path to the final address."
     )
 

@@ -45,6 +45,6 @@ class Progress:
         # Parsing the answer once more is affordable every few seconds, not on every page.
         found = jsonpath.find_values(paginator.total_path or "total", page.response.json())
         total = found[0] if found else None
-        if isinstance(total, bool) or not isinstance(total, int) or total < self.rows:
+        if isinstance(total, bool) or not isinstance(total, int) or not 0 < self.rows <= total:
             return ""
         return f", {self.rows / total:.0%} of {total:,}"

@@ -181,4 +181,6 @@ def _own(key: str, default: Any, given: Any, where: str) -> Any:
         if isinstance(given, bool) or not isinstance(given, (int, float)) or not 1 <= given < inf:
             raise SettingsError(f"{key} in {where} must be a number from 1 on, not {given!r}.")
         return float(given)
-    return str(given)
+    if not isinstance(given, str):
+        raise SettingsError(f"{key} in {where} must be text, not {given!r}.")
+    return given

@@ -16,9 +16,10 @@ from dlt.common.exceptions import DictValidationException, DltException
 from dlt.common.schema.typing import TColumnSchema
 from dlt.extract import DltSource
 from dlt.sources.rest_api import rest_api_source
+from jsonpath_ng.exceptions import JSONPathError
 
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.credentials import redact, resolve_auth
+from incidents_dagster.ingestion.credentials import check_auth, redact, resolve_auth
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.progress import Progress
 from incidents_dagster.ingestion.settings import DATASET, SECTION, Settings, config_file
@@ -52,7 +53,8 @@ def declared_source(settings: Settings) -> DltSource:
     api = deepcopy(settings.api)
     api["client"]["base_url"] = settings.base_url or NOWHERE
     for holder in [api["client"], *_endpoints(api)]:
-        holder.pop("auth", None)
+        with _settings_errors():
+            check_auth(holder.pop("auth", None))
     return _build(api)
 
 
@@ -103,24 +105,35 @@ def _endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
     """Every endpoint in `api` as a dict, its short forms spelled out in place.
 
     Raises:
-        SettingsError: A value that dlt accepts and then stumbles over, or gives fewer rows for.
+        SettingsError: A value that rest_api accepts and then stumbles over.
     """
-    resources = [{"name": r} if isinstance(r, str) else r for r in api["resources"]]
-    api["resources"] = resources
-    for holder in [*resources, api.setdefault("resource_defaults", {})]:
+    api["resources"] = [{"name": r} if isinstance(r, str) else r for r in api["resources"]]
+    holders = {f"resources[{n}]": resource for n, resource in enumerate(api["resources"])}
+    holders["resource_defaults"] = api.setdefault("resource_defaults", {})
+    for where, holder in holders.items():
         endpoint = holder.get("endpoint", {})
+        if not isinstance(endpoint, (str, dict)):
+            raise SettingsError(_refused(f"{where}.endpoint is neither a table nor a path"))
         holder["endpoint"] = {"path": endpoint} if isinstance(endpoint, str) else endpoint
-    endpoints = [holder["endpoint"] for holder in [*resources, api["resource_defaults"]]]
+        columns = holder.get("columns", {})
+        for name, hints in columns.items() if isinstance(columns, dict) else ():
+            if not isinstance(hints, dict):
+                raise SettingsError(_refused(f"{where}.columns.{name} is not a table"))
+
+    endpoints = [holder["endpoint"] for holder in holders.values()]
     for holder in [api["client"], *endpoints]:
         paginator = holder.get("paginator")
         limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1
         if isinstance(limit, int) and limit < 1:
             raise SettingsError(_refused(f"paginator: limit={limit} is below 1"))
-        try:
-            jsonpath.compile_path(holder.get("data_selector") or "$")
-        except Exception:
-            selector = holder["data_selector"]
-            raise SettingsError(_refused(f"data_selector {selector!r} is no JSONPath")) from None
+        selector = holder.get("data_selector")
+        if isinstance(selector, str) and selector:
+            try:
+                jsonpath.compile_path(selector)
+            except JSONPathError:
+                raise SettingsError(
+                    _refused(f"data_selector {selector!r} is no JSONPath")
+                ) from None
     return endpoints
 
 
@@ -130,7 +143,7 @@ def _table_even_if_empty(page: Any, meta: Any = None) -> Any:
 
 
 def _build(api: Any) -> DltSource:
-    try:
+    with _settings_errors():
         # Nested values become JSON columns: one table per resource.
         source = rest_api_source(api, name=DATASET, section=DATASET, max_table_nesting=0)
         for resource in source.resources.values():
@@ -140,13 +153,20 @@ def _build(api: Any) -> DltSource:
             if keys:  # an id that looks like a number today may be text tomorrow
                 text = {name: TColumnSchema(data_type="text", nullable=False) for name in keys}
                 resource.apply_hints(columns=text)
+    return source
+
+
+@contextmanager
+def _settings_errors() -> Iterator[None]:
+    """Turns what dlt says of a configuration into a SettingsError that names the setting."""
+    try:
+        yield
     except DictValidationException as error:
         fault = _most_telling(error)
         setting = fault.path.strip("./").replace("/", ".")
         raise SettingsError(_refused(f"{setting}: {fault.msg}")) from None
     except (DltException, ValueError, TypeError, KeyError) as error:
         raise SettingsError(_refused(str(error))) from None
-    return source
 
 
 def _refused(why: str) -> str:
@@ -156,11 +176,8 @@ def _refused(why: str) -> str:
 
 def _most_telling(error: DictValidationException) -> DictValidationException:
     # A value that fits none of several shapes has a fault for each; the shape that was meant is
-    # the one that the value goes deepest into and has the fewest fields too many for.
+    # the one that the value goes deepest into, with the fewest fields too many or too few.
     faults = [_most_telling(fault) for fault in error.nested_exceptions or []]
     deeper = [fault for fault in faults if fault.path.count("/") > error.path.count("/")]
-    return min(
-        deeper,
-        key=lambda f: (f.msg.startswith("received unexpected"), len(f.msg)),
-        default=error,
-    )
+    unlikely = ("received unexpected", "missing required")
+    return min(deeper, key=lambda f: (f.msg.startswith(unlikely), len(f.msg)), default=error)

@@ -117,7 +117,10 @@ class Table:
         if not self.newest_first:
             return None
         value = _value(connection, f"SELECT max({quoted(self.newest_first)}) FROM {self.qualified}")
-        return value.astimezone(timezone.utc) if isinstance(value, datetime) else None
+        if not isinstance(value, datetime):
+            return None
+        in_utc = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return in_utc.astimezone(timezone.utc)
 
     def preview(self, connection: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
         """The newest rows, declared columns first, each value as short text."""

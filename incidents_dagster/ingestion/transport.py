@@ -61,9 +61,11 @@ class ApiAdapter(HTTPAdapter):
         except requests.RequestException as error:
             # The original text and its causes hold the address with the key.
             text = _describe(error, error.request or request)
-            raise type(error)(text, request=request, response=error.response) from None
-        response.request, response.url = request, str(request.url)
-        return response
+            told = type(error)(text, request=request, response=error.response)
+        else:
+            response.request, response.url = request, str(request.url)
+            return response
+        raise told  # here, where the original is not its context
 
 
 def open_session() -> tuple[Session, ApiAdapter]:
