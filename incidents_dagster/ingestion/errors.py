@@ -17,7 +17,10 @@ LOCK_HOLDER = re.compile(
     r"Could not set lock on file \"(?P<file>[^\"]+)\".*?(?P<pid>PID \d+)", re.S
 )
 
-NOT_IN_ANSWER = re.compile(r"Expected a response with a `(?P<path>[^`]+)` key")
+# dlt's words where the paginator's total or has_more is missing, or not a number or a boolean
+NOT_IN_ANSWER = re.compile(
+    r"Expected a response with a `(?P<missing>[^`]+)` key|'(?P<odd>[^']+)' is not an? `(int|bool)`"
+)
 
 FAILING = 500
 STATUS_HINTS = {
@@ -97,8 +100,8 @@ def _paginator(error: BaseException) -> str | None:
     if not (match := NOT_IN_ANSWER.search(str(error))):
         return None
     return (
-        f"The paginator looks for {match['path']!r}, which the API's answer does not have: set its "
-        'total_path or has_more_path in .dlt/config.toml, or unset it with "".'
+        f"The paginator finds no usable {match['missing'] or match['odd']!r} in the API's answer: "
+        'set its total_path or has_more_path in .dlt/config.toml, or unset it with "".'
     )
 
 

@@ -24,6 +24,8 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DATASET = "incidents"
 SECTION = "sources.incidents"
 ENVIRONMENT_PREFIX = "SOURCES__INCIDENTS__"
+# dlt casts what looks like a number, and a key may look like one.
+NEVER_CAST = ("api_key", "token", "username", "password", "client_id", "client_secret")
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
 # setting → default; a number's default is also its type.
@@ -147,7 +149,8 @@ def _layers() -> dict[str, Any]:
             update_dict_nested(tree, deepcopy(value))  # dlt hands out its own
     for name in os.environ:
         if name.startswith(ENVIRONMENT_PREFIX):
-            *parents, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            *parents, key = path
             node = tree
             for parent in parents:
                 node = node.setdefault(parent, {})
@@ -155,7 +158,8 @@ def _layers() -> dict[str, Any]:
                     raise SettingsError(
                         f"{name}: {parent!r} of [{SECTION}] is not a table; give it whole, as JSON."
                     )
-            node[key] = dlt.config[".".join([SECTION, *parents, key])]
+            setting = ".".join([SECTION, *path])
+            node[key] = os.environ[name] if key in NEVER_CAST else dlt.config[setting]
     return tree
 
 

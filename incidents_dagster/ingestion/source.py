@@ -80,7 +80,9 @@ def open_source(
             demo = stack.enter_context(DemoServer())
             client.update(base_url=demo.base_url, auth={**DEMO_AUTH, "api_key": demo.api_key})
         for holder in [client, *endpoints]:
-            if holder.get("auth"):
+            if holder.get("auth") is not None:
+                with _settings_errors():
+                    check_auth(holder["auth"])
                 path = str(holder.get("path", ""))
                 own_address = path if path.startswith(("http://", "https://")) else None
                 holder["auth"] = KeyOnTheWire(
