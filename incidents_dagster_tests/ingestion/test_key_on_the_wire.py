@@ -1,0 +1,157 @@
+"""The key goes to the API's own origin and stays out of responses, errors and logs."""
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from dlt.extract.exceptions import ResourceExtractionError
+
+from incidents_dagster.ingestion.credentials import resolve_auth
+from incidents_dagster.ingestion.errors import explain
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.source import open_source
+from incidents_dagster.ingestion.transport import KeyOnTheWire, open_session
+from incidents_dagster_tests.ingestion.web import HANG_UP, Asked, Reply, Web
+
+Listen = Callable[[Callable[[Asked], Any]], Web]
+Configure = Callable[..., Settings]
+
+KEY = "k3y-of-the-test"
+AUTHS = {
+    "query": {"type": "api_key", "name": "token", "location": "query", "api_key": KEY},
+    "header": {"type": "api_key", "name": "X-Api-Key", "api_key": KEY},
+    "bearer": {"type": "bearer", "token": KEY},
+}
+FAULTS = {
+    "401": Reply({"error": f"{KEY} is wrong"}, 401),
+    "500": Reply(status=500),
+    "redirect": Reply(status=302, headers={"Location": f"http://127.0.0.1:9/?token={KEY}"}),
+    "hang up": HANG_UP,
+    "half an answer": Reply(b"[", headers={"Content-Length": "99"}),
+    "not JSON": Reply(b"<html>"),
+    "refused": None,
+}
+
+
+@pytest.fixture
+def failure(
+    listen: Listen, nobody: str, configure: Configure, waits: list[float]
+) -> Callable[[str, str], BaseException]:
+    """What a fault of `FAULTS` raises, the key being sent by one of `AUTHS`."""
+
+    def fail(fault: str, auth: str) -> BaseException:
+        address = nobody if fault == "refused" else listen(lambda _: FAULTS[fault]).base_url
+        client = {"base_url": address, "auth": AUTHS[auth], "paginator": "single_page"}
+        settings = configure(client=client, resources=["x"])
+        with (
+            pytest.raises(ResourceExtractionError) as failed,
+            open_source(settings, print) as opened,
+        ):
+            list(opened.source.resources["x"])
+        return failed.value
+
+    return fail
+
+
+def _chain(error: BaseException | None, hidden: bool) -> list[BaseException]:
+    """The error and its causes; `hidden` ones too, that `from None` leaves out of tracebacks."""
+    found: list[BaseException] = []
+    while error is not None:
+        found.append(error)
+        implicit = error.__context__ if hidden or not error.__suppress_context__ else None
+        error = error.__cause__ or implicit
+    return found
+
+
+def _texts(error: BaseException) -> list[str]:
+    texts = [str(error), repr(error), repr(error.args)]
+    response, request = getattr(error, "response", None), getattr(error, "request", None)
+    if response is not None:
+        texts += [response.url, repr(response.headers) if response.status_code != 302 else ""]
+        request = response.request
+    if request is not None:
+        texts += [str(request.url), repr(request.headers)]
+    return texts
+
+
+@pytest.mark.parametrize("auth", AUTHS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_error_shows_the_key(
+    failure: Callable[[str, str], BaseException], fault: str, auth: str
+) -> None:
+    error = failure(fault, auth)
+    for cause in _chain(error, hidden=False):
+        assert not [text for text in _texts(cause) if KEY in text]
+    assert KEY not in "".join(traceback.format_exception(error))
+    assert KEY not in explain(error)
+
+
+@pytest.mark.parametrize("fault", ["refused", "hang up"])
+def test_not_even_a_hidden_error_holds_the_key(
+    failure: Callable[[str, str], BaseException], fault: str
+) -> None:
+    for cause in _chain(failure(fault, "query"), hidden=True):
+        assert not [text for text in _texts(cause) if KEY in text]
+
+
+@pytest.mark.parametrize("auth", AUTHS)
+def test_requests_carry_the_key_and_responses_do_not(listen: Listen, auth: str) -> None:
+    web = listen(lambda _: {"id": 1})
+    session, _ = open_session()
+    signed = KeyOnTheWire(resolve_auth(AUTHS[auth]), web.base_url)
+    response = session.get(f"{web.base_url}/x?a=1", auth=signed)
+    assert KEY in repr(web.asked[0])
+    assert web.asked[0].query["a"] == "1"
+    assert response.url == response.request.url == f"{web.base_url}/x?a=1"
+    assert KEY not in repr(response.request.headers)
+
+
+@pytest.mark.parametrize("auth", AUTHS)
+def test_a_next_link_to_another_origin_gets_no_key(
+    listen: Listen, configure: Configure, auth: str
+) -> None:
+    other = listen(lambda _: {"data": [{"id": 3}]})
+    pages = {
+        "/x": {"data": [{"id": 1}], "next": "/second?page=2"},
+        "/second": {"data": [{"id": 2}], "next": f"{other.base_url}/x?page=3"},
+    }
+    web = listen(lambda asked: pages[asked.path])
+    client = {
+        "base_url": web.base_url,
+        "auth": AUTHS[auth],
+        "paginator": {"type": "json_link", "next_url_path": "next"},
+    }
+    endpoint = {"path": "/x", "data_selector": "data"}
+    settings = configure(client=client, resources=[{"name": "x", "endpoint": endpoint}])
+    with open_source(settings, print) as opened:
+        assert list(opened.source.resources["x"]) == [{"id": 1}, {"id": 2}, {"id": 3}]
+    assert [KEY in repr(asked) for asked in web.asked] == [True, True]
+    assert [(asked.path, asked.query) for asked in other.asked] == [("/x", {"page": "3"})]
+    assert KEY not in repr(other.asked)
+    assert "authorization" not in other.asked[0].headers
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost"])
+def test_the_key_is_sent_however_the_host_is_spelled(
+    listen: Listen, configure: Configure, host: str
+) -> None:
+    web = listen(lambda _: [{"id": 1}])
+    address = web.base_url.replace("127.0.0.1", host)
+    client = {"base_url": address, "auth": AUTHS["bearer"], "paginator": "single_page"}
+    with open_source(configure(client=client, resources=["x"]), print) as opened:
+        list(opened.source.resources["x"])
+    assert web.asked[0].headers.get("authorization") == f"Bearer {KEY}"
+
+
+def test_no_log_shows_the_key(
+    listen: Listen, configure: Configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    web = listen(lambda _: [{"id": 1}])
+    client = {"base_url": web.base_url, "auth": AUTHS["query"], "paginator": "single_page"}
+    caplog.set_level(logging.DEBUG)
+    with open_source(configure(client=client, resources=["x"]), print) as opened:
+        list(opened.source.resources["x"])
+    assert caplog.text
+    assert KEY not in caplog.text

@@ -1,0 +1,268 @@
+"""What a sync leaves in DuckDB: rows, columns and types, the same whatever came before."""
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.pipeline import open_sync, run_sync
+from incidents_dagster.ingestion.settings import Settings, load_settings
+from incidents_dagster_tests.ingestion.web import Asked, Web
+from incidents_dagster_tests.samples import incident
+
+Listen = Callable[[Callable[[Asked], Any]], Web]
+Configure = Callable[..., Settings]
+Rows = list[dict[str, Any]]
+
+TIMESTAMP = "TIMESTAMP WITH TIME ZONE"
+
+
+def _sync() -> None:
+    run_sync(load_settings(), lambda _: None)
+
+
+Query = Callable[[str], list[Any]]
+
+
+def test_two_syncs_leave_each_incident_once(api: DemoServer, rows: Rows, query: Query) -> None:
+    _sync()
+    first = query("FROM incidents.incident_data ORDER BY id")
+    _sync()
+    second = query("FROM incidents.incident_data ORDER BY id")
+    assert len(first) == len(second) == len(rows)
+    # All but _dlt_load_id and _dlt_id, which say which load brought the row.
+    assert [row[:-2] for row in first] == [row[:-2] for row in second]
+
+
+def test_new_and_changed_incidents_are_merged_and_absent_ones_stay(
+    api: DemoServer, rows: Rows, query: Query
+) -> None:
+    rows[3:] = []
+    _sync()
+    gone = rows.pop(0)
+    rows[0] = {**rows[0], "status": "resolved", "updated_at": "2026-11-02T00:00:00Z"}
+    rows.append(incident(4, status="new"))
+    _sync()
+    assert query("SELECT id, status FROM incidents.incident_data ORDER BY id") == [
+        (gone["id"], "triggered"),
+        ("INC-0002", "resolved"),
+        ("INC-0003", "triggered"),
+        ("INC-0004", "new"),
+    ]
+
+
+def test_of_several_versions_in_one_sync_the_newest_stays(
+    api: DemoServer, rows: Rows, query: Query
+) -> None:
+    hours = list(range(5))
+    orders = {"INC-a": hours, "INC-b": hours[::-1], "INC-c": [2, 4, 0, 3, 1]}
+    rows[:] = [
+        incident(1, id=key, status=f"v{hour}", updated_at=f"2026-11-02T{hour:02}:00:00Z")
+        for key, order in orders.items()
+        for hour in order
+    ]
+    api.faults.reshape = lambda body: {"data": rows if body["data"] else []}
+    _sync()
+    assert query("SELECT id, status FROM incidents.incident_data ORDER BY id") == [
+        (key, "v4") for key in orders
+    ]
+
+
+def test_the_empty_table_has_the_declared_columns_with_their_types(
+    api: DemoServer, rows: Rows, query: Query
+) -> None:
+    rows.clear()
+    _sync()
+    assert query("SELECT * FROM incidents.incident_data") == []
+    assert query("DESCRIBE incidents.incident_data") == [
+        ("id", "VARCHAR", "NO", None, None, None),
+        ("status", "VARCHAR", "YES", None, None, None),
+        ("created_at", TIMESTAMP, "YES", None, None, None),
+        ("updated_at", TIMESTAMP, "YES", None, None, None),
+        ("_dlt_load_id", "VARCHAR", "NO", None, None, None),
+        ("_dlt_id", "VARCHAR", "NO", None, None, None),
+    ]
+    rows.append(incident(1))
+    _sync()
+    assert query("SELECT count(*) FROM incidents.incident_data") == [(1,)]
+
+
+def test_an_api_that_is_empty_later_takes_nothing_away(
+    api: DemoServer, rows: Rows, query: Query
+) -> None:
+    _sync()
+    rows.clear()
+    _sync()
+    assert query("SELECT count(*) FROM incidents.incident_data") == [(250,)]
+
+
+def test_the_filled_table_has_exactly_these_types(api: DemoServer, query: Query) -> None:
+    _sync()
+    assert [row[:2] for row in query("DESCRIBE incidents.incident_data")] == [
+        ("id", "VARCHAR"),
+        ("status", "VARCHAR"),
+        ("created_at", TIMESTAMP),
+        ("updated_at", TIMESTAMP),
+        ("title", "VARCHAR"),
+        ("service", "JSON"),
+        ("tags", "JSON"),
+        ("_dlt_load_id", "VARCHAR"),
+        ("_dlt_id", "VARCHAR"),
+    ]
+
+
+def test_nested_values_are_json_columns_and_there_are_no_child_tables(
+    api: DemoServer, rows: Rows, query: Query
+) -> None:
+    rows[:] = [incident(1, service={"id": 1, "team": {"name": "A"}}, tags=[{"a": [1, 2]}, {}])]
+    _sync()
+    assert query("SELECT service->>'$.team.name', tags->'$[0].a' FROM incidents.incident_data") == [
+        ("A", "[1,2]")
+    ]
+    names = "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'incidents' ORDER BY 1"
+    assert query(names) == [
+        ("_dlt_loads",),
+        ("_dlt_pipeline_state",),
+        ("_dlt_version",),
+        ("incident_data",),
+    ]
+
+
+def test_each_row_tells_the_load_that_brought_it(api: DemoServer, rows: Rows, query: Query) -> None:
+    rows[2:] = []
+    _sync()
+    rows[0] = {**rows[0], "status": "resolved"}
+    del rows[1]
+    _sync()
+    first, second = query("SELECT load_id FROM incidents._dlt_loads ORDER BY inserted_at")
+    loads = query("SELECT _dlt_load_id FROM incidents.incident_data ORDER BY id")
+    assert loads == [second, first]
+
+
+def test_a_column_that_appears_later_is_added(api: DemoServer, rows: Rows, query: Query) -> None:
+    rows[2:] = []
+    _sync()
+    rows[1] = {**rows[1], "severity": "sev1", "notes_count": 3}
+    _sync()
+    assert query("SELECT severity, notes_count FROM incidents.incident_data ORDER BY id") == [
+        (None, None),
+        ("sev1", 3),
+    ]
+
+
+def test_missing_and_null_values_are_null(api: DemoServer, rows: Rows, query: Query) -> None:
+    without = incident(1)
+    del without["status"]
+    rows[:] = [without, incident(2, status=None, title=None)]
+    _sync()
+    assert query("SELECT status, title FROM incidents.incident_data ORDER BY id") == [
+        (None, "Incident 1"),
+        (None, None),
+    ]
+
+
+def test_records_without_created_at_are_taken(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, query: Query
+) -> None:
+    missing = incident(1)
+    del missing["created_at"]
+    records = [missing, incident(2, created_at=None)]
+    web = listen(lambda asked: {"data": records if asked.query["offset"] == "0" else []})
+    monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", web.base_url)
+    monkeypatch.setenv("API_KEY", "k3y")
+    _sync()
+    assert query("SELECT id, created_at FROM incidents.incident_data ORDER BY id") == [
+        ("INC-0001", None),
+        ("INC-0002", None),
+    ]
+
+
+def test_ids_are_text_whatever_the_api_sends(api: DemoServer, rows: Rows, query: Query) -> None:
+    rows[:] = [incident(1, id=7), incident(2, id="007"), incident(3, id=2**62)]
+    _sync()
+    rows[:] = [incident(1, id="7", status="changed")]
+    _sync()
+    assert query("SELECT id, status FROM incidents.incident_data ORDER BY id") == [
+        ("007", "triggered"),
+        (str(2**62), "triggered"),
+        ("7", "changed"),
+    ]
+
+
+def test_timestamps_land_in_utc(api: DemoServer, rows: Rows, query: Query) -> None:
+    texts = [
+        "2026-11-01T12:00:00Z",
+        "2026-11-01T12:00:00.000Z",
+        "2026-11-01T12:00:00+00:00",
+        "2026-11-01T14:00:00+02:00",
+        "2026-11-01T06:30:00-05:30",
+        "2026-11-01 12:00:00",
+        "2026-11-01T12:00:00",
+    ]
+    rows[:] = [incident(n, created_at=text) for n, text in enumerate(texts)]
+    _sync()
+    noon = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
+    assert query("SELECT created_at FROM incidents.incident_data") == [(noon,)] * len(texts)
+
+
+def test_an_incremental_cursor_is_remembered_between_syncs(
+    listen: Listen, configure: Configure, query: Query
+) -> None:
+    web = listen(lambda _: [{"id": 1, "at": "2026-11-01T00:00:00Z"}])
+    endpoint = {
+        "path": "/x",
+        "params": {"since": "{incremental.start_value}"},
+        "incremental": {"cursor_path": "at", "initial_value": "2026-01-01T00:00:00Z"},
+    }
+    configure(
+        client={"base_url": web.base_url, "paginator": "single_page"},
+        resources=[{"name": "x", "primary_key": "id", "endpoint": endpoint}],
+    )
+    _sync()
+    _sync()
+    assert [asked.query["since"] for asked in web.asked] == [
+        "2026-01-01T00:00:00Z",
+        "2026-11-01T00:00:00Z",
+    ]
+    assert query("SELECT id FROM incidents.x") == [("1",)]
+
+
+def test_each_resource_has_a_table_of_its_own(
+    listen: Listen, configure: Configure, query: Query
+) -> None:
+    answers = {"/incidents": [{"id": 1}], "/incidents/1/notes": [{"text": "a"}], "/teams": []}
+    web = listen(lambda asked: answers[asked.path])
+    configure(
+        client={"base_url": web.base_url, "paginator": "single_page"},
+        resource_defaults={"write_disposition": "replace"},
+        resources=[
+            {"name": "Teams", "columns": {"teamName": {"data_type": "text"}}, "endpoint": "/teams"},
+            {"name": "notes", "endpoint": "/incidents/{resources.incident_data.id}/notes"},
+            {"name": "incident_data", "endpoint": "/incidents"},
+        ],
+    )
+    _sync()
+    _sync()
+    assert query("SELECT id FROM incidents.incident_data") == [(1,)]
+    assert query("SELECT text FROM incidents.notes") == [("a",)]
+    assert query("SELECT team_name FROM incidents.teams") == []
+
+
+def test_the_load_is_accounted_for(api: DemoServer, database: Path) -> None:
+    load = run_sync(load_settings(), lambda _: None)
+    assert load.dataset_name == "incidents"
+    assert not load.has_failed_jobs
+    assert str(database) in str(load)
+
+
+def test_the_folder_of_the_database_is_made(
+    api: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a" / "b" / "warehouse.duckdb"
+    monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(path))
+    with open_sync(load_settings(), print) as sync:
+        assert sync.database == path
+    assert path.parent.is_dir()

@@ -1,0 +1,241 @@
+"""What [sources.incidents] may hold, in which order its places count, and what refusals say."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+import tomlkit
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.settings import (
+    OWN_SETTINGS,
+    PROJECT_ROOT,
+    Settings,
+    config_file,
+    database_path,
+    load_settings,
+)
+
+PREFIX = "SOURCES__INCIDENTS__"
+Configure = Callable[..., Settings]
+
+
+def _refusal(configure: Configure, **section: Any) -> str:
+    """The message that refuses a section, once it names the file and is a single line."""
+    with pytest.raises(SettingsError) as refused:
+        configure(**{"resources": ["x"], **section})
+    message = str(refused.value)
+    assert str(config_file()) in message
+    assert "\n" not in message
+    return message
+
+
+def test_each_key_is_taken_from_environment_then_secrets_then_config(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def paginator(value: int, *keys: str) -> dict[str, Any]:
+        return {"client": {"paginator": dict.fromkeys(keys, value)}}
+
+    secrets = {"sources": {"incidents": paginator(2, "offset", "limit")}}
+    (config_file().parent / "secrets.toml").write_text(tomlkit.dumps(secrets))
+    monkeypatch.setenv(f"{PREFIX}CLIENT__PAGINATOR__LIMIT", "3")
+
+    settings = configure(resources=["x"], **paginator(1, "page", "offset", "limit"))
+
+    assert settings.api["client"]["paginator"] == {"page": 1, "offset": 2, "limit": 3}
+
+
+def test_the_environment_creates_tables_that_no_file_has(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}FRESHNESS__FAIL_AFTER_MINUTES", "240")
+    monkeypatch.setenv(f"{PREFIX}CHANGE_SENSOR__PARAMS__SORT", "-created_at")
+    monkeypatch.setenv(f"{PREFIX}RESOURCES", '["alerts", {"name": "teams"}]')
+
+    settings = configure()
+
+    assert settings.own["freshness"]["fail_after_minutes"] == 240
+    assert settings.own["change_sensor"]["params"] == {"sort": "-created_at"}
+    assert settings.resource_names == ["alerts", "teams"]
+
+
+def test_an_empty_text_in_the_environment_unsets_a_text(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}CHANGE_SENSOR__START_PARAM", "")
+    settings = configure(resources=["x"], change_sensor={"start_param": "since"})
+    assert settings.own["change_sensor"]["start_param"] == ""
+
+
+def test_the_environment_cannot_reach_into_a_list_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}RESOURCES__0__NAME", "x")
+    with pytest.raises(SettingsError, match=r"SOURCES__INCIDENTS__RESOURCES__0__NAME: .*JSON"):
+        load_settings()
+
+
+def test_what_is_not_configured_has_its_default(configure: Configure) -> None:
+    settings = configure(resources=["x"])
+    assert settings.own == OWN_SETTINGS
+    assert settings.api == {"client": {}, "resources": ["x"]}
+    assert settings.base_url == ""
+
+
+def test_the_shipped_config_shows_or_mentions_every_setting_and_needs_no_secret() -> None:
+    text = (PROJECT_ROOT / ".dlt" / "config.toml").read_text()
+    readme = (PROJECT_ROOT / "README.md").read_text()
+    for key, default in OWN_SETTINGS.items():
+        for name in [key, *(default if isinstance(default, dict) else ())]:
+            assert name in text or name in readme, f"{name} is neither in config.toml nor README"
+    assert load_settings().resource_names == ["incident_data"]
+
+
+@pytest.mark.parametrize(
+    ("section", "unknown", "advice"),
+    [
+        ({"resorces": []}, "resorces", "did you mean 'resources'?"),
+        ({"freshness": {"warn_after": 5}}, "warn_after", "did you mean 'warn_after_minutes'?"),
+        ({"change_sensor": {"interval": 5}}, "interval", "did you mean 'interval_seconds'?"),
+        ({"webhook": "https://x"}, "webhook", "did you mean 'webhook_url'?"),
+        ({"zzz": 1}, "zzz", "known are client, "),
+    ],
+)
+def test_an_unknown_setting_is_refused_with_a_guess(
+    configure: Configure, section: dict[str, Any], unknown: str, advice: str
+) -> None:
+    message = _refusal(configure, **section)
+    assert message.startswith(f"Unknown setting {unknown!r} in ")
+    assert advice in message
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"resources": []}, "resources"),
+        ({"resources": "x"}, "resources"),
+        ({"resources": [5]}, "resources[0]"),
+        ({"resources": ["x", {"endpoint": "/x"}]}, "resources[1]"),
+        ({"resources": [{"name": 5}]}, "resources[0]"),
+        ({"client": "https://api.example.com"}, "client"),
+        ({"resource_defaults": 5}, "resource_defaults"),
+        ({"freshness": 5}, "freshness"),
+        ({"freshness": {"fail_after_minutes": "soon"}}, "freshness.fail_after_minutes"),
+        ({"freshness": {"fail_after_minutes": True}}, "freshness.fail_after_minutes"),
+        ({"freshness": {"warn_after_minutes": -5}}, "freshness.warn_after_minutes"),
+        ({"change_sensor": {"interval_seconds": 0}}, "change_sensor.interval_seconds"),
+        ({"change_sensor": {"params": "sort"}}, "change_sensor.params"),
+        ({"change_sensor": []}, "change_sensor"),
+        ({"change_sensor": {"cursor_path": ["updated_at"]}}, "change_sensor.cursor_path"),
+        ({"change_sensor": {"start_param": {"a": 1}}}, "change_sensor.start_param"),
+        ({"webhook_url": 5}, "webhook_url"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_by_name(
+    configure: Configure, section: dict[str, Any], key: str
+) -> None:
+    assert key in _refusal(configure, **section)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "api.example.com",
+        "ftp://api.example.com",
+        "https://",
+        "/v1",
+        5,
+        "http://[::1",
+        "http://127.0.0.1:99999",
+        "https://user:password@api.example.com",
+        "https://api.example.com?api_key=1",
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_refused(configure: Configure, address: Any) -> None:
+    message = _refusal(configure, client={"base_url": address})
+    assert "client.base_url" in message
+    assert "password@" not in message
+
+
+@pytest.mark.parametrize(
+    ("warn", "fail"),
+    [(90, 90), (180, 90), (0.5, 90), (90, float("nan")), (90, float("inf"))],
+)
+def test_freshness_out_of_bounds_is_refused(configure: Configure, warn: float, fail: float) -> None:
+    freshness = {"warn_after_minutes": warn, "fail_after_minutes": fail}
+    message = _refusal(configure, freshness=freshness)
+    assert "freshness" in message
+    assert "_after_minutes" in message
+
+
+def test_the_narrowest_freshness_is_taken(configure: Configure) -> None:
+    freshness = {"warn_after_minutes": 1, "fail_after_minutes": 1.5}
+    assert configure(resources=["x"], freshness=freshness).own["freshness"] == freshness
+
+
+@pytest.mark.parametrize("name", ["config.toml", "secrets.toml"])
+def test_a_file_that_is_not_toml_is_one_message_with_its_path(tmp_path: Path, name: str) -> None:
+    broken = tmp_path / ".dlt" / name
+    broken.write_text("[sources.incidents\n")
+    # In a process of its own, because dlt reads the files once, when it is first used.
+    program = (
+        "from incidents_dagster.ingestion.settings import load_settings\n"
+        "from incidents_dagster.ingestion.errors import SettingsError\n"
+        "try: load_settings()\n"
+        "except SettingsError as error: print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert str(broken) in done.stdout
+    assert "line 1" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_config_file_the_message_says_what_is_needed() -> None:
+    config_file().unlink()
+    dlt.current.run_context().reload()
+    with pytest.raises(
+        SettingsError, match=r"No resources .*\[\[sources\.incidents\.resources\]\]"
+    ):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        (None, PROJECT_ROOT / "data" / "warehouse.duckdb"),
+        ("", PROJECT_ROOT / "data" / "warehouse.duckdb"),
+        ("elsewhere/incidents2.duckdb", PROJECT_ROOT / "elsewhere" / "incidents2.duckdb"),
+        ("/srv/warehouse.duckdb", Path("/srv/warehouse.duckdb")),
+        ("~/warehouse.duckdb", Path.home() / "warehouse.duckdb"),
+    ],
+)
+def test_the_database_path_counts_from_the_project_root(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str | None, path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("INCIDENTS_DUCKDB_PATH")
+    if given is not None:
+        monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", given)
+    assert database_path() == path
+
+
+@pytest.mark.parametrize("given", ["incidents.duckdb", "/srv/Incidents.db", "~/incidents"])
+def test_a_database_cannot_be_called_like_its_schema(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", given)
+    with pytest.raises(SettingsError, match=f"INCIDENTS_DUCKDB_PATH={given}.*another name"):
+        database_path()

@@ -1,0 +1,186 @@
+"""What is declared without the API, what is opened, and the requests of the shipped settings."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.settings import Settings, load_settings
+from incidents_dagster.ingestion.source import declared_source, open_source
+from incidents_dagster_tests.ingestion.web import Asked, Web
+from incidents_dagster_tests.samples import incident
+
+Listen = Callable[[Callable[[Asked], Any]], Web]
+Configure = Callable[..., Settings]
+Fetch = Callable[[Settings, str], list[Any]]
+
+
+def _demo_apis() -> int:
+    """How many are running, those of other tests included."""
+    return sum(thread.name == "demo-api" for thread in threading.enumerate())
+
+
+def _page(asked: Asked, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    offset, limit = int(asked.query["offset"]), int(asked.query["limit"])
+    return rows[offset : offset + limit]
+
+
+def test_the_shipped_resource_is_declared_with_key_and_columns() -> None:
+    source = declared_source(load_settings())
+    schema = source.resources["incident_data"].compute_table_schema()
+    assert list(source.resources) == ["incident_data"]
+    assert schema["write_disposition"] == "merge"
+    columns = {name: column["data_type"] for name, column in schema["columns"].items()}
+    assert columns == {
+        "id": "text",
+        "status": "text",
+        "created_at": "timestamp",
+        "updated_at": "timestamp",
+    }
+    assert schema["columns"]["id"]["primary_key"] is True
+    assert schema["columns"]["id"]["nullable"] is False
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        "bearer",
+        {"type": "api_key", "name": "key", "location": "query"},
+        {"type": "bearer"},
+        {"type": "http_basic", "username": "me"},
+        {"type": "oauth2_client_credentials", "access_token_url": "http://127.0.0.1:9/token"},
+    ],
+)
+def test_declaring_needs_neither_secret_nor_network(
+    listen: Listen, configure: Configure, auth: Any
+) -> None:
+    web = listen(lambda _: [])
+    resources = ["a", {"name": "b", "endpoint": {"path": "/b", "auth": auth}}]
+    settings = configure(client={"base_url": web.base_url, "auth": auth}, resources=resources)
+    assert list(declared_source(settings).resources) == ["a", "b"]
+    assert not web.asked
+
+
+def test_declaring_starts_no_demo_api() -> None:
+    before = _demo_apis()
+    declared_source(load_settings())
+    assert _demo_apis() == before
+
+
+def test_declaring_and_opening_leave_the_settings_as_they_were(api: DemoServer) -> None:
+    settings = load_settings()
+    declared_source(settings)
+    with open_source(settings, print, params={"sort": "id"}):
+        pass
+    assert settings == load_settings()
+
+
+def test_without_an_address_the_demo_api_serves_until_the_source_is_closed() -> None:
+    before = _demo_apis()
+    with open_source(load_settings(), print) as opened:
+        assert _demo_apis() == before + 1
+        records = list(opened.source.resources["incident_data"])
+    assert records
+    assert records[0]["id"].startswith("INC-")
+    assert _demo_apis() == before
+
+
+def test_the_demo_api_is_asked_with_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "of the user, for another API")
+    monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__AUTH", "bearer")
+    with open_source(load_settings(), print) as opened:
+        assert list(opened.source.resources["incident_data"].add_limit(1))
+
+
+def test_the_demo_api_is_stopped_when_the_source_fails() -> None:
+    before = _demo_apis()
+    with pytest.raises(RuntimeError, match="in the middle"), open_source(load_settings(), print):
+        raise RuntimeError("in the middle")
+    assert _demo_apis() == before
+
+
+def test_the_demo_api_is_stopped_when_the_settings_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__PAGINATOR__TYPE", "ofset")
+    before = _demo_apis()
+    with pytest.raises(SettingsError), open_source(load_settings(), print):
+        pass
+    assert _demo_apis() == before
+
+
+@pytest.mark.parametrize("total", ["missing", None, 250])
+def test_the_shipped_settings_make_exactly_these_requests(
+    listen: Listen, fetch: Fetch, monkeypatch: pytest.MonkeyPatch, total: Any
+) -> None:
+    rows = [incident(n) for n in range(250)]
+    extra = {} if total == "missing" else {"total": total}
+    web = listen(lambda asked: {"data": _page(asked, rows), **extra})
+    monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", web.base_url)
+    monkeypatch.setenv("API_KEY", "k3y")
+
+    assert fetch(load_settings(), "incident_data") == rows
+
+    assert [(asked.method, asked.path, asked.body) for asked in web.asked] == [
+        ("GET", "/v1/incidents", "")
+    ] * 4
+    assert [asked.query for asked in web.asked] == [
+        {"offset": offset, "limit": "100", "api_key": "k3y"}
+        for offset in ("0", "100", "200", "300")
+    ]
+
+
+def test_a_base_url_may_have_a_path_and_a_slash(
+    listen: Listen, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = listen(lambda _: {"data": []})
+    monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", f"{web.base_url}/tenant/")
+    monkeypatch.setenv("API_KEY", "k3y")
+    fetch(load_settings(), "incident_data")
+    assert [(asked.path, asked.query["api_key"]) for asked in web.asked] == [
+        ("/tenant/v1/incidents", "k3y")
+    ]
+
+
+def test_params_go_on_top_of_the_endpoints_own(listen: Listen, configure: Configure) -> None:
+    web = listen(lambda _: [{"id": 1}])
+    endpoint = {"path": "/x", "params": {"team": "a", "sort": "id"}}
+    settings = configure(
+        client={"base_url": web.base_url, "paginator": "single_page"},
+        resources=[{"name": "x", "endpoint": endpoint}],
+    )
+    with open_source(settings, print, params={"sort": "-id", "since": "7"}) as opened:
+        list(opened.source.resources["x"])
+    assert web.asked[0].query == {"team": "a", "sort": "-id", "since": "7"}
+
+
+def test_pages_and_rows_are_counted_per_resource_and_requests_in_all(
+    listen: Listen, configure: Configure
+) -> None:
+    sizes = {"/a": 5, "/b": 2}
+    web = listen(lambda asked: _page(asked, [{"id": n} for n in range(sizes[asked.path])]))
+    settings = configure(
+        client={
+            "base_url": web.base_url,
+            "paginator": {"type": "offset", "limit": 2, "total_path": ""},
+        },
+        resources=["a", "b"],
+    )
+    with open_source(settings, print) as opened:
+        for resource in opened.source.resources.values():
+            list(resource)
+    counts = {name: (progress.pages, progress.rows) for name, progress in opened.progress.items()}
+    # The last page of each is empty.
+    assert counts == {"a": (4, 5), "b": (2, 2)}
+    assert opened.adapter.requests_made == len(web.asked) == 6
+
+
+def test_the_connection_is_closed_with_the_source(api: DemoServer) -> None:
+    with open_source(load_settings(), print) as opened:
+        list(opened.source.resources["incident_data"].add_limit(1))
+        pools = opened.adapter.poolmanager.pools
+        assert len(pools)
+    assert not len(pools)

@@ -1,0 +1,246 @@
+"""`make dev` as its user meets it: the pages in a real browser, and Ctrl-C.
+
+The browser is Debian's chromium. UPDATE_SCREENSHOT=1 puts the picture that the README shows into
+docs/asset.png.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.settings import PROJECT_ROOT
+from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster_tests.dagster_dev import (
+    BARE_DEV,
+    STOP_SECONDS,
+    DagsterDev,
+    dagster_dev,
+    wait_until,
+)
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+# As root in a container there is no sandbox; the others keep chromium from calling home.
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PAGE_SECONDS = 60
+RUN_SECONDS = 180
+
+DESCRIPTIONS = {
+    "id": "Identifies the incident at the API; the primary key.",
+    "status": "Where the incident stands, in the API's words.",
+    "created_at": "When the incident was opened, UTC.",
+    "updated_at": "When the incident last changed, UTC.",
+}
+CHECKS = (
+    "ids_are_unique",
+    "ids_are_not_null",
+    "statuses_are_present",
+    "created_is_not_after_updated",
+    "timestamps_are_not_in_the_future",
+)
+# automation → whether it is on from the start
+AUTOMATIONS = {
+    "incident_change_sensor": False,
+    "incidents_sync_hourly": True,
+    "sync_failure_sensor": True,
+}
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """Debian's chromium. Where there is none, the test is skipped; with CI set, it fails."""
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if executable is None:
+        missing = f"no {', '.join(CHROMIUMS)} on PATH; on Debian: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, headless=True, args=list(CHROMIUM_ARGUMENTS)
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What went wrong in the page, filled by `page`."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, complaints: list[str]) -> Page:
+    """An empty page that keeps its complaints."""
+    page = browser.new_page(
+        viewport={"width": 1400, "height": 1000}, locale="en-US", timezone_id="UTC"
+    )
+    page.set_default_timeout(PAGE_SECONDS * 1000)
+    expect.set_options(timeout=PAGE_SECONDS * 1000)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("response", lambda r: complaints.append(r.url) if r.status >= 400 else None)
+    return page
+
+
+@pytest.mark.browser
+def test_the_browser_shows_the_asset_and_materializes_it(
+    checkout: Path, tmp_path: Path, page: Page, complaints: list[str]
+) -> None:
+    with dagster_dev(checkout, FRESHNESS_DAEMON_INTERVAL_SECONDS="2") as ui:
+        see_the_definition(page, ui)
+
+        page.get_by_role("button", name=re.compile("Materialize$")).click()
+        expect(toasts(page)).to_have_text(re.compile("^Launched run "))
+        see_the_sync_pass(page, ui, checkout)
+        screenshot(page, tmp_path)
+
+        see_the_checks(page, ui)
+        see_the_materialization(page, ui)
+        see_the_automations(page, ui)
+    assert complaints == []
+
+
+def see_the_definition(page: Page, ui: DagsterDev) -> None:
+    """The asset before its first materialization."""
+    page.goto(f"{ui.url}/assets/incident_data")
+    expect(labelled(page, "Latest materialization")).to_have_text("Never materialized")
+    table = page.locator("code").get_by_text("incidents.incident_data", exact=True)
+    expect(page.get_by_role("paragraph").filter(has=table)).to_be_visible()
+    for column, description in DESCRIPTIONS.items():
+        expect(cell(page, column, 3)).to_have_text(description)
+    expect(labelled(page, "Group")).to_have_text("incidents")
+    schedule = labelled(page, "Schedules").get_by_role("link")
+    expect(schedule).to_have_attribute("href", re.compile("/schedules/incidents_sync_hourly$"))
+    expect(schedule).to_have_text("Every hour")
+
+
+def see_the_sync_pass(page: Page, ui: DagsterDev, checkout: Path) -> None:
+    """The overview once the run has ended, on a fresh page without toasts."""
+    done = labelled(page, "Latest materialization").get_by_role("img", name="run_success")
+    expect(done).to_be_visible(timeout=RUN_SECONDS * 1000)
+    wait_until(lambda: passes(page, ui), PAGE_SECONDS, "checks and freshness policy pass")
+
+    with IncidentsDuckDB(database=str(checkout / "data/warehouse.duckdb")).get_connection() as db:
+        (count,) = db.execute("SELECT count(*) FROM incidents.incident_data").fetchall()[0]
+    assert count > 0
+    expect(labelled(page, "Row count")).to_have_text(f"{count:,}")
+
+
+def passes(page: Page, ui: DagsterDev) -> bool:
+    """Whether a newly loaded overview says that all is well; it does not update all by itself."""
+    page.goto(f"{ui.url}/assets/incident_data")
+    checks = labelled(page, "Latest check results")
+    expect(checks).to_have_text(str(len(CHECKS)))
+    try:
+        expect(checks.get_by_role("img", name="check_circle")).to_be_visible(timeout=5000)
+        freshness = labelled(page, "Freshness policy")
+        expect(freshness).to_have_text("Passing", timeout=5000)
+    except AssertionError:
+        return False
+    expect(toasts(page)).to_have_count(0)
+    return True
+
+
+def screenshot(page: Page, tmp_path: Path) -> None:
+    """The asset's overview as a picture."""
+    wanted = os.environ.get("UPDATE_SCREENSHOT") == "1"
+    picture = (PROJECT_ROOT / "docs" if wanted else tmp_path) / "asset.png"
+    expect(cell(page, "id", 2)).to_contain_text("VARCHAR")
+    page.evaluate("document.fonts.ready")
+    page.screenshot(path=picture, animations="disabled")
+
+
+def see_the_checks(page: Page, ui: DagsterDev) -> None:
+    """Every check by its name, passed."""
+    page.goto(f"{ui.url}/assets/incident_data?view=checks")
+    expect(page.get_by_text(f"Checks ({len(CHECKS)})")).to_be_visible()
+    for name in CHECKS:
+        entry = page.get_by_title(name, exact=True).locator("xpath=..")
+        expect(entry).to_contain_text("Succeeded")
+    quiet(page)
+
+
+def see_the_materialization(page: Page, ui: DagsterDev) -> None:
+    """What the sync reported of itself."""
+    page.goto(f"{ui.url}/assets/incident_data?view=events")
+    for key in ("rows_loaded", "pages", "requests"):
+        expect(cell(page, key, 2)).to_have_text(re.compile("^[1-9][0-9,]*$"))
+    expect(cell(page, "load_id", 2)).to_have_text(re.compile(r"^[0-9]+\.[0-9]+$"))
+    preview = cell(page, "preview", 2)
+    expect(preview.get_by_role("columnheader", name="updated_at")).to_be_visible()
+    expect(preview.get_by_role("cell", name=re.compile("^INC-"))).to_have_count(5)
+    quiet(page)
+
+
+def see_the_automations(page: Page, ui: DagsterDev) -> None:
+    """Schedule and sensors, and whether they are on."""
+    page.goto(f"{ui.url}/automation")
+    for name, is_on in AUTOMATIONS.items():
+        link = page.locator(f"a[href$='/{name}']")
+        expect(link).to_contain_text(name)
+        # The switch has no name; it is the last box of the row.
+        switch = link.locator("xpath=..").get_by_role("checkbox").last
+        expect(switch).to_be_checked(checked=is_on)
+    expect(page.locator("a[href^='/locations/']")).to_have_count(len(AUTOMATIONS))
+    quiet(page)
+
+
+def labelled(page: Page, label: str) -> Locator:
+    """What stands under a label of the overview."""
+    return page.locator(f"xpath=//span[normalize-space()='{label}']/following-sibling::*[1]").first
+
+
+def cell(page: Page, key: str, number: int) -> Locator:
+    """Cell `number`, from 1 on, of the table row whose first cell is `key`."""
+    return page.locator(f"xpath=//tr[td[1][normalize-space()='{key}']]/td[{number}]")
+
+
+def toasts(page: Page) -> Locator:
+    """Dagster's messages in the corner of the page."""
+    return page.locator("[class*=toastMessage]")
+
+
+def quiet(page: Page) -> None:
+    """No message and no dialog has come up."""
+    expect(toasts(page)).to_have_count(0)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_ctrl_c_ends_make_dev_and_a_run_within_it(checkout: Path, api: DemoServer) -> None:
+    api.faults.latency = 600
+    with dagster_dev(checkout) as ui:
+        run_id = ui.launch()
+        wait_until(lambda: bool(api.requests), PAGE_SECONDS, f"{run_id} asked the API")
+        assert not ui.is_gone()
+        ui.interrupt()
+        wait_until(ui.is_gone, STOP_SECONDS, "everything that make dev started has ended")
+    assert api.api_key not in ui.log.read_text()
+
+
+def test_a_bare_dagster_dev_is_the_same_project_with_the_same_history(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "DAGSTER_HOME" not in os.environ
+    with dagster_dev(checkout, *BARE_DEV) as ui:
+        run_id = ui.sync()
+    assert list((checkout / "data" / "dagster" / "history").rglob(f"{run_id}*"))
+    # As `make dev` has it; the paths in dagster.yaml count from the current directory.
+    monkeypatch.setenv("DAGSTER_HOME", str(checkout))
+    monkeypatch.chdir(checkout)
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_run_by_id(run_id)
