@@ -13,6 +13,8 @@ help:  ## Show this list
 run: $(VENV)/run  ## Sync the incidents into DuckDB once and say what came
 	@$(BIN)/python -m incidents_dagster
 
+# `dagster dev` recommends `dg dev`, which does not read workspace.yaml.
+dev: export PYTHONWARNINGS := ignore:Function `dev_command` is superseded
 dev: $(VENV)/run  ## Start the Dagster UI with schedule, sensors and freshness (Ctrl-C stops it)
 	@exec $(BIN)/dagster dev -w workspace.yaml
 

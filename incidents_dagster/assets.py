@@ -4,7 +4,6 @@ What is fetched and where it lands is `ingestion`; here is what Dagster says of 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,11 +58,8 @@ def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
     )
 
 
-@dataclass
 class IncidentsTranslator(DagsterDltTranslator):
     """From a dlt resource to an asset."""
-
-    settings: Settings = field(default_factory=load_settings)
 
     def get_asset_spec(self, data: Any) -> dg.AssetSpec:
         """The asset of a resource: its key is the resource's name alone."""
@@ -80,7 +76,7 @@ class IncidentsTranslator(DagsterDltTranslator):
                 owners=OWNERS,
                 kinds={"dlt", "duckdb"},
                 metadata=table_metadata(table, table.declared_columns),
-                freshness_policy=freshness_policy(self.settings),
+                freshness_policy=freshness_policy(settings),
             )
         )
 
@@ -108,7 +104,7 @@ with TemporaryDirectory() as nowhere:
     name="incidents_dlt",
     dlt_source=declared,
     dlt_pipeline=declared_pipeline,
-    dagster_dlt_translator=IncidentsTranslator(settings=settings),
+    dagster_dlt_translator=IncidentsTranslator(),
     pool=POOL,
 )
 def incident_assets(

@@ -20,7 +20,10 @@ from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster_tests.samples import incident
 
-NOT_COPIED = (".git", ".venv*", "data", "secrets.toml", "logs", ".*_cache", "*.egg-info")
+NOT_COPIED = (
+    *(".git", ".venv*", "data", "secrets.toml", "logs", ".logs_queue"),
+    *(".*_cache", ".hypothesis", "*.egg-info"),
+)
 
 
 @pytest.fixture(autouse=True)

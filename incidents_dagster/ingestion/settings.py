@@ -75,8 +75,8 @@ def database_path() -> Path:
     A relative path counts from the project root, whatever the current directory.
 
     Raises:
-        SettingsError: The file's stem equals the schema's name; DuckDB calls a file's catalog
-            by its stem and could not tell the two apart.
+        SettingsError: DuckDB would call the file's catalog like a schema and could not tell the
+            two apart, or the path has a quote in it.
     """
     given = os.environ.get("INCIDENTS_DUCKDB_PATH") or "data/warehouse.duckdb"
     path = PROJECT_ROOT / Path(given).expanduser()
