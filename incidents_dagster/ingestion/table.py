@@ -144,7 +144,7 @@ class Table:
         names = [c.name for c in self.columns(connection) if c.name not in DLT_COLUMNS]
         if not self.primary_key or not set(self.primary_key) <= set(names):
             return None
-        return Snapshot(names, connection.execute(self._versions(names)).to_arrow_table())
+        return Snapshot(names, connection.sql(self._versions(names)).to_arrow_table())
 
     def changes(
         self, connection: duckdb.DuckDBPyConnection, before: Snapshot | None

@@ -179,6 +179,33 @@ def test_records_without_a_cursor_are_told_apart_by_their_content(
     assert [watch.changes(), watch.changes()] == [2, 0]
 
 
+@pytest.mark.parametrize(
+    "asked_with",
+    [
+        {"incremental": {"start_param": "since"}},
+        pytest.param(
+            {"params": {"since": "{incremental.start_value}"}},
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="SettingsError: `incremental` is left out, the placeholder for it stays.",
+            ),
+        ),
+    ],
+    ids=["start_param", "placeholder"],
+)
+def test_an_endpoint_that_syncs_read_incrementally_can_be_watched(
+    listen: Listen, configure: Configure, asked_with: dict[str, Any]
+) -> None:
+    web = listen(lambda _: [{"id": 1, "updated_at": "2026-11-01T00:00:00Z"}])
+    cursor = {"cursor_path": "updated_at", "initial_value": "2026-01-01T00:00:00Z"}
+    incremental = {**cursor, **asked_with.get("incremental", {})}
+    endpoint = {"path": "/x", **asked_with, "incremental": incremental}
+    resources = [{"name": "x", "endpoint": endpoint}]
+    watch = Watch(configure(client={"base_url": web.base_url}, resources=resources))
+    assert [watch.changes(), watch.changes()] == [1, 0]
+    assert len(web.asked) == 2
+
+
 def test_only_the_main_resource_is_asked(listen: Listen, configure: Configure) -> None:
     web = listen(lambda _: [{"id": 1}])
     resources = ["main", "other", {"name": "child", "endpoint": "/main/{resources.main.id}"}]
@@ -188,7 +215,9 @@ def test_only_the_main_resource_is_asked(listen: Listen, configure: Configure) -
 
 
 def test_only_the_first_page_is_asked_for(listen: Listen, configure: Configure) -> None:
-    web = listen(lambda asked: {"data": [{"id": asked.query.get("p")}], "next": "/x?p=2"})
+    web = listen(
+        lambda asked: {"data": [{"id": 1}], "next": None if "p" in asked.query else "/x?p=2"}
+    )
     endpoint = {
         "path": "/x",
         "data_selector": "data",

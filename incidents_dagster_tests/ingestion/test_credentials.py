@@ -178,23 +178,6 @@ def test_an_api_key_in_a_header_arrives_there_alone(
     assert asked.query == {}
 
 
-def test_oauth2_fetches_one_token_for_all_requests(
-    listen: Listen, configure: Configure, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CLIENT_ID", "me")
-    monkeypatch.setenv("CLIENT_SECRET", "s3cret")
-    tokens = listen(lambda _: {"access_token": "t0ken", "expires_in": 3600})
-    web = listen(lambda asked: [{"id": 1}] if asked.query["offset"] == "0" else [])
-    auth = {"type": "oauth2_client_credentials", "access_token_url": f"{tokens.base_url}/token"}
-    paginator = {"type": "offset", "limit": 1, "total_path": ""}
-    client = {"base_url": web.base_url, "auth": auth, "paginator": paginator}
-    assert fetch(configure(client=client, resources=["x"]), "x") == [{"id": 1}]
-    assert [asked.body for asked in tokens.asked] == [
-        "client_id=me&client_secret=s3cret&grant_type=client_credentials"
-    ]
-    assert [asked.headers["authorization"] for asked in web.asked] == ["Bearer t0ken"] * 2
-
-
 @pytest.mark.parametrize("key", ["abcdef", "a b+c/%&=?#", "schlüssel~!", '{"a": 1}', "x" * 500])
 def test_redact_takes_a_secret_out_in_every_spelling(
     monkeypatch: pytest.MonkeyPatch, key: str

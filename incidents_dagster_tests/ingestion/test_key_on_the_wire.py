@@ -32,17 +32,31 @@ FAULTS = {
     "half an answer": Reply(b"[", headers={"Content-Length": "99"}),
     "not JSON": Reply(b"<html>"),
     "refused": None,
+    "TLS": None,
+    "proxy": None,
 }
 
 
 @pytest.fixture
 def failure(
-    listen: Listen, nobody: str, configure: Configure, waits: list[float]
+    listen: Listen,
+    nobody: str,
+    configure: Configure,
+    waits: list[float],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[str, str], BaseException]:
     """What a fault of `FAULTS` raises, the key being sent by one of `AUTHS`."""
 
     def fail(fault: str, auth: str) -> BaseException:
-        address = nobody if fault == "refused" else listen(lambda _: FAULTS[fault]).base_url
+        address = listen(lambda _: FAULTS[fault]).base_url
+        if fault == "refused":
+            address = nobody
+        if fault == "TLS":
+            address = address.replace("http:", "https:")
+        if fault == "proxy":
+            for name in ("NO_PROXY", "no_proxy"):
+                monkeypatch.delenv(name, raising=False)
+            monkeypatch.setenv("http_proxy", nobody)
         client = {"base_url": address, "auth": AUTHS[auth], "paginator": "single_page"}
         settings = configure(client=client, resources=["x"])
         with (
@@ -131,6 +145,24 @@ def test_a_next_link_to_another_origin_gets_no_key(
     assert [(asked.path, asked.query) for asked in other.asked] == [("/x", {"page": "3"})]
     assert KEY not in repr(other.asked)
     assert "authorization" not in other.asked[0].headers
+
+
+def test_an_endpoint_of_another_origin_gets_its_own_key_and_no_other(
+    listen: Listen, configure: Configure
+) -> None:
+    web, other = listen(lambda _: [{"id": 1}]), listen(lambda _: [{"id": 2}])
+    resources = [
+        {"name": "main", "endpoint": "/main"},
+        {"name": "own", "endpoint": {"path": f"{other.base_url}/own", "auth": {"token": "other"}}},
+        {"name": "none", "endpoint": f"{other.base_url}/none"},
+    ]
+    client = {"base_url": web.base_url, "auth": AUTHS["bearer"], "paginator": "single_page"}
+    with open_source(configure(client=client, resources=resources), print) as opened:
+        for resource in opened.source.resources.values():
+            list(resource)
+    assert [asked.headers["authorization"] for asked in web.asked] == [f"Bearer {KEY}"]
+    sent = {asked.path: asked.headers.get("authorization") for asked in other.asked}
+    assert sent == {"/own": "Bearer other", "/none": None}
 
 
 @pytest.mark.parametrize("host", ["localhost", "LocalHost"])

@@ -19,6 +19,7 @@ from incidents_dagster_tests.samples import incident
 Connection = duckdb.DuckDBPyConnection
 
 LATER = "2026-11-02T00:00:00Z"
+NEW = incident(999, severity="in a new column")
 
 
 @pytest.fixture
@@ -72,10 +73,8 @@ def test_syncs_are_counted(api: DemoServer, rows: list[dict[str, Any]], database
     edits: list[Callable[[], Any]] = [
         lambda: None,
         lambda: None,
-        lambda: rows.__setitem__(0, {**rows[0], "status": "resolved", "updated_at": LATER}),
-        lambda: rows.append(incident(999, title="with a new column", severity="sev1")),
+        lambda: rows.extend([{**rows[0], "status": "resolved", "updated_at": LATER}, NEW]),
         lambda: rows.__setitem__(2, {**rows[2], "title": "in a column that is not declared"}),
-        rows.pop,
     ]
     for edit in edits:
         edit()
@@ -83,7 +82,7 @@ def test_syncs_are_counted(api: DemoServer, rows: list[dict[str, Any]], database
         with duckdb.connect(str(database), read_only=True) as connection:
             found.append(table.changes(connection, before))
             before = table.snapshot(connection)
-    assert found == [(250, 0), (0, 0), (0, 1), (1, 0), (0, 1), (0, 0)]
+    assert found == [(250, 0), (0, 0), (1, 1), (0, 1)]
 
 
 def test_the_first_load_is_all_new(connection: Connection) -> None:
