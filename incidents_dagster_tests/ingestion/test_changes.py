@@ -200,10 +200,15 @@ def test_an_endpoint_that_syncs_read_incrementally_can_be_watched(
     cursor = {"cursor_path": "updated_at", "initial_value": "2026-01-01T00:00:00Z"}
     incremental = {**cursor, **asked_with.get("incremental", {})}
     endpoint = {"path": "/x", **asked_with, "incremental": incremental}
-    resources = [{"name": "x", "endpoint": endpoint}]
-    watch = Watch(configure(client={"base_url": web.base_url}, resources=resources))
+    settings = configure(
+        client={"base_url": web.base_url},
+        resources=[{"name": "x", "endpoint": endpoint}],
+        change_sensor={"start_param": "since"},
+    )
+    watch = Watch(settings)
     assert [watch.changes(), watch.changes()] == [1, 0]
-    assert len(web.asked) == 2
+    # The question's own start goes before the one of the syncs.
+    assert web.asked[1].query == {"since": "2026-11-01T00:00:00Z"}
 
 
 def test_only_the_main_resource_is_asked(listen: Listen, configure: Configure) -> None:
