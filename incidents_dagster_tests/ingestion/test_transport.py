@@ -181,7 +181,7 @@ def test_an_api_that_stays_silent_is_asked_again(listen: Listen, waits: list[flo
     session.timeout = 0.05
     with pytest.raises(requests.ReadTimeout, match=r"/x did not answer in time \(ReadTimeout\)"):
         session.get(f"{web.base_url}/x")
-    assert (len(web.asked), adapter.requests_made, waits) == (4, 4, [2, 4, 8])
+    assert (adapter.requests_made, waits) == (4, [2, 4, 8])
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
