@@ -48,16 +48,12 @@ def test_a_failure_in_the_middle_leaves_the_table_as_it_was(
     _sync()
     before = query("FROM incidents.incident_data ORDER BY id")
     rows[:] = [{**row, "status": "resolved"} for row in rows]
-    pages = 0
 
-    def second_page_fails(body: dict[str, Any]) -> dict[str, Any]:
-        nonlocal pages
-        pages += 1
-        if pages > 1:
-            raise RuntimeError("the demo API answers 500 for this")
+    def first_page_and_no_other(body: dict[str, Any]) -> dict[str, Any]:
+        api.faults.answers.extend(Response(status_code=500) for _ in range(4))
         return body
 
-    api.faults.reshape = second_page_fails
+    api.faults.reshape = first_page_and_no_other
     assert "answered 500" in _sync_and_fail()
     assert waits == [2, 4, 8]
     assert query("FROM incidents.incident_data ORDER BY id") == before
