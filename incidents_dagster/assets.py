@@ -64,20 +64,16 @@ class IncidentsTranslator(DagsterDltTranslator):
     def get_asset_spec(self, data: Any) -> dg.AssetSpec:
         """The asset of a resource: its key is the resource's name alone."""
         table = tables[data.resource.name]
-        return (
-            super()
-            .get_asset_spec(data)
-            .replace_attributes(
-                key=dg.AssetKey(data.resource.name),
-                # The default would name an upstream asset that nothing defines.
-                deps=[API],
-                description=_description(data.resource.name, table),
-                group_name=GROUP,
-                owners=OWNERS,
-                kinds={"dlt", "duckdb"},
-                metadata=table_metadata(table, table.declared_columns),
-                freshness_policy=freshness_policy(settings),
-            )
+        return dg.AssetSpec(
+            data.resource.name,
+            # The default would name an upstream asset that nothing defines.
+            deps=[API],
+            description=_description(data.resource.name, table),
+            group_name=GROUP,
+            owners=OWNERS,
+            kinds={"dlt", "duckdb"},
+            metadata=table_metadata(table, table.declared_columns),
+            freshness_policy=freshness_policy(settings),
         )
 
 

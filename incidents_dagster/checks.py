@@ -77,7 +77,7 @@ RULES = (
 
 def rules_for(table: Table) -> list[Rule]:
     """The rules that apply to `table`: it merges on a primary key and declares what they need."""
-    if not table.primary_key or table.write_disposition == "append":
+    if not table.keyed:
         return []
     types = {name: hints.get("data_type") for name, hints in table.declared.items()}
     return [r for r in RULES if all(types.get(n) == kind for n, kind in r.needs.items())]

@@ -76,6 +76,11 @@ class Table:
         return f'"{DATASET}"."{self.name}"'
 
     @property
+    def keyed(self) -> bool:
+        """Whether a primary key tells rows apart: there is one, and rows are not appended."""
+        return bool(self.primary_key) and self.write_disposition != "append"
+
+    @property
     def newest_first(self) -> str | None:
         """The column that tells which version is newer: the one the configuration sorts `desc`."""
         newest = [name for name, c in self.declared.items() if c.get("dedup_sort") == "desc"]
@@ -141,8 +146,10 @@ class Table:
 
         Taken before a sync, it lets `changes` count afterwards what the sync did.
         """
+        if not self.keyed:
+            return None
         names = [c.name for c in self.columns(connection) if c.name not in DLT_COLUMNS]
-        if not self.primary_key or not set(self.primary_key) <= set(names):
+        if not set(self.primary_key) <= set(names):
             return None
         return Snapshot(names, connection.sql(self._versions(names)).to_arrow_table())
 
@@ -151,9 +158,9 @@ class Table:
     ) -> tuple[int, int] | None:
         """How many rows are new since `before`, and how many have another value in its columns.
 
-        None where rows cannot be told from one another: no primary key, or rows are appended.
+        None where rows cannot be told from one another, see `keyed`.
         """
-        if not self.primary_key or self.write_disposition == "append":
+        if not self.keyed:
             return None
         if before is None:
             return self.row_count(connection), 0
