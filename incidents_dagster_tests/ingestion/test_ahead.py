@@ -1,0 +1,769 @@
+"""Pages fetched ahead: the rows, errors and requests of dlt's own walk, several at a time."""
+
+import copy
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from dlt.sources.helpers.rest_client import RESTClient
+from dlt.sources.helpers.rest_client.paginators import (
+    JSONResponseCursorPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
+)
+from dlt.sources.rest_api import rest_api_source
+from dlt.sources.rest_api.config_setup import create_paginator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from requests import Request
+from tenacity import Retrying, stop_after_attempt
+
+from incidents_dagster.ingestion import ahead
+from incidents_dagster.ingestion.ahead import AheadSession
+from incidents_dagster.ingestion.pace import Pace
+from incidents_dagster.ingestion.transport import open_session
+from incidents_dagster_tests.ingestion.test_pace import A_MOMENT, PATIENCE, Clock
+from incidents_dagster_tests.ingestion.web import Asked, Reply, Web
+
+Listen = Callable[[Callable[[Asked], Any]], Web]
+
+LIMIT = 3
+ROWS = [{"id": n} for n in range(23)]  # eight pages
+
+OFFSET = {"type": "offset", "limit": LIMIT, "total_path": ""}
+TOTAL = {**OFFSET, "total_path": "total"}
+PAGE = {"type": "page_number", "total_path": "pages"}
+KINDS: dict[str, dict[str, Any]] = {
+    "offset": OFFSET,
+    "offset with a total": TOTAL,
+    "offset in the body": {
+        **TOTAL,
+        "offset_body_path": "page.offset",
+        "limit_body_path": "page.limit",
+    },
+    "offset up to a maximum": {**OFFSET, "maximum_offset": 9},
+    "page": PAGE,
+    "page from one on": {**PAGE, "base_page": 1, "page_param": "p"},
+    "page in the body": {**PAGE, "page_body_path": "page.number"},
+    "page up to a maximum": {**PAGE, "total_path": "", "maximum_page": 4},
+}
+
+
+@pytest.fixture(autouse=True)
+def worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetches ahead however fast the API on loopback answers."""
+    monkeypatch.setattr(ahead, "WORTH_SECONDS", 0.0)
+
+
+class Api:
+    """Serves `rows`, asked for in any of the ways of `KINDS`; a test changes it in place.
+
+    Attributes:
+        hold: Gets each first row's number, on the server's thread, before it is answered.
+        answers: First row's number → answers before the real one.
+        reshape: Gets each `{"data": …, "total": …, "pages": …}` and returns what to send.
+        asked: First rows' numbers, in the order of arrival.
+        most: Most requests at once.
+    """
+
+    def __init__(self, rows: list[Any] | None = None, limit: int = LIMIT) -> None:
+        self.rows = ROWS if rows is None else rows
+        self.limit = limit
+        self.cap = limit
+        self.hold: Callable[[int], Any] = lambda _: None
+        self.answers: dict[int, list[Any]] = {}
+        self.reshape: Callable[[dict[str, Any]], Any] = lambda body: body
+        self.asked: list[int] = []
+        self.most = self._now = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, asked: Asked) -> Any:
+        body = json.loads(asked.body)["page"] if asked.body else {}
+        told = {**asked.query, **body}
+        first = int(told["offset"]) if "offset" in told else self._number(told) * self.limit
+        with self._lock:
+            self.asked.append(first)
+            self._now += 1
+            self.most = max(self.most, self._now)
+        try:
+            self.hold(first)
+        finally:
+            with self._lock:
+                self._now -= 1
+        if self.answers.get(first):
+            return self.answers[first].pop(0)
+        pages = -(-len(self.rows) // self.limit)
+        page = self.rows[first : first + min(self.limit, self.cap)]
+        return self.reshape({"data": page, "total": len(self.rows), "pages": pages})
+
+    @staticmethod
+    def _number(told: dict[str, Any]) -> int:
+        return int(told["p"]) - 1 if "p" in told else int(told.get("page", told.get("number")))
+
+
+@dataclass
+class Walked:
+    """What a walk brought: rows, the first rows' numbers that were asked for, the error."""
+
+    rows: list[Any]
+    asked: list[int]
+    status: int | None
+    most: int = 0
+
+
+def _client(web: Web, session: Any, paginator: Any, **more: Any) -> RESTClient:
+    return RESTClient(
+        web.base_url, session=session, paginator=paginator, data_selector="data", **more
+    )
+
+
+def _pages(client: RESTClient, kind: dict[str, Any]) -> Iterator[Any]:
+    in_body = any(name.endswith("body_path") for name in kind)
+    return client.paginate("/x", method="POST" if in_body else "GET", json={} if in_body else None)
+
+
+def _walk(web: Web, api: Api, kind: dict[str, Any], most: int | None) -> Walked:
+    """Walks with so many ahead; None walks as dlt does without us."""
+    api.asked.clear()
+    rows: list[Any] = []
+    status = None
+    session, adapter = open_session(most or 1)
+    with closing(session):
+        made = create_paginator(kind) if most is None else ahead.paginator(kind, session)
+        try:
+            for page in _pages(_client(web, session, made), kind):
+                rows += page
+        except requests.HTTPError as error:
+            status = error.response.status_code
+    return Walked(rows, list(api.asked), status, adapter.most_in_flight)
+
+
+def _eventually(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.002)
+
+
+def _fetching() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "fetch-ahead"]
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def web(listen: Listen, api: Api) -> Web:
+    return listen(api)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    _eventually(lambda: not _fetching())
+
+
+@pytest.fixture
+def slept(waits: list[float], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits of all retries, the background's too; none really takes place."""
+    monkeypatch.setattr(Pace, "sleep", lambda _, seconds: waits.append(seconds))
+    return waits
+
+
+@pytest.mark.parametrize("most", [1, 2, 4, 16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_order_and_requests_are_those_of_the_sequential_walk(
+    web: Web, api: Api, kind: str, most: int
+) -> None:
+    own, fetched = _walk(web, api, KINDS[kind], None), _walk(web, api, KINDS[kind], most)
+    assert fetched.rows == own.rows
+    # The two signs of the end spare the one request for an empty page.
+    expected = own.asked[:-1] if kind == "offset" else own.asked
+    assert sorted(fetched.asked) == expected
+    assert fetched.most <= most
+
+
+@pytest.mark.parametrize("most", [2, 4, 7])
+@pytest.mark.parametrize("kind", ["offset", "page", "page from one on", "offset in the body"])
+def test_so_many_are_in_flight_at_once(web: Web, api: Api, kind: str, most: int) -> None:
+    together = threading.Barrier(most)
+    # Nobody gets an answer before so many are there.
+    api.hold = lambda first: 0 < first <= LIMIT * most and together.wait(PATIENCE)
+    walked = _walk(web, api, KINDS[kind], most)
+    assert walked.rows == ROWS
+    assert (api.most, walked.most) == (most, most)
+
+
+def test_an_api_that_answers_at_once_is_read_page_by_page(
+    web: Web, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "WORTH_SECONDS", PATIENCE)
+    walked = _walk(web, api, TOTAL, 4)
+    assert (walked.rows, walked.most) == (ROWS, 1)
+    assert walked.asked == sorted(walked.asked)
+
+
+def test_one_slow_answer_is_enough_to_go_ahead(
+    web: Web, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "WORTH_SECONDS", 0.2)
+    together = threading.Barrier(2)
+
+    def hold(first: int) -> None:
+        if first == 0:
+            time.sleep(0.3)
+        if first in (LIMIT, 2 * LIMIT):
+            together.wait(PATIENCE)
+
+    api.hold = hold
+    assert _walk(web, api, TOTAL, 2).rows == ROWS
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_a_slow_walk_has_a_bounded_number_of_answers_waiting(web: Web, api: Api, most: int) -> None:
+    session, _ = open_session(most)
+    ahead_of_it = most if most > 1 else 0
+    with closing(session):
+        pages = _pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL)
+        for taken, _ in enumerate(pages, start=1):
+            expected = min(taken + ahead_of_it, 8)
+            _eventually(lambda expected=expected: len(api.asked) >= expected)
+            assert len(api.asked) == expected
+
+
+def test_the_first_error_ends_the_walk_in_order(web: Web, api: Api) -> None:
+    later = [9, 12]
+    gone = threading.Semaphore(0)
+    api.answers = {6: [Reply(status=400)], 9: [Reply(status=404)], 12: [Reply(status=401)]}
+
+    def hold(first: int) -> None:
+        if first == 6:  # is answered only after the others
+            for _ in later:
+                assert gone.acquire(timeout=PATIENCE)
+        elif first in later:
+            gone.release()
+
+    api.hold = hold
+    walked = _walk(web, api, OFFSET, 5)
+    assert walked.rows == ROWS[:6]
+    assert walked.status == 400
+    assert set(later) < set(api.asked)
+
+
+def test_an_error_behind_the_end_never_surfaces(web: Web, api: Api) -> None:
+    # The total is too large; what it promises is refused.
+    api.reshape = lambda body: {**body, "total": 90}
+    api.answers = {first: [Reply(status=404)] for first in (27, 30, 33)}
+    walked = _walk(web, api, OFFSET, 4)
+    assert (walked.rows, walked.status) == (ROWS, None)
+
+
+def test_errors_in_the_background_are_retried(web: Web, api: Api, slept: list[float]) -> None:
+    api.answers = {
+        6: [Reply(status=503), Reply(status=500)],
+        12: [Reply(status=429, headers={"Retry-After": "7"})],
+    }
+    walked = _walk(web, api, TOTAL, 4)
+    assert walked.rows == ROWS
+    assert sorted(walked.asked) == sorted([*range(0, 23, 3), 6, 6, 12])
+    assert sorted(slept) == [2, 4, 7]
+
+
+def test_a_page_has_three_retries_in_the_background_too(
+    web: Web, api: Api, slept: list[float]
+) -> None:
+    api.answers = {6: [Reply(status=503)] * 9}
+    walked = _walk(web, api, TOTAL, 3)
+    assert (walked.rows, walked.status) == (ROWS[:6], 503)
+    assert api.asked.count(6) == 4
+    assert slept == [2, 4, 8]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_one_that_is_told_to_wait_pauses_all(
+    web: Web, api: Api, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    api.answers = {6: [Reply(status=status, headers={"Retry-After": "30"})]}
+    pausing, over = threading.Event(), threading.Event()
+    told: list[float] = []
+    # It is told to wait only after the others of its time have been sent.
+    api.hold = lambda first: first != 6 or _eventually(lambda: len(api.asked) >= 4)
+
+    def sleep(_: Pace, seconds: float) -> None:
+        told.append(seconds)
+        pausing.set()
+        assert over.wait(PATIENCE)
+
+    monkeypatch.setattr(Pace, "sleep", sleep)
+    session, _ = open_session(3)
+    with closing(session):
+        pages = _pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL)
+        next(pages)
+        assert pausing.wait(PATIENCE)
+        # Taking the second page makes room for one more; it may not start.
+        next(pages)
+        _eventually(lambda: len(_fetching()) == 2)
+        threading.Event().wait(A_MOMENT)
+        assert sorted(api.asked) == [0, 3, 6, 9]
+        over.set()
+        assert [row for page in pages for row in page] == ROWS[6:]
+    assert told == [30]
+
+
+def test_the_budget_holds_for_retries_and_pages_ahead(
+    web: Web, api: Api, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    api.answers = {6: [Reply(status=503)]}
+    session, adapter = open_session(4, requests_per_minute=6)
+    with closing(session):
+        pages = _pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL)
+        assert [row for page in pages for row in page] == ROWS
+    assert adapter.requests_made == len(api.asked) == 9
+    assert clock.now == 1000 + 8 * 10
+
+
+SEQUENTIAL: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]] = {
+    "no total": (OFFSET, lambda body: {"data": body["data"]}),
+    "a total that is a text": (OFFSET, lambda body: {**body, "total": "23"}),
+    "a total that is a bool": (OFFSET, lambda body: {**body, "total": True}),
+    "a total that is no whole number": (OFFSET, lambda body: {**body, "total": 23.0}),
+    "a total of null": (OFFSET, lambda body: {**body, "total": None}),
+    "a negative total": (OFFSET, lambda body: {**body, "total": -1}),
+    "a total of the page alone": (OFFSET, lambda body: {**body, "total": len(body["data"])}),
+    "only has_more": (
+        {**OFFSET, "has_more_path": "more"},
+        lambda body: {"data": body["data"], "more": ROWS[-1] not in body["data"]},
+    ),
+    "pages without a total": ({**PAGE, "total_path": ""}, lambda body: body),
+}
+
+
+@pytest.mark.parametrize("case", SEQUENTIAL)
+def test_without_a_known_end_pages_are_fetched_one_by_one(web: Web, api: Api, case: str) -> None:
+    kind, api.reshape = SEQUENTIAL[case]
+    own, fetched = _walk(web, api, kind, None), _walk(web, api, kind, 4)
+    assert fetched == Walked(own.rows, own.asked, None, most=1)
+    assert fetched.rows == ROWS
+    assert not _fetching()
+
+
+def test_a_list_at_the_top_has_no_total(web: Web, api: Api) -> None:
+    api.reshape = lambda body: body["data"]
+    session, adapter = open_session(4)
+    with closing(session):
+        client = RESTClient(
+            web.base_url,
+            session=session,
+            paginator=ahead.paginator(OFFSET, session),
+            data_selector="$",
+        )
+        assert [row for page in client.paginate("/x") for row in page] == ROWS
+    assert adapter.most_in_flight == 1
+
+
+@pytest.mark.parametrize("kind", ["offset", "offset with a total"])
+@pytest.mark.parametrize("lie", [0, 3, 4, 22, 24, 60, -5])
+@pytest.mark.parametrize("cap", [LIMIT, 2])
+def test_a_total_that_lies_changes_no_row(
+    web: Web, api: Api, kind: str, lie: int, cap: int
+) -> None:
+    api.reshape = lambda body: {**body, "total": lie}
+    api.cap = cap
+    own, fetched = _walk(web, api, KINDS[kind], None), _walk(web, api, KINDS[kind], 4)
+    assert fetched.rows == own.rows
+    beyond = set(fetched.asked) - set(own.asked)
+    assert all(first < lie for first in beyond)
+    assert len(fetched.asked) == len(set(fetched.asked))
+
+
+@pytest.mark.parametrize(
+    ("total", "rows", "spared"),
+    [
+        (None, 23, 1),  # the truth
+        (None, 21, 0),  # the last page is full: it may not be the last
+        (22, 23, 0),
+        (24, 23, 0),
+        (2, 23, 0),  # what the last page holds
+        ("23", 23, 0),
+        (True, 1, 0),
+        (1, 1, 1),
+        (23.0, 23, 0),
+    ],
+)
+def test_two_signs_of_the_end_that_agree_spare_the_empty_page(
+    web: Web, api: Api, total: Any, rows: int, spared: int
+) -> None:
+    api.rows = ROWS[:rows]
+    api.reshape = lambda body: {**body, "total": rows if total is None else total}
+    own = _walk(web, api, OFFSET, None)
+    for most in (1, 4):
+        fetched = _walk(web, api, OFFSET, most)
+        assert own.rows == fetched.rows == ROWS[:rows]
+        expected = own.asked[: len(own.asked) - spared]
+        assert [first for first in sorted(fetched.asked) if first in own.asked] == expected
+
+
+def test_has_more_is_believed_against_the_two_signs(web: Web, api: Api) -> None:
+    # The server caps its pages at two: a short page, and a total that the first page meets.
+    api.cap = 2
+    api.reshape = lambda body: {**body, "total": 2, "more": bool(body["data"])}
+    kind = {**OFFSET, "has_more_path": "more"}
+    assert _walk(web, api, kind, 4).asked == _walk(web, api, kind, None).asked
+
+
+def test_nothing_is_fetched_ahead_where_there_is_no_more(web: Web, api: Api) -> None:
+    api.reshape = lambda body: {**body, "more": False}
+    assert _walk(web, api, {**TOTAL, "has_more_path": "more"}, 4).asked == [0]
+
+
+def test_a_total_that_shrinks_ends_the_fetching(web: Web, api: Api) -> None:
+    # Known with the answer of the second page; nothing after that goes beyond.
+    api.reshape = lambda body: {**body, "total": 90 if body["data"][0]["id"] < 3 else 7}
+    walked = _walk(web, api, TOTAL, 2)
+    assert walked.rows == ROWS[:9]
+    assert sorted(walked.asked) == [0, 3, 6]
+
+
+def test_the_next_walk_starts_anew(web: Web, api: Api) -> None:
+    """rest_api uses an endpoint's paginator again without copying it."""
+    session, _ = open_session(4)
+    with closing(session):
+        made = ahead.paginator(TOTAL, session)
+        client = _client(web, session, None)
+        for _ in range(2):
+            pages = client.paginate("/x", paginator=made)
+            assert [row for page in pages for row in page] == ROWS
+        assert sorted(api.asked) == sorted([*range(0, 23, 3)] * 2)
+        # What a walk that was broken off knew of the end is not true any more.
+        next(client.paginate("/x", paginator=made))
+        _eventually(lambda: not _fetching())
+        api.rows = ROWS[:2]
+        api.asked.clear()
+        api.hold = lambda _: threading.Event().wait(A_MOMENT)
+        assert list(client.paginate("/x", paginator=made)) == [ROWS[:2]]
+        assert api.asked == [0]
+
+
+def test_two_resources_share_what_may_be_in_flight(listen: Listen) -> None:
+    served = {"a": Api([{"id": n} for n in range(40)]), "b": Api([{"id": -n} for n in range(40)])}
+    guard, now, most = threading.Lock(), [0], [0]
+
+    def answer(asked: Asked) -> Any:
+        with guard:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.002)
+        with guard:
+            now[0] -= 1
+        return served[asked.headers["x-table"]](asked)
+
+    web = listen(answer)
+    session, adapter = open_session(3)
+    # The same address for both: only a header tells them apart.
+    resources = [
+        {
+            "name": name,
+            "endpoint": {
+                "path": "/x",
+                "headers": {"X-Table": name},
+                "data_selector": "data",
+                "paginator": ahead.paginator(TOTAL, session),
+            },
+        }
+        for name in served
+    ]
+    with closing(session):
+        config: Any = {
+            "client": {"base_url": web.base_url, "session": session},
+            "resources": resources,
+        }
+        source = rest_api_source(config)
+        walks = {name: iter(source.resources[name]) for name in served}
+        brought: dict[str, list[Any]] = {name: [] for name in served}
+        for _ in range(40):  # row by row in turns
+            for name, rows in walks.items():
+                brought[name].append(next(rows))
+    assert brought == {name: one.rows for name, one in served.items()}
+    assert most[0] <= adapter.most_in_flight == 3
+    for one in served.values():
+        assert sorted(one.asked) == [*range(0, 40, 3)]
+
+
+@pytest.mark.parametrize("place", ["client", "endpoint"])
+def test_rest_api_takes_the_paginator(web: Web, api: Api, place: str) -> None:
+    session, adapter = open_session(4)
+    together = threading.Barrier(4)
+    api.hold = lambda first: 0 < first <= 12 and together.wait(PATIENCE)
+    given = {"paginator": ahead.paginator(OFFSET, session)}
+    endpoint = {"path": "/x", "data_selector": "data", **(given if place == "endpoint" else {})}
+    config: Any = {
+        "client": {
+            "base_url": web.base_url,
+            "session": session,
+            **(given if place == "client" else {}),
+        },
+        "resources": [{"name": "x", "endpoint": endpoint}],
+    }
+    with closing(session):
+        assert list(rest_api_source(config).resources["x"]) == ROWS
+    assert (adapter.requests_made, adapter.most_in_flight) == (8, 4)
+
+
+def test_children_of_a_parent_walk_ahead_each(listen: Listen) -> None:
+    served = {str(parent): Api([{"id": parent * 100 + n} for n in range(8)]) for parent in (1, 2)}
+
+    def answer(asked: Asked) -> Any:
+        if asked.path == "/parents":
+            return {"data": [{"id": 1}, {"id": 2}]}
+        return served[asked.path.split("/")[2]](asked)
+
+    session, _ = open_session(4)
+    config: Any = {
+        "client": {
+            "base_url": listen(answer).base_url,
+            "session": session,
+            "paginator": ahead.paginator(TOTAL, session),
+        },
+        "resources": [
+            {
+                "name": "parents",
+                "endpoint": {
+                    "path": "/parents",
+                    "data_selector": "data",
+                    "paginator": "single_page",
+                },
+            },
+            {
+                "name": "children",
+                "endpoint": {"path": "/of/{resources.parents.id}/x", "data_selector": "data"},
+            },
+        ],
+    }
+    with closing(session):
+        rows = list(rest_api_source(config).resources["children"])
+    assert rows == [*served["1"].rows, *served["2"].rows]
+    assert [sorted(one.asked) for one in served.values()] == [[0, 3, 6]] * 2
+
+
+@pytest.mark.parametrize("path", ["after", "next"])
+def test_cursors_and_links_are_followed_one_by_one(
+    listen: Listen, configure: Any, path: str
+) -> None:
+    def answer(asked: Asked) -> Any:
+        page = int(asked.query.get("after", 0))
+        more = page < 4
+        following = {"after": page + 1, "next": f"/x?after={page + 1}"} if more else {}
+        return {"data": [{"id": page}], "total": 5, **following}
+
+    config = {
+        "after": {"type": "cursor", "cursor_path": "after", "cursor_param": "after"},
+        "next": {"type": "json_link", "next_url_path": "next"},
+    }[path]
+    session, adapter = open_session(4)
+    web = listen(answer)
+    with closing(session):
+        assert ahead.paginator(config, session) is config
+        client = _client(web, session, create_paginator(config))  # type: ignore[arg-type]
+        assert [row["id"] for page in client.paginate("/x") for row in page] == [*range(5)]
+    assert adapter.most_in_flight == 1
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *(None, "auto", "single_page", "cursor", "nonsense", 5, {}, {"type": "auto"}),
+        {"type": "header_link"},
+        {"limit": 5},
+        JSONResponseCursorPaginator(),
+        OffsetPaginator(5),
+    ],
+    ids=str,
+)
+def test_any_other_paginator_stays_as_it_is(config: Any) -> None:
+    assert ahead.paginator(config, open_session(4)[0]) is config
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_a_paginator_is_dlts_own_with_the_same_settings(most: int) -> None:
+    session, _ = open_session(most)
+    for config, kind in [
+        ({"type": "offset", "limit": 7, "offset_param": "skip"}, OffsetPaginator),
+        (OFFSET, OffsetPaginator),
+        ({"type": "page_number", "base_page": 1, "maximum_page": 4}, PageNumberPaginator),
+        ("page_number", PageNumberPaginator),
+    ]:
+        made = ahead.paginator(config, session)
+        assert isinstance(made, kind)
+        assert vars(made) == {**vars(create_paginator(config)), "session": session}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "offset",
+        {"type": "offset"},
+        {"type": "offset", "limit": 5, "limits": 3},
+        {"type": "offset", "limit": 5, "offset_param": "a", "offset_body_path": "b"},
+        {"type": "page_number", "page_param": "", "page_body_path": ""},
+        {"type": "page_number", "total_path": None, "stop_after_empty_page": False},
+        {"type": "offset", "limit": 5, "total_path": "][", "maximum_offset": 3},
+    ],
+    ids=str,
+)
+def test_what_dlt_refuses_is_refused_in_its_words(config: Any) -> None:
+    with pytest.raises(Exception) as own:  # noqa: PT011
+        create_paginator(config)
+    with pytest.raises(type(own.value)) as ours:
+        ahead.paginator(config, open_session(4)[0])
+    assert str(ours.value) == str(own.value)
+
+
+def test_copies_share_the_session() -> None:
+    session, _ = open_session(4)
+    made = ahead.paginator(OFFSET, session)
+    config = {"client": {"session": session, "paginator": made}}
+    copied = copy.deepcopy(config)["client"]
+    assert copied["session"] is session
+    assert copied["paginator"] is not made
+    assert copied["paginator"].session is session
+
+
+def test_closing_ends_a_retry_that_waits_for_minutes(web: Web, api: Api) -> None:
+    api.answers = {6: [Reply(status=429, headers={"Retry-After": "250"})], 3: [Reply(status=400)]}
+    # The first error comes while the other already waits.
+    api.hold = lambda first: first != 3 or _eventually(paused)
+    session, _ = open_session(4)
+    pace = session._pace
+
+    def paused() -> bool:
+        return pace._pauses == 1
+
+    with pytest.raises(requests.HTTPError), closing(session):
+        list(_pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL))
+    assert not _fetching()
+    assert 6 in api.asked
+
+
+def test_closing_in_the_middle_leaves_nothing(web: Web, api: Api) -> None:
+    session, _ = open_session(4)
+    with closing(session):
+        pages = _pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL)
+        next(pages)
+    assert not _fetching()
+    counted = len(api.asked)
+    assert counted <= 5
+    # Whoever goes on nevertheless gets what has come, and starts nothing new.
+    with pytest.raises(CancelledError):
+        list(pages)
+    assert len(api.asked) == counted
+
+
+def test_closing_does_not_wait_for_a_request_that_hangs(
+    web: Web, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "CLOSING_SECONDS", 0.05)
+    answer = threading.Event()
+    api.hold = lambda first: first == 0 or answer.wait(PATIENCE)
+    session, _ = open_session(3)
+    try:
+        pages = _pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL)
+        next(pages)
+        _eventually(lambda: len(api.asked) == 4)
+        session.close()
+        hanging = _fetching()
+        assert len(hanging) == 3
+        assert all(thread.daemon for thread in hanging)
+    finally:
+        answer.set()
+
+
+@pytest.mark.parametrize("ended_by", ["a shorter list", "an error"])
+def test_what_is_not_wanted_any_more_and_has_not_started_is_not_sent(
+    web: Web, api: Api, ended_by: str
+) -> None:
+    pace = Pace(at_once=4)
+    session = AheadSession(Retrying(stop=stop_after_attempt(1), reraise=True), pace, 4)
+    walk = Request("GET", f"{web.base_url}/x")
+    session.keep(walk, [])
+    pages = [copy.copy(walk) for _ in range(2)]
+    pages[0].params, pages[1].params = {"offset": 3}, {"offset": 6}
+    with closing(session):
+        with pace.pause():
+            session.keep(walk, pages)
+            under_way = list(vars(walk)["ahead"].values())
+            if ended_by == "a shorter list":
+                session.keep(walk, pages[:1])
+            else:
+                under_way[0].set_exception(ConnectionAbortedError)
+                with pytest.raises(ConnectionAbortedError):
+                    session.send(session.prepare_request(pages[0]))
+        _eventually(lambda: not _fetching())
+    assert under_way[1].cancelled()
+    assert api.asked == [3]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[Web, list[Api]]]:
+    """One server for all examples of a property; it serves the last of the list beside it."""
+    served = [Api()]
+    with Web(lambda asked: served[-1](asked)) as server:  # noqa: PLW0108  the last when asked
+        yield server, served
+
+
+@dataclass
+class Case:
+    """A list, the server's faults, and how it is walked."""
+
+    kind: str
+    limit: int
+    rows: int
+    most: int
+    fails: set[int]
+    told: int | None
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    case=st.builds(
+        Case,
+        kind=st.sampled_from(["offset", "offset with a total", "page", "offset in the body"]),
+        limit=st.integers(1, 4),
+        rows=st.integers(0, 14),
+        most=st.integers(1, 6),
+        fails=st.sets(st.integers(0, 14), max_size=2),
+        told=st.none() | st.integers(-1, 20),
+    )
+)
+def test_whatever_the_list_the_walk_is_dlts_own(shared: tuple[Web, list[Api]], case: Case) -> None:
+    web, served = shared
+    api, kind = Api(ROWS[: case.rows], case.limit), KINDS[case.kind]
+    served.append(api)
+    if case.told is not None:
+        api.reshape = lambda body: {**body, "total": case.told, "pages": case.told}
+    if kind["type"] == "offset":
+        kind = {**kind, "limit": case.limit}
+
+    def walk(most: int | None) -> Walked:
+        # A status of its own for each page, so that none is taken for another's.
+        api.answers = {page * case.limit: [Reply(status=430 + page)] for page in case.fails}
+        return _walk(web, api, kind, most)
+
+    own, fetched = walk(None), walk(case.most)
+    assert fetched.rows == own.rows
+    assert fetched.most <= case.most
+    assert len(fetched.asked) == len(set(fetched.asked))
+    spared = set(own.asked) - set(fetched.asked)
+    assert spared <= ({own.asked[-1]} if case.kind == "offset" else set())
+    assert fetched.status == (None if spared else own.status)
+    if own.status is None and case.told is None:
+        assert set(fetched.asked) <= set(own.asked)
