@@ -11,9 +11,11 @@ from traceback import format_tb
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from incidents_dagster.embedded_elt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from incidents_dagster.ingestion.credentials import redact
+from incidents_dagster.ingestion.database import reading
 from incidents_dagster.ingestion.errors import SettingsError, explain
 from incidents_dagster.ingestion.pipeline import FILE_FORMAT, build_pipeline, open_sync
 from incidents_dagster.ingestion.settings import (
@@ -96,6 +98,15 @@ with TemporaryDirectory() as nowhere:
     declared_pipeline = build_pipeline(database_path(), Path(nowhere))
 
 
+class SyncConfig(dg.Config):
+    """What a run may be told."""
+
+    full_refresh: bool = Field(
+        default=False,
+        description="Read everything again and merge it, instead of what changed since last time.",
+    )
+
+
 @dlt_assets(
     name="incidents_dlt",
     dlt_source=declared,
@@ -104,7 +115,10 @@ with TemporaryDirectory() as nowhere:
     pool=POOL,
 )
 def incident_assets(
-    context: dg.AssetExecutionContext, dlt: DagsterDltResource, duckdb: IncidentsDuckDB
+    context: dg.AssetExecutionContext,
+    config: SyncConfig,
+    dlt: DagsterDltResource,
+    duckdb: IncidentsDuckDB,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Reads the selected resources from the API and merges them into DuckDB."""
     try:
@@ -114,21 +128,20 @@ def incident_assets(
                 f"The resources in {config_file()} are not those that this code location was "
                 "loaded with: reload it."
             )
-        with open_sync(current, context.log.info) as sync:
-            before = {}
-            if sync.database.exists():
-                with duckdb.get_connection() as connection:
-                    before = {name: table.snapshot(connection) for name, table in tables.items()}
+        with open_sync(current, context.log.info, config.full_refresh) as sync:
+            synced = {name: Table.of(sync.api.declared, name) for name in tables}
+            with reading(sync.database) as connection:
+                before = {name: table.row_count(connection) for name, table in synced.items()}
             results = dlt.run(
                 context=context,
-                dlt_source=sync.opened.source,
+                dlt_source=sync.source,
                 dlt_pipeline=sync.pipeline,
                 loader_file_format=FILE_FORMAT,
             )
             for result in results:
                 name = result.asset_key.path[-1]  # type: ignore[union-attr]
                 with duckdb.get_connection() as connection:
-                    metadata = sync_metadata(sync, name, tables[name], connection, before.get(name))
+                    metadata = sync_metadata(sync, name, synced[name], connection, before[name])
                 context.log.info(summary(name, metadata))
                 yield dg.MaterializeResult(asset_key=result.asset_key, metadata=metadata)
     except Exception as error:

@@ -7,7 +7,7 @@ import duckdb
 
 from incidents_dagster.ingestion.pipeline import Sync
 from incidents_dagster.ingestion.settings import DATASET, catalog, database_path
-from incidents_dagster.ingestion.table import Column, Snapshot, Table
+from incidents_dagster.ingestion.table import Column, Table
 
 
 def table_metadata(table: Table, columns: list[Column]) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def sync_metadata(
     resource_name: str,
     table: Table,
     connection: duckdb.DuckDBPyConnection,
-    before: Snapshot | None,
+    rows_before: int,
 ) -> dict[str, Any]:
     """What `sync` brought for one resource, and what is in its table now.
 
@@ -42,24 +42,28 @@ def sync_metadata(
         resource_name: The dlt resource.
         table: Its table.
         connection: Reads the table.
-        before: The table's snapshot from before the sync.
+        rows_before: Rows in the table before the sync.
     """
     trace: Any = sync.pipeline.last_trace
-    progress = sync.opened.progress[resource_name]
+    progress = sync.api.progress[resource_name]
+    load_id = ", ".join(trace.last_load_info.loads_ids)
     metadata: dict[str, Any] = {
+        "rows_read": progress.rows,
         "rows_loaded": trace.last_normalize_info.row_counts.get(table.name, 0),
         "dagster/row_count": 0,
         "pages": progress.pages,
-        "requests": sync.opened.adapter.requests_made,
-        "load_id": ", ".join(trace.last_load_info.loads_ids),
+        "requests": sync.api.adapter.requests_made,
+        "load_id": load_id or "none: there was nothing to load",
     }
     if not table.exists(connection):  # no page came, so that dlt had nothing to make it of
         return {**metadata, **table_metadata(table, table.declared_columns)}
     metadata["dagster/row_count"] = table.row_count(connection)
     metadata |= table_metadata(table, table.columns(connection))
     metadata["preview"] = _preview(table.preview(connection))
-    if changes := table.changes(connection, before):
-        metadata["rows_new"], metadata["rows_changed"] = changes
+    if table.takes_changes_alone:
+        metadata["rows_new"] = metadata["dagster/row_count"] - rows_before
+        loaded = table.loaded_by(connection, load_id) if load_id else 0
+        metadata["rows_changed"] = loaded - metadata["rows_new"]
     if newest := table.newest(connection):
         metadata[f"newest_{table.newest_first}"] = dg.TimestampMetadataValue(newest.timestamp())
     return metadata
@@ -68,7 +72,7 @@ def sync_metadata(
 def summary(resource_name: str, metadata: dict[str, Any]) -> str:
     """One line for the run's log."""
     total = f"{metadata['dagster/row_count']:,} rows in the table"
-    if not metadata["rows_loaded"]:
+    if not metadata["rows_read"]:
         return f"{resource_name}: the API returned no rows; {total}."
     if "rows_new" not in metadata:
         return f"{resource_name}: {metadata['rows_loaded']:,} rows loaded, {total}."

@@ -16,6 +16,7 @@ from incidents_dagster.assets import incident_api, incident_assets
 from incidents_dagster.checks import incident_checks
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.embedded_elt import DagsterDltResource
+from incidents_dagster.ingestion.pace import Pace
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster_tests.samples import incident
@@ -81,6 +82,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Replaces the clock that retries sleep by; collects how long each wait would have been."""
     slept: list[float] = []
     monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=slept.append))
+    monkeypatch.setattr(Pace, "sleep", lambda _, seconds: slept.append(seconds))
     return slept
 
 
@@ -104,10 +106,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def sync(database: Path, instance: dg.DagsterInstance) -> Callable[[], dg.ExecuteInProcessResult]:
+def sync(database: Path, instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
     """Runs the asset and its checks on `instance`, into `database`."""
 
-    def run() -> dg.ExecuteInProcessResult:
+    def run(**config: Any) -> dg.ExecuteInProcessResult:
         return dg.materialize(
             [incident_api, incident_assets, incident_checks],
             resources={
@@ -115,6 +117,7 @@ def sync(database: Path, instance: dg.DagsterInstance) -> Callable[[], dg.Execut
                 "duckdb": IncidentsDuckDB(database=str(database)),
             },
             instance=instance,
+            run_config={"ops": {"incidents_dlt": {"config": config}}},
             raise_on_error=False,
         )
 

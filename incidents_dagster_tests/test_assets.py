@@ -16,7 +16,7 @@ from incidents_dagster.ingestion import progress
 from incidents_dagster_tests.samples import incident
 
 KEY = dg.AssetKey("incident_data")
-Sync = Callable[[], dg.ExecuteInProcessResult]
+Sync = Callable[..., dg.ExecuteInProcessResult]
 
 
 def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
@@ -57,11 +57,10 @@ def test_a_materialization_shows_rows_columns_and_requests(
     result = sync()
     assert result.success
     metadata = shown(result)
-    assert metadata["rows_loaded"] == metadata["rows_new"] == 250
+    assert metadata["rows_read"] == metadata["rows_loaded"] == metadata["rows_new"] == 250
     assert metadata["rows_changed"] == 0
     assert metadata["dagster/row_count"] == 250
-    # Three pages of rows, and the empty one that ends the walk.
-    assert metadata["pages"] == metadata["requests"] == len(api.requests) == 4
+    assert metadata["pages"] == metadata["requests"] == len(api.requests) == 3
     assert metadata["dagster/table_name"] == "warehouse.incidents.incident_data"
     newest = datetime(2026, 11, 1, 4, 10, tzinfo=timezone.utc)
     assert metadata["newest_updated_at"] == newest.timestamp()
@@ -170,9 +169,41 @@ def test_a_change_in_any_field_counts(
     api: DemoServer, rows: list[dict[str, Any]], sync: Sync
 ) -> None:
     sync()
-    rows[0]["title"] = "another"
-    rows[1]["service"] = {"id": "svc-2", "name": "Search"}
+    rows[0].update(title="another", updated_at=rows[-1]["updated_at"])
+    rows[1].update(service={"id": "svc-2", "name": "Search"}, updated_at=rows[-1]["updated_at"])
     assert shown(sync())["rows_changed"] == 2
+
+
+def test_a_second_sync_asks_only_for_what_changed(
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync
+) -> None:
+    sync()
+    rows.append(incident(900, updated_at="2026-11-20T00:00:00Z"))
+    api.requests.clear()
+    metadata = shown(sync())
+    # What shares the newest minute but one, and the newest, and the new one.
+    assert (metadata["rows_read"], metadata["rows_loaded"], metadata["rows_new"]) == (3, 1, 1)
+    (request,) = api.requests
+    assert request.query["updated_since"] == "2026-11-01T04:09:00Z"
+
+
+def test_a_full_refresh_reads_everything_again_and_merges(
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync
+) -> None:
+    sync()
+    rows[0]["title"] = "changed, and the API did not say when"
+    assert shown(sync())["rows_changed"] == 0
+    metadata = shown(sync(full_refresh=True))
+    assert (metadata["rows_read"], metadata["rows_loaded"]) == (250, 1)
+    assert (metadata["rows_new"], metadata["rows_changed"]) == (0, 1)
+    assert metadata["dagster/row_count"] == 250
+
+
+def test_a_sync_without_changes_loads_nothing(api: DemoServer, sync: Sync, database: Path) -> None:
+    sync()
+    assert shown(sync())["load_id"].startswith("none")
+    with duckdb.connect(str(database), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM incidents._dlt_loads").fetchone() == (1,)
 
 
 def test_a_column_declared_later_appears(

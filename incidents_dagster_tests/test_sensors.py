@@ -1,93 +1,145 @@
-"""The sensors, tick by tick on a real instance, with each cursor fed back."""
+"""The sensors, tick by tick on a real instance."""
 
 import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 from starlette.responses import Response
 
 from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.database import alone_on
 from incidents_dagster.sensors import incident_change_sensor, sync_failure_sensor
 from incidents_dagster_tests.samples import incident
 
-Sync = Callable[[], dg.ExecuteInProcessResult]
+Sync = Callable[..., dg.ExecuteInProcessResult]
 
 
 class Ticker:
-    """Evaluates the change sensor as the daemon does: each tick gets the last one's cursor."""
+    """Evaluates the change sensor as the daemon does, and runs what it asks for if told so."""
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
+    def __init__(self, instance: dg.DagsterInstance, sync: Sync) -> None:
         self.instance = instance
-        self.cursor: str | None = None
+        self.sync = sync
 
-    def tick(self) -> tuple[int, str]:
-        """Runs requested, and why none was."""
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
-        result = incident_change_sensor(context)
+    def tick(self) -> tuple[list[str | None], str]:
+        """Keys of the runs requested, and why none was."""
+        result = incident_change_sensor(dg.build_sensor_context(instance=self.instance))
         assert isinstance(result, dg.SensorResult)
-        self.cursor = result.cursor or self.cursor
         reason = result.skip_reason
-        return len(result.run_requests or []), reason.skip_message if reason else ""
+        keys = [request.run_key for request in result.run_requests or []]
+        return keys, reason.skip_message if reason else ""
+
+    def noticed(self) -> bool:
+        """Whether a tick asks for a run; runs it then, as the daemon would."""
+        runs, _ = self.tick()
+        if runs:
+            assert self.sync().success
+        return bool(runs)
 
 
 @pytest.fixture
-def ticker(instance: dg.DagsterInstance) -> Ticker:
-    return Ticker(instance)
+def ticker(instance: dg.DagsterInstance, sync: Sync) -> Ticker:
+    return Ticker(instance, sync)
 
 
 def test_a_run_only_when_something_is_new_or_changed(
     api: DemoServer, rows: list[dict[str, Any]], ticker: Ticker
 ) -> None:
-    assert ticker.tick() == (1, "")
-    assert ticker.tick() == (0, "Nothing new or changed.")
+    assert ticker.noticed()
+    assert ticker.tick() == ([], "Nothing new or changed.")
     rows.append(incident(900, updated_at="2026-11-10T00:00:00Z"))
-    assert ticker.tick()[0] == 1
-    assert ticker.tick()[0] == 0
+    assert ticker.noticed()
+    assert not ticker.noticed()
     rows[0].update(status="resolved", updated_at="2026-11-11T00:00:00Z")
-    assert ticker.tick()[0] == 1
-    assert ticker.tick()[0] == 0
+    assert ticker.noticed()
+    assert not ticker.noticed()
+
+
+def test_the_same_change_asks_for_one_run_however_long_that_takes(
+    api: DemoServer, rows: list[dict[str, Any]], ticker: Ticker
+) -> None:
+    ticker.noticed()
+    rows.append(incident(900, updated_at="2026-11-10T00:00:00Z"))
+    (first,), _ = ticker.tick()
+    (again,), _ = ticker.tick()
+    assert first == again, "Dagster starts no second run for a run_key that it knows"
+    rows[-1]["status"] = "resolved"
+    (other,), _ = ticker.tick()
+    assert other != first
 
 
 def test_a_change_that_shares_the_newest_time_is_noticed(
     api: DemoServer, rows: list[dict[str, Any]], ticker: Ticker
 ) -> None:
-    ticker.tick()
+    ticker.noticed()
     rows.append(incident(900, updated_at=rows[-1]["updated_at"]))
-    assert ticker.tick()[0] == 1
-    assert ticker.tick()[0] == 0
+    assert ticker.noticed()
+    rows[-1]["status"] = "resolved"
+    assert ticker.noticed()
+    assert not ticker.noticed()
 
 
 def test_a_tick_is_one_small_question(api: DemoServer, ticker: Ticker) -> None:
+    ticker.noticed()
+    api.requests.clear()
     ticker.tick()
-    ticker.tick()
-    first, second = (request.query for request in api.requests)
-    assert first == {"sort": "-updated_at", "limit": "100", "offset": "0"}
-    assert second == {**first, "updated_since": "2026-11-01T04:10:00+00:00"}
+    (request,) = api.requests
+    assert request.query == {
+        **{"sort": "-updated_at", "limit": "100", "offset": "0"},
+        # The newest change, less the minute of lag.
+        "updated_since": "2026-11-01T04:09:00Z",
+    }
 
 
-def test_while_the_api_is_down_ticks_are_skipped_and_the_cursor_kept(
+def test_while_the_api_is_down_ticks_are_skipped(
     api: DemoServer, rows: list[dict[str, Any]], ticker: Ticker, waits: list[float]
 ) -> None:
-    ticker.tick()
-    before = ticker.cursor
+    ticker.noticed()
     rows.append(incident(900, updated_at="2026-11-10T00:00:00Z"))
     api.faults.answers.extend(Response(status_code=503) for _ in range(4))
     runs, reason = ticker.tick()
-    assert runs == 0
+    assert not runs
     assert "503" in reason
-    assert ticker.cursor == before
     api.stop()
     runs, reason = ticker.tick()
-    assert runs == 0
+    assert not runs
     assert "cannot be reached" in reason
     assert api.api_key not in reason
-    assert ticker.cursor == before
     api.start()
-    assert ticker.tick()[0] == 1
+    assert ticker.noticed()
+
+
+def test_while_a_sync_runs_ticks_are_skipped(
+    api: DemoServer, ticker: Ticker, database: Path
+) -> None:
+    with alone_on(database, seconds=0):
+        runs, reason = ticker.tick()
+    assert not runs
+    assert "Another sync" in reason
+    assert not api.requests
+    assert ticker.noticed()
+
+
+def test_a_sync_may_start_while_the_api_is_asked(
+    api: DemoServer, ticker: Ticker, database: Path
+) -> None:
+    ticker.noticed()
+    held: list[bool] = []
+
+    def answer(body: Any) -> Any:
+        with alone_on(database, seconds=0), duckdb.connect(str(database)):
+            held.append(False)
+        return body
+
+    api.faults.reshape = answer
+    assert not ticker.noticed()
+    assert held == [False]
 
 
 def test_a_missing_key_is_a_reason_too(
@@ -95,12 +147,12 @@ def test_a_missing_key_is_a_reason_too(
 ) -> None:
     monkeypatch.delenv("API_KEY")
     runs, reason = ticker.tick()
-    assert runs == 0
+    assert not runs
     assert "api_key is missing" in reason
 
 
 def test_the_demo_api_is_watched_where_none_is_configured(ticker: Ticker) -> None:
-    assert ticker.tick()[0] == 1
+    assert ticker.noticed()
 
 
 def test_the_change_sensor_is_off_until_somebody_turns_it_on() -> None:

@@ -1,79 +1,102 @@
-"""One small question to the API: is there anything newer than what was seen before?
+"""What is new at the API: the rows of a sync, and the change sensor's one small question.
 
-Asks for the first page of the main resource alone; nothing is loaded.
+Data flow: where the table ends → rest_api, from there on → Arrow, in batches → less what the
+table has already.
 """
 
-import hashlib
-import json
-from typing import Any, TypedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
-from dlt.common import jsonpath
-from dlt.common.time import ensure_pendulum_datetime
+import dlt
+import duckdb
+import pyarrow as pa
 
-from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.source import open_source
+from incidents_dagster.ingestion.batches import chunks, to_arrow
+from incidents_dagster.ingestion.database import alone_on, reading
+from incidents_dagster.ingestion.incremental import Start
+from incidents_dagster.ingestion.settings import Settings, database_path
+from incidents_dagster.ingestion.source import OpenApi, open_api
+from incidents_dagster.ingestion.table import Table
 
 
-class Seen(TypedDict):
-    """What the last question found.
+def changed_rows(
+    api: OpenApi,
+    name: str,
+    database: Path,
+    report: Callable[[str], None],
+    full_refresh: bool = False,
+) -> Iterator[Any]:
+    """What a sync of resource `name` has to load, for dlt to extract.
 
-    `newest` is the newest cursor value, as the API spells it; `records` are hashes of the records
-    that have this value, or none, because for those only the content tells what is new.
+    Reads incrementally where the endpoint is configured so and the table has something to start
+    from. Where the answer lacks the table's newest row, the API is not the one that the table came
+    from, or has gone back in time: everything is read then.
+
+    Args:
+        api: The open API.
+        name: The resource.
+        database: The DuckDB file, open for reading while pages come in.
+        report: Gets a line when everything has to be read again.
+        full_refresh: Reads everything, whatever the table has.
+
+    Yields:
+        Arrow tables, or dlt's marker for a table that has to be made without rows.
     """
+    table = Table.of(api.declared, name)
+    with reading(database) as connection:
+        known = table.types(connection)
+        start = None if full_refresh else _start(api, name, table, connection)
+        arrived = start is None
 
-    newest: Any
-    records: list[str]
+        def news(since: Any) -> Iterator[Any]:
+            nonlocal arrived
+            for records in chunks(api.records(name, since)):
+                rows, new_columns = to_arrow(records, known, api.declared.schema.naming)
+                known.update(new_columns)
+                arrived = arrived or (start is not None and start.seen_in(rows))
+                rows = table.without_what_it_has(connection, rows)
+                if len(rows) and new_columns:
+                    yield dlt.mark.with_hints(rows, dlt.mark.make_hints(columns=new_columns))
+                elif len(rows):  # no columns in hints would take away those that are there
+                    yield rows
+
+        yield from news(start.value if start else None)
+        if start and not arrived:
+            newest = ", ".join(map(str, start.newest.values()))
+            report(
+                f"{name}: the API does not return {newest}, the newest in the table. It is gone "
+                "there, or the API is another one: everything is read again."
+            )
+            yield from news(None)
+        if not table.has_every_declared_column(connection):
+            # dlt makes no table and no columns for a sync of no rows unless told so.
+            yield dlt.mark.materialize_table_schema()
 
 
-NOTHING_SEEN = Seen(newest=None, records=[])
-
-
-def ask(settings: Settings, seen: Seen) -> tuple[int, Seen]:
-    """Asks for changes since `seen`, with one request (and its retries).
-
-    Returns:
-        How many records of the page are new or changed, and what is seen now.
+def first_changes(settings: Settings) -> pa.Table:
+    """The rows on the first page of the main resource that its table has not, by one request.
 
     Raises:
-        Exception: The API could not be asked; `errors.explain` puts it into one message.
+        Exception: The API could not be asked, or a sync is running; `errors.explain` puts it into
+            one message.
     """
-    question = settings.own["change_sensor"]
-    params = dict(question["params"])
-    if question["start_param"] and seen["newest"] is not None:
-        params[question["start_param"]] = seen["newest"]
-    with open_source(settings, report=lambda _: None, params=params) as opened:
-        page = list(opened.source.resources[settings.resource_names[0]].add_limit(1))
-
-    found = [(_cursor_value(record, question["cursor_path"]), _hash(record)) for record in page]
-    known = seen["newest"]
-    unseen = [
-        content
-        for value, content in found
-        if content not in seen["records"] and (value is None or not _newer(known, value))
-    ]
-    newest = known
-    for value, _ in found:
-        if _newer(value, newest):
-            newest = value
-    at_newest = [content for value, content in found if value is None or value == newest]
-    return len(unseen), Seen(newest=newest, records=at_newest or seen["records"])
+    name, database = settings.resource_names[0], database_path()
+    params = settings.own["change_sensor"]["params"]
+    with open_api(settings, lambda _: None, fetch_ahead=1) as api:
+        table = Table.of(api.declared, name)
+        # Not while the API answers: a sync that wants to write would find the file held.
+        with alone_on(database, seconds=0), reading(database) as connection:
+            start = _start(api, name, table, connection)
+        page = list(api.records(name, start.value if start else None, params).add_limit(1))
+        with alone_on(database, seconds=0), reading(database) as connection:
+            rows, _ = to_arrow(page, table.types(connection), api.declared.schema.naming)
+            return table.without_what_it_has(connection, rows)
 
 
-def _cursor_value(record: Any, path: str) -> Any:
-    return next(iter(jsonpath.find_values(path, record)), None)
-
-
-def _hash(record: Any) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _newer(value: Any, other: Any) -> bool:
-    """Whether `value` is newer than `other`; None is older than everything."""
-    if value is None or other is None:
-        return other is None and value is not None
-    if isinstance(value, (int, float)) and isinstance(other, (int, float)):
-        return value > other
-    try:
-        return ensure_pendulum_datetime(value) > ensure_pendulum_datetime(other)
-    except (ValueError, TypeError):
-        return str(value) > str(other)
+def _start(
+    api: OpenApi, name: str, table: Table, connection: duckdb.DuckDBPyConnection
+) -> Start | None:
+    if name not in api.incremental or not table.exists(connection):
+        return None
+    return api.incremental[name].start(table, connection)

@@ -41,6 +41,10 @@ class SettingsError(IngestionError):
     """A setting is missing or wrong; the message names it and where it was looked for."""
 
 
+class RecordError(IngestionError):
+    """The API's records cannot be loaded as a table; the message says what is wrong with them."""
+
+
 class DatabaseBusyError(IngestionError):
     """The DuckDB file is held by somebody else for longer than a sync or a reader waits."""
 

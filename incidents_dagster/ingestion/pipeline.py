@@ -4,20 +4,26 @@
 `run_sync` is the whole sync without Dagster.
 """
 
+import gc
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import dlt
+from dlt.common.configuration import resolve_configuration
 from dlt.common.pipeline import LoadInfo
-from filelock import FileLock, Timeout
+from dlt.common.schema import Schema
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.extract import DltResource, DltSource
 
-from incidents_dagster.ingestion.errors import DatabaseBusyError, SettingsError
+from incidents_dagster.ingestion.changes import changed_rows
+from incidents_dagster.ingestion.database import alone_on
 from incidents_dagster.ingestion.settings import DATASET, Settings, database_path
-from incidents_dagster.ingestion.source import OpenSource, open_source
+from incidents_dagster.ingestion.source import OpenApi, open_api
 
 LOCK_SECONDS = 60.0
 # dlt's default, INSERT statements, takes three times the CPU and memory.
@@ -29,35 +35,76 @@ class Sync:
     """An open source and the pipeline that lands it.
 
     Attributes:
-        opened: The source, for this run, with its counts.
+        api: The open API, with its counts.
+        source: What it has that the tables have not, for this run of the pipeline.
         pipeline: dlt's pipeline, with a fresh working folder.
         database: The DuckDB file.
     """
 
-    opened: OpenSource
+    api: OpenApi
+    source: DltSource
     pipeline: dlt.Pipeline
     database: Path
 
 
 @contextmanager
-def open_sync(settings: Settings, report: Callable[[str], None]) -> Iterator[Sync]:
+def open_sync(
+    settings: Settings, report: Callable[[str], None], full_refresh: bool = False
+) -> Iterator[Sync]:
     """Opens one sync of `settings`' API into the DuckDB file, alone on that file.
+
+    Args:
+        settings: What the user configured.
+        report: Gets a line of progress every few seconds.
+        full_refresh: Reads everything, whatever the tables have.
 
     Raises:
         DatabaseBusyError: Another sync of the file runs for longer than `LOCK_SECONDS`.
-        SettingsError: The folder of the file cannot be written; see also `open_source`.
+        SettingsError: The folder of the file cannot be written; see also `open_api`.
     """
+    _leave_imports_alone()
     database = database_path()
-    with _alone_on(database), open_source(settings, report) as opened:
+    with alone_on(database, LOCK_SECONDS), open_api(settings, report) as api:
         # State and schema come back from DuckDB, so nothing of an earlier run is wanted here:
         # a killed one leaves a load package that dlt would load in place of the new data.
         working_folder = database.with_name(database.name + ".dlt")
         shutil.rmtree(working_folder, ignore_errors=True)
         working_folder.mkdir(mode=0o700)
+        dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         try:
-            yield Sync(opened, build_pipeline(database, working_folder), database)
+            resources = [
+                _landing(resource, changed_rows(api, name, database, report, full_refresh))
+                for name, resource in api.declared.resources.items()
+            ]
+            source = DltSource(Schema(DATASET), DATASET, resources)
+            yield Sync(api, source, build_pipeline(database, working_folder), database)
         finally:
             shutil.rmtree(working_folder, ignore_errors=True)
+
+
+@cache
+def _leave_imports_alone() -> None:
+    # What is loaded by now lives as long as the process: no need to look through it for garbage
+    # again and again, and at the exit. Once, as what is garbage by now stays, too.
+    gc.freeze()
+
+
+def _landing(declared: DltResource, rows: Iterator[Any]) -> DltResource:
+    """`rows` as a resource with the hints that rest_api's resource has."""
+    hints: dict[str, Any] = dict(declared.compute_table_schema())
+    landing = dlt.resource(
+        rows,
+        name=declared.name,
+        table_name=hints["name"],
+        columns=hints["columns"],
+        write_disposition=hints["write_disposition"],
+        schema_contract=hints.get("schema_contract"),  # type: ignore[arg-type]
+        selected=declared.selected,
+    )
+    landing.apply_hints(
+        additional_table_hints={k: v for k, v in hints.items() if k.startswith("x-")}
+    )
+    return landing
 
 
 def build_pipeline(database: Path, working_folder: Path) -> dlt.Pipeline:
@@ -66,19 +113,29 @@ def build_pipeline(database: Path, working_folder: Path) -> dlt.Pipeline:
     # loses rows. Declared so, they are one transaction.
     # A replace would empty the table first, unless it goes by way of staging.
     destination = dlt.destinations.duckdb(
-        str(database), supports_transactions=True, replace_strategy="insert-from-staging"
+        _credentials(database), supports_transactions=True, replace_strategy="insert-from-staging"
     )
     return dlt.pipeline(
         DATASET, destination=destination, dataset_name=DATASET, pipelines_dir=str(working_folder)
     )
 
 
-def run_sync(settings: Settings, report: Callable[[str], None] = print) -> LoadInfo:
+def _credentials(database: Path) -> DuckDbCredentials:
+    # Given as a path, dlt resolves them anew some twenty times a run.
+    return resolve_configuration(
+        DuckDbCredentials(str(database)), sections=("destination", "duckdb", "credentials")
+    )
+
+
+def run_sync(
+    settings: Settings, report: Callable[[str], None] = print, full_refresh: bool = False
+) -> LoadInfo:
     """Fetches every configured resource and merges it into DuckDB, without Dagster.
 
     Args:
         settings: As from `load_settings()`.
         report: Gets a line of progress every few seconds.
+        full_refresh: Reads everything, whatever the tables have.
 
     Returns:
         dlt's account of the load.
@@ -86,29 +143,5 @@ def run_sync(settings: Settings, report: Callable[[str], None] = print) -> LoadI
     Raises:
         Exception: What went wrong, as dlt has it; `errors.explain` puts it into one message.
     """
-    with open_sync(settings, report) as sync:
-        return sync.pipeline.run(sync.opened.source, loader_file_format=FILE_FORMAT)
-
-
-@contextmanager
-def _alone_on(database: Path) -> Iterator[None]:
-    file = database.with_name(database.name + ".lock")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()  # filelock would take a folder that cannot be written for one that is busy
-    except OSError as error:
-        raise SettingsError(
-            f"INCIDENTS_DUCKDB_PATH={database}: the folder cannot be written ({error.strerror})."
-        ) from None
-    lock = FileLock(file, timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise DatabaseBusyError(
-            f"Another sync of {database} has been running for over {LOCK_SECONDS:.0f} s: "
-            "let it end, then sync again."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    with open_sync(settings, report, full_refresh) as sync:
+        return sync.pipeline.run(sync.source, loader_file_format=FILE_FORMAT)

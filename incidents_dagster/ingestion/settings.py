@@ -28,15 +28,12 @@ ENVIRONMENT_PREFIX = "SOURCES__INCIDENTS__"
 NEVER_CAST = ("api_key", "token", "username", "password", "client_id", "client_secret")
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
-# setting → default; a number's default is also its type.
+# setting → default, which tells its type too. A whole number's least value is 0 or 1, as it is.
 OWN_SETTINGS: dict[str, Any] = {
+    "fetch_ahead": 4,
+    "requests_per_minute": 0,
     "freshness": {"warn_after_minutes": 90.0, "fail_after_minutes": 180.0},
-    "change_sensor": {
-        "interval_seconds": 60.0,
-        "cursor_path": "updated_at",
-        "start_param": "",
-        "params": {},
-    },
+    "change_sensor": {"interval_seconds": 60.0, "params": {}},
     "webhook_url": "",
 }
 
@@ -181,6 +178,13 @@ def _own(key: str, default: Any, given: Any, where: str) -> Any:
         for name in given:
             _known(name, list(default), f"{key} of {where}")
         return {n: _own(f"{key}.{n}", d, given.get(n), where) for n, d in default.items()}
+    if isinstance(default, int):
+        least = min(default, 1)
+        if isinstance(given, bool) or not isinstance(given, int) or given < least:
+            raise SettingsError(
+                f"{key} in {where} must be a whole number from {least} on, not {given!r}."
+            )
+        return given
     if isinstance(default, float):
         if isinstance(given, bool) or not isinstance(given, (int, float)) or not 1 <= given < inf:
             raise SettingsError(f"{key} in {where} must be a number from 1 on, not {given!r}.")

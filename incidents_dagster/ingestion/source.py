@@ -1,6 +1,6 @@
-"""The incident API as a dlt source, built from the settings alone.
+"""The incident API as rest_api resources, built from the settings alone.
 
-`declared_source` has names and columns, for whoever defines assets; `open_source` can fetch.
+`declared_source` has names and columns, for whoever defines assets; `open_api` can fetch.
 Both are rest_api's source of the same configuration: no vendor has code here.
 """
 
@@ -10,19 +10,20 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-import dlt
 from dlt.common import jsonpath
-from dlt.common.exceptions import DictValidationException, DltException
+from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema
-from dlt.extract import DltSource
+from dlt.extract import DltResource, DltSource
 from dlt.sources.rest_api import rest_api_source
-from jsonpath_ng.exceptions import JSONPathError
 
-from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.credentials import check_auth, redact, resolve_auth
+from incidents_dagster.ingestion.ahead import paginator
+from incidents_dagster.ingestion.credentials import check_auth, resolve_auth
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.incremental import Incremental, asking_from, take_from
 from incidents_dagster.ingestion.progress import Progress
+from incidents_dagster.ingestion.rest_api_config import endpoints, refused, settings_errors
 from incidents_dagster.ingestion.settings import DATASET, SECTION, Settings, config_file
+from incidents_dagster.ingestion.table import Table
 from incidents_dagster.ingestion.transport import ApiAdapter, KeyOnTheWire, open_session
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
@@ -30,18 +31,45 @@ DEMO_AUTH = {"type": "api_key", "name": "api_key", "location": "query"}
 
 
 @dataclass(frozen=True)
-class OpenSource:
-    """A source that can fetch, with what it counts while it does.
+class OpenApi:
+    """An API that can be fetched from.
 
     Attributes:
-        source: rest_api's source, for one run.
+        declared: The resources with their columns, as `declared_source` has them.
+        incremental: Resource name → how it is read incrementally, for those that are.
         progress: Resource name → pages and rows received.
         adapter: Counts the requests.
     """
 
-    source: DltSource
+    declared: DltSource
+    incremental: dict[str, Incremental]
     progress: dict[str, Progress]
     adapter: ApiAdapter
+    _config: dict[str, Any]
+
+    def records(
+        self, name: str, since: Any = None, params: dict[str, Any] | None = None
+    ) -> DltResource:
+        """rest_api's resource `name`, which fetches page by page when it is iterated.
+
+        Args:
+            name: The resource.
+            since: Asks for what changed at or after this cursor value; None for everything.
+            params: Query parameters on top of the endpoint's own.
+        """
+        config = {**self._config, "resources": []}
+        for resource in self._config["resources"]:
+            endpoint, asked = {**resource["endpoint"]}, resource["name"] == name
+            if incremental := self.incremental.get(resource["name"]):
+                endpoint = asking_from(endpoint, incremental, since if asked else None)
+            if asked and params:
+                endpoint["params"] = {**endpoint.get("params", {}), **params}
+            if "paginator" in endpoint:  # each walk has its own
+                endpoint["paginator"] = paginator(
+                    endpoint["paginator"], config["client"]["session"]
+                )
+            config["resources"].append({**resource, "endpoint": endpoint})
+        return _build(config).resources[name].add_metrics(self.progress[name])
 
 
 def declared_source(settings: Settings) -> DltSource:
@@ -52,102 +80,91 @@ def declared_source(settings: Settings) -> DltSource:
     """
     api = deepcopy(settings.api)
     api["client"]["base_url"] = settings.base_url or NOWHERE
-    for holder in [api["client"], *_endpoints(api)]:
-        with _settings_errors():
+    for holder in [api["client"], *endpoints(api)]:
+        with settings_errors():
             check_auth(holder.pop("auth", None))
-    return _build(api)
+    source = _build(api)
+    for name in _take_incrementals(api):
+        if not Table.of(source, name).takes_changes_alone:
+            raise SettingsError(
+                refused(
+                    f"{name} has incremental, which needs a primary_key and write_disposition merge"
+                )
+            )
+    return source
 
 
 @contextmanager
-def open_source(
-    settings: Settings, report: Callable[[str], None], params: dict[str, Any] | None = None
-) -> Iterator[OpenSource]:
+def open_api(
+    settings: Settings, report: Callable[[str], None], fetch_ahead: int | None = None
+) -> Iterator[OpenApi]:
     """Opens the API, the demo API where none is configured, and closes it whatever happens.
 
     Args:
         settings: What the user configured.
         report: Gets a line of progress every few seconds.
-        params: Query parameters on top of each endpoint's own, for a question apart from the
-            syncs: an endpoint's `incremental` is left out of it.
+        fetch_ahead: In the place of the setting.
 
     Raises:
         SettingsError: A secret is missing, or rest_api refuses the configuration.
     """
+    declared = declared_source(settings)
     api = deepcopy(settings.api)
-    client, endpoints = api["client"], _endpoints(api)
+    client, holders = api["client"], endpoints(api)
     with ExitStack() as stack:
         if not settings.base_url:
+            # Starlette and uvicorn, a third of a second for whoever has an API.
+            from incidents_dagster.demo_api.server import DemoServer  # noqa: PLC0415
+
             demo = stack.enter_context(DemoServer())
             client.update(base_url=demo.base_url, auth={**DEMO_AUTH, "api_key": demo.api_key})
-        for holder in [client, *endpoints]:
+        client["session"], adapter = open_session(
+            fetch_ahead or settings.own["fetch_ahead"], settings.own["requests_per_minute"]
+        )
+        stack.callback(client["session"].close)
+        if "paginator" in client:
+            client["paginator"] = paginator(client["paginator"], client["session"])
+        for holder in [client, *holders]:
             if holder.get("auth") is not None:
-                with _settings_errors():
+                with settings_errors():
                     check_auth(holder["auth"])
                 path = str(holder.get("path", ""))
                 own_address = path if path.startswith(("http://", "https://")) else None
                 holder["auth"] = KeyOnTheWire(
                     resolve_auth(holder["auth"]), own_address or client["base_url"]
                 )
-        if params is not None:
-            for endpoint in endpoints:
-                endpoint["params"] = {**endpoint.get("params", {}), **params}
-                endpoint.pop("incremental", None)  # it would put its own start_param in place
-        client["session"], adapter = open_session()
-        stack.callback(client["session"].close)
-
-        source = _build(api)
-        progress = {name: Progress(name, report) for name in source.resources}
-        for name, resource in source.resources.items():
-            resource.add_metrics(progress[name])
-            resource.add_step(_table_even_if_empty)
-        yield OpenSource(source, progress, adapter)
+            if selector := holder.get("data_selector"):
+                holder["data_selector"] = jsonpath.compile_path(selector)  # not on every page
+        yield OpenApi(
+            declared=declared,
+            incremental=_take_incrementals(api),
+            progress={name: Progress(name, report) for name in declared.resources},
+            adapter=adapter,
+            _config=api,
+        )
 
 
-def _endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every endpoint in `api` as a dict, its short forms spelled out in place.
-
-    Raises:
-        SettingsError: A value that rest_api accepts and then stumbles over.
-    """
-    api["resources"] = [{"name": r} if isinstance(r, str) else r for r in api["resources"]]
-    holders = {f"resources[{n}]": resource for n, resource in enumerate(api["resources"])}
-    holders["resource_defaults"] = api.setdefault("resource_defaults", {})
-    for where, holder in holders.items():
-        endpoint = holder.get("endpoint", {})
-        if not isinstance(endpoint, (str, dict)):
-            raise SettingsError(_refused(f"{where}.endpoint is neither a table nor a path"))
-        holder["endpoint"] = {"path": endpoint} if isinstance(endpoint, str) else endpoint
-        columns = holder.get("columns", {})
-        for name, hints in columns.items() if isinstance(columns, dict) else ():
-            if not isinstance(hints, dict):
-                raise SettingsError(_refused(f"{where}.columns.{name} is not a table"))
-
-    endpoints = [holder["endpoint"] for holder in holders.values()]
-    for holder in [api["client"], *endpoints]:
-        paginator = holder.get("paginator")
-        limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1
-        if isinstance(limit, int) and limit < 1:
-            raise SettingsError(_refused(f"paginator: limit={limit} is below 1"))
-        selector = holder.get("data_selector")
-        if isinstance(selector, str) and selector:
-            try:
-                jsonpath.compile_path(selector)
-            except JSONPathError:
-                raise SettingsError(
-                    _refused(f"data_selector {selector!r} is no JSONPath")
-                ) from None
-    return endpoints
-
-
-def _table_even_if_empty(page: Any, meta: Any = None) -> Any:
-    # dlt creates no table for a sync of no rows unless told so.
-    return page or dlt.mark.materialize_table_schema()
+def _take_incrementals(api: dict[str, Any]) -> dict[str, Incremental]:
+    """Takes `incremental` out of every endpoint, after giving each the defaults' settings."""
+    naming, where = Schema(DATASET).naming, f"[{SECTION}] of {config_file()}"
+    defaults = api["resource_defaults"].pop("endpoint", {})
+    found = {}
+    for number, resource in enumerate(api["resources"]):
+        endpoint = {**defaults, **resource["endpoint"]}
+        for part in ("params", "json"):  # rest_api merges these two one level deeper
+            if merged := {**(defaults.get(part) or {}), **(endpoint.get(part) or {})}:
+                endpoint[part] = merged
+        with settings_errors():
+            incremental = take_from(endpoint, naming, f"{where}: resources[{number}].endpoint")
+        resource["endpoint"] = endpoint
+        if incremental:
+            found[resource["name"]] = incremental
+    return found
 
 
 def _build(api: Any) -> DltSource:
-    with _settings_errors():
-        # Nested values become JSON columns: one table per resource.
-        source = rest_api_source(api, name=DATASET, section=DATASET, max_table_nesting=0)
+    with settings_errors():
+        source = rest_api_source(api, name=DATASET, section=DATASET)
         for resource in source.resources.values():
             # Also checks the columns, which dlt would do only when records arrive.
             columns = resource.compute_table_schema()["columns"]
@@ -156,30 +173,3 @@ def _build(api: Any) -> DltSource:
                 text = {name: TColumnSchema(data_type="text", nullable=False) for name in keys}
                 resource.apply_hints(columns=text)
     return source
-
-
-@contextmanager
-def _settings_errors() -> Iterator[None]:
-    """Turns what dlt says of a configuration into a SettingsError that names the setting."""
-    try:
-        yield
-    except DictValidationException as error:
-        fault = _most_telling(error)
-        setting = fault.path.strip("./").replace("/", ".")
-        raise SettingsError(_refused(f"{setting}: {fault.msg}")) from None
-    except (DltException, ValueError, TypeError, KeyError) as error:
-        raise SettingsError(_refused(str(error))) from None
-
-
-def _refused(why: str) -> str:
-    first_line = next(iter(redact(why).splitlines()), "")
-    return f"[{SECTION}] of {config_file()} is not what dlt's rest_api takes: {first_line}"
-
-
-def _most_telling(error: DictValidationException) -> DictValidationException:
-    # A value that fits none of several shapes has a fault for each; the shape that was meant is
-    # the one that the value goes deepest into, with the fewest fields too many or too few.
-    faults = [_most_telling(fault) for fault in error.nested_exceptions or []]
-    deeper = [fault for fault in faults if fault.path.count("/") > error.path.count("/")]
-    unlikely = ("received unexpected", "missing required")
-    return min(deeper, key=lambda f: (f.msg.startswith(unlikely), len(f.msg)), default=error)

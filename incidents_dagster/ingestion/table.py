@@ -1,14 +1,18 @@
-"""What a resource's table in DuckDB holds: rows, columns, newest change, a preview, what changed.
+"""What a resource's table in DuckDB holds: rows, columns, newest change, and what is news to it.
 
 Reads only; its functions take an open connection.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+from dlt.common.destination.capabilities import DataTypeMapper
+from dlt.common.schema.typing import TTableSchemaColumns
+from dlt.destinations import duckdb as duckdb_destination
 from dlt.extract import DltSource
 
 from incidents_dagster.ingestion.settings import DATASET
@@ -19,7 +23,6 @@ PREVIEW_CHARACTERS = 60
 
 DLT_COLUMNS = {
     "_dlt_load_id": "The dlt load that brought this version of the row; see _dlt_loads.",
-    "_dlt_id": "dlt's own identifier of the row.",
 }
 
 
@@ -34,14 +37,6 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """A table at one moment: the columns it had, and a hash of them for each primary key."""
-
-    columns: list[str]
-    rows: pa.Table
-
-
-@dataclass(frozen=True)
 class Table:
     """A resource's table: its name in DuckDB and what its configuration says of it.
 
@@ -50,12 +45,14 @@ class Table:
         primary_key: Its columns; empty where the resource has none.
         declared: Declared column → its dlt hints.
         write_disposition: How dlt loads it: `merge`, `replace` or `append`.
+        merge_strategy: dlt's strategy of a merge, where the configuration names one.
     """
 
     name: str
     primary_key: list[str]
     declared: dict[str, Any]
     write_disposition: str = "merge"
+    merge_strategy: str | None = None
 
     @classmethod
     def of(cls, source: DltSource, resource_name: str) -> "Table":
@@ -68,6 +65,7 @@ class Table:
             primary_key=[name for name, column in columns.items() if column.get("primary_key")],
             declared=columns,
             write_disposition=str(hints.get("write_disposition") or "append"),
+            merge_strategy=hints.get("x-merge-strategy"),  # type: ignore[arg-type]
         )
 
     @property
@@ -79,6 +77,13 @@ class Table:
     def keyed(self) -> bool:
         """Whether a primary key tells rows apart: there is one, and rows are not appended."""
         return bool(self.primary_key) and self.write_disposition != "append"
+
+    @property
+    def takes_changes_alone(self) -> bool:
+        """Whether loading nothing but new and changed rows comes to the same as loading all."""
+        strategies = (None, "delete-insert", "upsert")
+        merged = self.write_disposition == "merge" and self.merge_strategy in strategies
+        return merged and bool(self.primary_key)
 
     @property
     def newest_first(self) -> str | None:
@@ -113,8 +118,19 @@ class Table:
         descriptions = {n: c.get("description") for n, c in self.declared.items()} | DLT_COLUMNS
         return [Column(n, kind, nullable, descriptions.get(n)) for n, kind, nullable in found]
 
+    def types(self, connection: duckdb.DuckDBPyConnection) -> TTableSchemaColumns:
+        """dlt's hints for each column: as declared, in the type that the table has for it."""
+        mapper = _type_mapper()
+        hints = {name: {"name": name, **column} for name, column in self.declared.items()}
+        for column in self.columns(connection):
+            found = mapper.from_destination_type(column.type, None, None)
+            hints.setdefault(column.name, {"name": column.name}).update(found)
+        return hints  # type: ignore[return-value]
+
     def row_count(self, connection: duckdb.DuckDBPyConnection) -> int:
-        """Rows in the table."""
+        """Rows in the table; 0 where there is none yet."""
+        if not self.exists(connection):
+            return 0
         return int(_value(connection, f"SELECT count(*) FROM {self.qualified}"))
 
     def newest(self, connection: duckdb.DuckDBPyConnection) -> datetime | None:
@@ -141,42 +157,51 @@ class Table:
         ).fetchall()
         return [dict(zip(names, (v or "" for v in row), strict=True)) for row in rows]
 
-    def snapshot(self, connection: duckdb.DuckDBPyConnection) -> Snapshot | None:
-        """Each row's primary key and a hash of all its values; None without a table or key.
+    def has_every_declared_column(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Whether the table is there with all columns that the configuration declares."""
+        return set(self.declared) <= {column.name for column in self.columns(connection)}
 
-        Taken before a sync, it lets `changes` count afterwards what the sync did.
+    def without_what_it_has(
+        self, connection: duckdb.DuckDBPyConnection, rows: pa.Table
+    ) -> pa.Table:
+        """The `rows` that would change the table: new keys, other values, no older versions.
+
+        All of them where that is not enough, see `takes_changes_alone`.
         """
-        if not self.keyed:
-            return None
-        names = [c.name for c in self.columns(connection) if c.name not in DLT_COLUMNS]
-        if not set(self.primary_key) <= set(names):
-            return None
-        return Snapshot(names, connection.sql(self._versions(names)).to_arrow_table())
+        existing = {c.name: c.type for c in self.columns(connection)}
+        comparable = {*existing} & {*rows.column_names}
+        if not self.takes_changes_alone or not {*self.primary_key} <= comparable:
+            return rows
+        # Comparing finds the positions alone, so that the rows' own types stay as they are.
+        positions = pa.array(range(len(rows)), pa.int64())
+        connection.register("_rows", rows.append_column("_position", positions))
+        same_key = " AND ".join(f"t.{k} = r.{k}" for k in map(quoted, self.primary_key))
+        differs = []
+        for name in {*existing, *rows.column_names} - {*self.primary_key, *DLT_COLUMNS}:
+            old = f"t.{quoted(name)}" if name in existing else "NULL"
+            new = f"r.{quoted(name)}" if name in rows.column_names else "NULL"
+            old = f"{old}::VARCHAR" if existing.get(name) == "JSON" else old
+            differs.append(f"{old} IS DISTINCT FROM {new}")
+        changed = " OR ".join(differs) or "false"
+        if (newest := self.newest_first) in comparable and newest:
+            older = f"coalesce(r.{quoted(newest)} < t.{quoted(newest)}, false)"
+            changed = f"({changed}) AND NOT {older}"
+        found = connection.execute(
+            f"SELECT r._position FROM _rows r LEFT JOIN {self.qualified} t ON {same_key} "
+            f"WHERE t.{quoted(self.primary_key[0])} IS NULL OR ({changed}) ORDER BY ALL"
+        ).to_arrow_table()
+        connection.unregister("_rows")
+        return rows if len(found) == len(rows) else rows.take(found["_position"])
 
-    def changes(
-        self, connection: duckdb.DuckDBPyConnection, before: Snapshot | None
-    ) -> tuple[int, int] | None:
-        """How many rows are new since `before`, and how many have another value in its columns.
+    def loaded_by(self, connection: duckdb.DuckDBPyConnection, load_id: str) -> int:
+        """Rows in the table that a dlt load brought in their present version."""
+        sql = f"SELECT count(*) FROM {self.qualified} WHERE _dlt_load_id = ?"
+        return int(_value(connection, sql, load_id))
 
-        None where rows cannot be told from one another, see `keyed`.
-        """
-        if not self.keyed:
-            return None
-        if before is None:
-            return self.row_count(connection), 0
-        connection.register("_before", before.rows)
-        key = ", ".join(map(quoted, self.primary_key))
-        new, changed = connection.execute(
-            "SELECT count(*) FILTER (b._version IS NULL), "
-            "count(*) FILTER (b._version <> n._version) "
-            f"FROM ({self._versions(before.columns)}) n LEFT JOIN _before b USING ({key})"
-        ).fetchall()[0]
-        return new, changed
 
-    def _versions(self, columns: list[str]) -> str:
-        key = ", ".join(map(quoted, self.primary_key))
-        values = ", ".join(map(quoted, columns))
-        return f"SELECT {key}, hash({values}) AS _version FROM {self.qualified}"
+@cache
+def _type_mapper() -> DataTypeMapper:
+    return duckdb_destination().capabilities().get_type_mapper()
 
 
 def quoted(name: str) -> str:
@@ -184,6 +209,6 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _value(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
-    row = connection.execute(sql).fetchone()
+def _value(connection: duckdb.DuckDBPyConnection, sql: str, *parameters: Any) -> Any:
+    row = connection.execute(sql, parameters).fetchone()
     return row[0] if row else None

@@ -13,7 +13,7 @@ import tomlkit
 from incidents_dagster.demo_api.app import Faults
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.source import open_source
+from incidents_dagster.ingestion.source import open_api
 from incidents_dagster_tests.ingestion.web import Asked, Web
 
 # A configuration of the test's own would let dlt phone home and log.
@@ -75,8 +75,8 @@ def fetch() -> Callable[[Settings, str], list[Any]]:
     """All records that a resource brings, without loading them."""
 
     def all_of(settings: Settings, name: str) -> list[Any]:
-        with open_source(settings, lambda _: None) as opened:
-            return list(opened.source.resources[name])
+        with open_api(settings, lambda _: None) as api:
+            return list(api.records(name))
 
     return all_of
 

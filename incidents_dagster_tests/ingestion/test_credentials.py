@@ -14,7 +14,7 @@ from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.credentials import SECRET_FIELDS, redact, resolve_auth
 from incidents_dagster.ingestion.errors import SettingsError, explain
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.source import open_source
+from incidents_dagster.ingestion.source import open_api
 from incidents_dagster_tests.ingestion.web import Asked, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
@@ -108,7 +108,7 @@ def test_a_missing_key_is_one_message_that_says_where_to_put_it(
     monkeypatch.delenv("API_KEY")
     if empty == "empty":
         monkeypatch.setenv("API_KEY", "")
-    with pytest.raises(SettingsError) as refused, open_source(load_settings(), print):
+    with pytest.raises(SettingsError) as refused, open_api(load_settings(), print):
         pass
     message = explain(refused.value)
     assert message.startswith("api_key is missing")
@@ -220,7 +220,7 @@ def test_a_key_with_a_newline_in_it_is_refused_and_not_shown(
     write_secret("secrets.toml", "api_key", "k3y-of-the-test\nX-Other: header")
     with (
         pytest.raises(SettingsError, match=r"^api_key ") as refused,
-        open_source(load_settings(), print),
+        open_api(load_settings(), print),
     ):
         pass
     assert "k3y" not in str(refused.value)

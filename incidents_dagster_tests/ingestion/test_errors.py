@@ -106,11 +106,9 @@ ANSWERS: dict[str, tuple[Any, Any, str]] = {
         {"data": [RECORD], "more": IN_BODY},
         "more",
     ),
-    "integer too large": ("single_page", {"data": [{**RECORD, "n": 2**70}]}, "64-bit"),
-    "half a surrogate": ("single_page", {"data": [{**RECORD, "s": "\ud800"}]}, "UTF-8"),
-    "null id": ("single_page", {"data": [{**RECORD, "id": None}]}, "`id`"),
+    "null id": ("single_page", {"data": [{**RECORD, "id": None}]}, "'id'"),
     "no id": ("single_page", {"data": [{"title": IN_BODY}]}, "'id'"),
-    "text in place of records": ("single_page", {"data": [IN_BODY]}, "'id'"),
+    "text in place of records": ("single_page", {"data": [IN_BODY]}, "data_selector"),
 }
 
 

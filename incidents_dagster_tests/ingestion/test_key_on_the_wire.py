@@ -1,17 +1,23 @@
 """The key goes to the API's own origin and stays out of responses, errors and logs."""
 
 import logging
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 from dlt.extract.exceptions import ResourceExtractionError
+from dlt.sources.helpers.rest_client import RESTClient
+from dlt.sources.helpers.rest_client.auth import AuthConfigBase
 
+from incidents_dagster.ingestion.ahead import paginator
 from incidents_dagster.ingestion.credentials import resolve_auth
 from incidents_dagster.ingestion.errors import explain
+from incidents_dagster.ingestion.pace import Pace
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.source import open_source
+from incidents_dagster.ingestion.source import open_api
 from incidents_dagster.ingestion.transport import KeyOnTheWire, open_session
 from incidents_dagster_tests.ingestion.web import HANG_UP, Asked, Reply, Web
 
@@ -61,9 +67,9 @@ def failure(
         settings = configure(client=client, resources=["x"])
         with (
             pytest.raises(ResourceExtractionError) as failed,
-            open_source(settings, print) as opened,
+            open_api(settings, print) as opened,
         ):
-            list(opened.source.resources["x"])
+            list(opened.records("x"))
         return failed.value
 
     return fail
@@ -111,6 +117,59 @@ def test_not_even_a_hidden_error_holds_the_key(
 
 
 @pytest.mark.parametrize("auth", AUTHS)
+@pytest.mark.parametrize("fault", [name for name in FAULTS if FAULTS[name]])
+def test_no_error_of_a_page_fetched_ahead_shows_the_key(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, fault: str, auth: str
+) -> None:
+    monkeypatch.setattr(Pace, "sleep", lambda *_: None)
+    page = {"data": [{"id": 1}], "total": 9}
+    web = listen(lambda asked: page if asked.query["offset"] == "0" else FAULTS[fault])
+    session, _ = open_session(4)
+    client = RESTClient(
+        web.base_url,
+        session=session,
+        auth=KeyOnTheWire(resolve_auth(AUTHS[auth]), web.base_url),
+        paginator=paginator({"type": "offset", "limit": 1, "total_path": ""}, session),
+        data_selector="data",
+    )
+    with session, pytest.raises(requests.RequestException) as failed:
+        list(client.paginate("/x"))
+    assert len(web.asked) >= 2
+    assert all(KEY in repr(asked) for asked in web.asked)
+    for cause in _chain(failed.value, hidden=False):
+        assert not [text for text in _texts(cause) if KEY in text]
+    assert KEY not in "".join(traceback.format_exception(failed.value))
+    assert KEY not in explain(failed.value)
+
+
+def test_a_token_that_expired_is_renewed_once_for_all_threads(listen: Listen) -> None:
+    together = threading.Barrier(3)
+    renewed: list[int] = []
+
+    class Renewing(AuthConfigBase):
+        """Takes its time to get a token, as OAuth2 does, and has none yet."""
+
+        def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+            if not renewed:
+                threading.Event().wait(0.05)
+                renewed.append(1)
+            return request
+
+    web = listen(lambda _: together.wait(30))
+    session, _ = open_session(3)
+    signed = KeyOnTheWire(Renewing(), web.base_url)
+    threads = [
+        threading.Thread(target=session.get, args=(web.base_url,), kwargs={"auth": signed})
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert (len(web.asked), renewed) == (3, [1])
+
+
+@pytest.mark.parametrize("auth", AUTHS)
 def test_requests_carry_the_key_and_responses_do_not(listen: Listen, auth: str) -> None:
     web = listen(lambda _: {"id": 1})
     session, _ = open_session()
@@ -139,8 +198,8 @@ def test_a_next_link_to_another_origin_gets_no_key(
     }
     endpoint = {"path": "/x", "data_selector": "data"}
     settings = configure(client=client, resources=[{"name": "x", "endpoint": endpoint}])
-    with open_source(settings, print) as opened:
-        assert list(opened.source.resources["x"]) == [{"id": 1}, {"id": 2}, {"id": 3}]
+    with open_api(settings, print) as opened:
+        assert list(opened.records("x")) == [{"id": 1}, {"id": 2}, {"id": 3}]
     assert [KEY in repr(asked) for asked in web.asked] == [True, True]
     assert [(asked.path, asked.query) for asked in other.asked] == [("/x", {"page": "3"})]
     assert KEY not in repr(other.asked)
@@ -157,9 +216,9 @@ def test_an_endpoint_of_another_origin_gets_its_own_key_and_no_other(
         {"name": "none", "endpoint": f"{other.base_url}/none"},
     ]
     client = {"base_url": web.base_url, "auth": AUTHS["bearer"], "paginator": "single_page"}
-    with open_source(configure(client=client, resources=resources), print) as opened:
-        for resource in opened.source.resources.values():
-            list(resource)
+    with open_api(configure(client=client, resources=resources), print) as opened:
+        for name in opened.declared.resources:
+            list(opened.records(name))
     assert [asked.headers["authorization"] for asked in web.asked] == [f"Bearer {KEY}"]
     sent = {asked.path: asked.headers.get("authorization") for asked in other.asked}
     assert sent == {"/own": "Bearer other", "/none": None}
@@ -172,8 +231,8 @@ def test_the_key_is_sent_however_the_host_is_spelled(
     web = listen(lambda _: [{"id": 1}])
     address = web.base_url.replace("127.0.0.1", host)
     client = {"base_url": address, "auth": AUTHS["bearer"], "paginator": "single_page"}
-    with open_source(configure(client=client, resources=["x"]), print) as opened:
-        list(opened.source.resources["x"])
+    with open_api(configure(client=client, resources=["x"]), print) as opened:
+        list(opened.records("x"))
     assert web.asked[0].headers.get("authorization") == f"Bearer {KEY}"
 
 
@@ -183,7 +242,7 @@ def test_no_log_shows_the_key(
     web = listen(lambda _: [{"id": 1}])
     client = {"base_url": web.base_url, "auth": AUTHS["query"], "paginator": "single_page"}
     caplog.set_level(logging.DEBUG)
-    with open_source(configure(client=client, resources=["x"]), print) as opened:
-        list(opened.source.resources["x"])
+    with open_api(configure(client=client, resources=["x"]), print) as opened:
+        list(opened.records("x"))
     assert caplog.text
     assert KEY not in caplog.text

@@ -8,7 +8,7 @@ from dlt.extract.exceptions import ResourceExtractionError
 
 from incidents_dagster.ingestion.errors import explain
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.source import open_source
+from incidents_dagster.ingestion.source import open_api
 from incidents_dagster_tests.ingestion.web import HANG_UP, Asked, Reply, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
@@ -69,8 +69,8 @@ def test_a_token_that_is_not_given_is_one_message(
     tries, fault = FAULTS[told]
     tokens = listen(lambda _: fault)
     settings, web = connect(tokens)
-    with pytest.raises(ResourceExtractionError) as failed, open_source(settings, print) as opened:
-        list(opened.source.resources["x"])
+    with pytest.raises(ResourceExtractionError) as failed, open_api(settings, print) as opened:
+        list(opened.records("x"))
     message = explain(failed.value)
     assert told in message
     assert SECRET not in message
@@ -97,7 +97,7 @@ def test_the_token_does_not_go_to_another_origin(listen: Listen, connect: Connec
     paginator = {"type": "header_link"}
     settings.api["client"]["paginator"] = paginator
     web.answer = lambda _: Reply(ROWS, headers={"Link": f"<{other.base_url}/x>; rel=next"})
-    with open_source(settings, print) as opened:
-        assert list(opened.source.resources["x"]) == ROWS
+    with open_api(settings, print) as opened:
+        assert list(opened.records("x")) == ROWS
     assert "authorization" in web.asked[0].headers
     assert "authorization" not in other.asked[0].headers

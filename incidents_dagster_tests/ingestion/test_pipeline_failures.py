@@ -1,6 +1,5 @@
 """A sync that fails: one message, and the table as it was before."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,18 +46,21 @@ def test_a_failure_in_the_middle_leaves_the_table_as_it_was(
 ) -> None:
     _sync()
     before = query("FROM incidents.incident_data ORDER BY id")
-    rows[:] = [{**row, "status": "resolved"} for row in rows]
+    later = "2026-11-20T00:00:00Z"
+    rows[:] = [{**row, "status": "resolved", "updated_at": later} for row in rows]
 
     def first_page_and_no_other(body: dict[str, Any]) -> dict[str, Any]:
-        api.faults.answers.extend(Response(status_code=500) for _ in range(4))
+        # Where pages are fetched ahead, the others share these.
+        api.faults.answers.extend(Response(status_code=500) for _ in range(8))
         return body
 
     api.faults.reshape = first_page_and_no_other
     assert "answered 500" in _sync_and_fail()
-    assert waits == [2, 4, 8]
+    assert {2, 4, 8} == set(waits)
     assert query("FROM incidents.incident_data ORDER BY id") == before
 
     api.faults.reshape = None
+    api.faults.answers.clear()
     _sync()
     assert query("SELECT DISTINCT status FROM incidents.incident_data") == [("resolved",)]
 
@@ -84,9 +86,8 @@ def test_a_record_without_an_id_fails_the_sync_and_leaves_the_table(
     api.faults.reshape = with_the_record
     message = _sync_and_fail()
     assert query("FROM incidents.incident_data ORDER BY id") == before
-    assert message.startswith("A record ")
+    assert "records have no 'id'" in message
     assert "so nothing was loaded" in message
-    assert "id" in re.findall(r"\w+", message)
     assert "\n" not in message
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings import Settings, config_file
-from incidents_dagster.ingestion.source import declared_source, open_source
+from incidents_dagster.ingestion.source import declared_source, open_api
 
 Configure = Callable[..., Settings]
 
@@ -101,7 +101,7 @@ def test_an_auth_that_rest_api_does_not_know_is_one_message(
 
 def _declare_and_open(settings: Settings) -> None:
     declared_source(settings)
-    with open_source(settings, print):
+    with open_api(settings, print):
         pass
 
 
@@ -110,5 +110,5 @@ def test_a_source_that_was_not_declared_before_checks_its_auth_too(
     configure: Configure, auth: Any
 ) -> None:
     settings = configure(resources=["x"], **_client(auth=auth))
-    with pytest.raises(SettingsError), open_source(settings, print):
+    with pytest.raises(SettingsError), open_api(settings, print):
         pass

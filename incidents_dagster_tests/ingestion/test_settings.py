@@ -67,9 +67,9 @@ def test_the_environment_creates_tables_that_no_file_has(
 def test_an_empty_text_in_the_environment_unsets_a_text(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(f"{PREFIX}CHANGE_SENSOR__START_PARAM", "")
-    settings = configure(resources=["x"], change_sensor={"start_param": "since"})
-    assert settings.own["change_sensor"]["start_param"] == ""
+    monkeypatch.setenv(f"{PREFIX}WEBHOOK_URL", "")
+    settings = configure(resources=["x"], webhook_url="https://hooks.example.com")
+    assert settings.own["webhook_url"] == ""
 
 
 def test_the_environment_cannot_reach_into_a_list_and_says_so(
@@ -131,8 +131,11 @@ def test_an_unknown_setting_is_refused_with_a_guess(
         ({"change_sensor": {"interval_seconds": 0}}, "change_sensor.interval_seconds"),
         ({"change_sensor": {"params": "sort"}}, "change_sensor.params"),
         ({"change_sensor": []}, "change_sensor"),
-        ({"change_sensor": {"cursor_path": ["updated_at"]}}, "change_sensor.cursor_path"),
-        ({"change_sensor": {"start_param": {"a": 1}}}, "change_sensor.start_param"),
+        ({"fetch_ahead": 0}, "fetch_ahead"),
+        ({"fetch_ahead": 2.5}, "fetch_ahead"),
+        ({"fetch_ahead": True}, "fetch_ahead"),
+        ({"requests_per_minute": -1}, "requests_per_minute"),
+        ({"requests_per_minute": "many"}, "requests_per_minute"),
         ({"webhook_url": 5}, "webhook_url"),
     ],
 )

@@ -30,7 +30,7 @@ import os, signal
 from incidents_dagster.ingestion.pipeline import open_sync
 from incidents_dagster.ingestion.settings import load_settings
 with open_sync(load_settings(), print) as sync:
-    sync.pipeline.extract(sync.opened.source)
+    sync.pipeline.extract(sync.source)
     sync.pipeline.normalize()
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -96,7 +96,7 @@ def test_the_working_folder_is_private_while_a_sync_runs_and_gone_afterwards(
     before = os.umask(0)
     try:
         with open_sync(load_settings(), print) as sync:
-            sync.pipeline.run(sync.opened.source)
+            sync.pipeline.run(sync.source)
             (folder,) = _working_folders(database)
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
             assert Path(sync.pipeline.working_dir).is_relative_to(folder)
@@ -127,14 +127,17 @@ def test_a_sync_killed_before_its_load_does_not_hinder_the_next(
     api: DemoServer, rows: Rows, database: Path
 ) -> None:
     run_sync(load_settings(), print)
-    rows[:] = [incident(n, status="of the killed sync") for n in range(1, 300)]
+    rows[:] = [
+        incident(n, status="of the killed sync", updated_at="2026-11-20T00:00:00Z")
+        for n in range(1, 300)
+    ]
     with _process(IN_THE_MIDDLE) as process:
         output = process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, output
     assert _working_folders(database), "nothing was left behind, so nothing is proven"
     assert _count(database) == 250
 
-    rows[:] = [incident(n, status="new") for n in range(1, 261)]
+    rows[:] = [incident(n, status="new", updated_at="2026-11-20T00:00:00Z") for n in range(1, 261)]
     run_sync(load_settings(), print)
     assert _count(database) == _count(database, "status = 'new'") == 260
     assert not _working_folders(database)

@@ -1,0 +1,571 @@
+"""Records to rows: the same table as by dlt's plain path, and no value lost whatever its type.
+
+Where the two paths are meant to differ, an example here says what becomes of the value.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from datetime import datetime, timezone
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+from dlt.common.data_types import coerce_value, py_type_to_sc_type
+from dlt.common.schema import Schema
+from dlt.common.schema.detections import is_iso_timestamp
+from dlt.common.time import ensure_datetime_in_tz
+from dlt.sources.rest_api import rest_api_source
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from incidents_dagster.ingestion import batches
+from incidents_dagster.ingestion.batches import chunks, to_arrow
+from incidents_dagster.ingestion.errors import RecordError, explain
+from incidents_dagster.ingestion.pipeline import run_sync
+from incidents_dagster.ingestion.settings import DATASET, Settings
+from incidents_dagster_tests.ingestion.web import Asked, Reply, Web
+
+Listen = Callable[[Callable[[Asked], Any]], Web]
+Configure = Callable[..., Settings]
+Records = list[dict[str, Any]]
+
+NAMING = Schema(DATASET).naming
+UTC = timezone.utc
+TEXT = {"data_type": "text"}
+ON_DISK = settings(
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink an example takes minutes
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+class Loaded:
+    """A table of the test's own, filled by real syncs of what a real server serves."""
+
+    def __init__(self, listen: Listen, configure: Configure, folder: Path) -> None:
+        self.served: Any = []
+        self.web = listen(lambda _: self.served)
+        self._configure = configure
+        self._files = (folder / f"loaded-{n}.duckdb" for n in count())
+        self.configured = Settings({}, {})
+        self.database = folder
+
+    def fresh(self, monkeypatch: pytest.MonkeyPatch, **resource: Any) -> "Loaded":
+        """Goes on with a file that does not exist yet."""
+        columns = {"id": {**TEXT, "nullable": False}, **resource.pop("columns", {})}
+        merged = {"primary_key": "id", "write_disposition": "merge", **resource}
+        self.configured = self._configure(
+            client={"base_url": self.web.base_url, "paginator": "single_page"},
+            resources=[{"name": "x", "endpoint": "/x", **merged, "columns": columns}],
+        )
+        self.database = next(self._files)
+        monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(self.database))
+        return self
+
+    def sync(self, records: Any) -> list[dict[str, Any]]:
+        self.served = records
+        run_sync(self.configured, lambda _: None)
+        return self.rows()
+
+    def plainly(self, records: Records) -> list[dict[str, Any]]:
+        """The same by dlt alone, into a file of its own."""
+        self.served, self.database = records, next(self._files)
+        source = rest_api_source(deepcopy(self.configured.api), name=DATASET)  # type: ignore[arg-type]
+        source.max_table_nesting = 0
+        pipeline = dlt.pipeline(
+            DATASET,
+            destination=dlt.destinations.duckdb(str(self.database)),
+            dataset_name=DATASET,
+            pipelines_dir=f"{self.database}.plain",
+        )
+        pipeline.run(source, loader_file_format="parquet")
+        return self.rows()
+
+    def select(self, sql: str) -> list[Any]:
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(sql).fetchall()
+
+    def types(self) -> dict[str, str]:
+        """Column → type, without dlt's own."""
+        described = self.select("DESCRIBE incidents.x")
+        return {row[0]: row[1] for row in described if not row[0].startswith("_dlt_")}
+
+    def rows(self) -> list[dict[str, Any]]:
+        names = list(self.types())
+        shown = ", ".join('"' + name + '"' for name in names)
+        found = self.select(f"SELECT {shown} FROM incidents.x ORDER BY id")
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+
+@pytest.fixture
+def loaded(
+    listen: Listen, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Loaded:
+    return Loaded(listen, configure, tmp_path).fresh(monkeypatch)
+
+
+# --- The same as by dlt's plain path -------------------------------------------------------------
+
+MISSING = object()
+INT64 = st.integers(-(2**63), 2**63 - 1)
+# dlt writes its own marks into JSON as characters for private use (Co).
+PLAIN_TEXT = st.text(st.characters(exclude_categories=["Cs", "Co"]), max_size=20)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.one_of(st.none(), st.booleans(), INT64, FLOATS, PLAIN_TEXT)
+NESTED = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PLAIN_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(PLAIN_TEXT, NESTED, max_size=3)
+LISTS = st.lists(NESTED, max_size=3)
+TIMES = st.builds(
+    lambda at, kind, zone: at.isoformat(sep=kind) + zone,
+    st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)),
+    st.sampled_from("T "),
+    st.sampled_from(["Z", "", "+00:00", "+02:00", "-05:30", "+1400"]),
+)
+# kind → values that fit one column in both paths, whichever comes first
+UNDECLARED = {
+    "text": PLAIN_TEXT.filter(lambda text: not is_iso_timestamp(str, text)),
+    "time": TIMES,
+    "int": INT64,
+    "float": FLOATS,
+    "bool": st.booleans(),
+    "object": OBJECTS,
+    "list": LISTS,
+    "object or list": OBJECTS | LISTS,
+    "null": st.none(),
+}
+DECLARED = {
+    "text": st.one_of(PLAIN_TEXT, INT64, FLOATS, st.booleans(), TIMES),
+    "timestamp": TIMES | st.sampled_from(["", "soon", "2026-11-01", 1_700_000_000]),
+    "double": FLOATS | st.integers(-(2**53), 2**53),
+    "bigint": INT64 | st.sampled_from(["7", "-12"]),
+    "bool": st.booleans(),
+    "json": OBJECTS | LISTS,
+    "date": st.dates().map(str),
+}
+NAMES = st.one_of(
+    st.sampled_from(
+        ["camelCase", "HTTPCode", "two words", "a-b", "a.b", "", " ", "1st", "Severity__c"]
+    ),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+    st.text("aB_ü", min_size=60, max_size=80),
+)
+
+
+def _named(name: str) -> str:
+    return NAMING.normalize_path(name) or "_empty"
+
+
+@st.composite
+def _tables(draw: st.DrawFn) -> tuple[dict[str, Any], Records]:
+    """Declared columns, and the records to serve."""
+    columns: dict[str, Any] = {}
+    records: Records = [{"id": str(n)} for n in range(draw(st.integers(1, 5)))]
+    names = draw(st.lists(NAMES, max_size=14, unique_by=_named))
+    for number, name in enumerate(name for name in names if _named(name) != "id"):
+        if _named(name).startswith("_dlt"):
+            continue
+        declared = draw(st.booleans())
+        kind = draw(st.sampled_from(list(DECLARED if declared else UNDECLARED)))
+        field = f"declared_{number}" if declared else name
+        if declared:
+            columns[field] = {"data_type": kind}
+        values = (DECLARED if declared else UNDECLARED)[kind]
+        for record in records:
+            value = draw(st.one_of(values, values, st.just(MISSING), st.none()))
+            if value is not MISSING:
+                record[field] = value
+    return columns, records
+
+
+@settings(ON_DISK, max_examples=8)
+@given(table=_tables())
+def test_the_table_is_the_one_that_dlts_plain_path_makes(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, table: tuple[dict[str, Any], Records]
+) -> None:
+    columns, records = table
+    loaded.fresh(monkeypatch, columns=columns)
+    ours, our_types = loaded.sync(records), loaded.types()
+    plain, plain_types = loaded.plainly(records), loaded.types()
+    assert our_types == plain_types
+    assert ours == plain
+
+
+# --- No value is lost ----------------------------------------------------------------------------
+
+
+def _clean(value: Any) -> Any:
+    """`value` as UTF-8 can have it."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_clean(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_clean(name): _clean(inner) for name, inner in value.items()}
+    return value
+
+
+def _exactly(one: Any, other: Any) -> bool:
+    return json.dumps(one) == json.dumps(other)  # tells 1 from 1.0 and from true
+
+
+def _stands_for(kind: str, cell: Any, value: Any) -> bool:
+    """Whether `cell`, in a column of DuckDB type `kind`, tells that `value` was sent."""
+    if kind == "JSON":
+        return _exactly(json.loads(cell), _clean(value))
+    if kind.startswith("TIMESTAMP"):
+        own_type = py_type_to_sc_type(type(value))
+        return bool(cell == ensure_datetime_in_tz(coerce_value("timestamp", own_type, value)))
+    if kind == "VARCHAR":
+        if isinstance(value, (dict, list)):
+            return _exactly(json.loads(cell), _clean(value))
+        return bool(cell == (_clean(value) if isinstance(value, str) else str(value)))
+    if kind == "BOOLEAN":
+        return cell is value
+    return not isinstance(value, bool) and (cell == value or str(cell) == value)
+
+
+def _told(row: dict[str, Any], types: dict[str, str], name: str, value: Any) -> str | None:
+    """The one column that tells that field `name` had `value`; None where it was null."""
+    family = [column for column in types if column == name or column.startswith(f"{name}__v_")]
+    filled = [column for column in family if row[column] is not None]
+    if value is None:
+        assert filled == []
+        return None
+    assert len(filled) == 1, (value, {column: row[column] for column in family})
+    assert _stands_for(types[filled[0]], row[filled[0]], value), (value, filled, row[filled[0]])
+    return filled[0]
+
+
+ANY_TEXT = st.one_of(
+    st.text(st.characters(), max_size=12),
+    st.sampled_from(
+        ["", "007", "7", "1.50", "true", "null", "{}", "2026", "2026-11", "1e5", "nan"]
+    ),
+    st.sampled_from(["0001-01-01T00:00:00+14:00", "2026-11-01", "20261101T120000Z", "12:00"]),
+    TIMES,
+)
+ANY = st.recursive(
+    st.one_of(
+        *(st.none(), st.booleans(), FLOATS, ANY_TEXT),
+        st.integers(-5, 5),
+        st.sampled_from([2**53 + 1, -(2**63), 2**63 - 1, 2**63, 2**70, -(10**40), 10**400]),
+    ),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(ANY_TEXT, inner, max_size=2),
+    max_leaves=4,
+)
+ARROW_NAMES = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(runs=st.lists(st.lists(ANY, min_size=1, max_size=4), min_size=1, max_size=4))
+def test_no_batch_loses_a_value_whatever_the_batches_before_it_made_of_the_field(
+    runs: list[list[Any]],
+) -> None:
+    known: Any = {}
+    for values in runs:
+        table, new = to_arrow([{"f": value, "g": "other"} for value in values], known, NAMING)
+        known.update(new)
+        types = {
+            column.name: "JSON"
+            if known[column.name]["data_type"] == "json"
+            else ARROW_NAMES.get(str(column.type), "TIMESTAMP")
+            for column in table.schema
+        }
+        assert table["g"].to_pylist() == ["other"] * len(values)
+        for row, value in zip(table.to_pylist(), values, strict=True):
+            _told(row, types, "f", value)
+
+
+@settings(ON_DISK, max_examples=3)
+@given(
+    first=st.lists(ANY, min_size=4, max_size=4),
+    second=st.lists(ANY, min_size=4, max_size=4),
+    rows_of_a_batch=st.integers(1, 3),
+)
+def test_no_sync_loses_a_value(
+    loaded: Loaded,
+    monkeypatch: pytest.MonkeyPatch,
+    first: list[Any],
+    second: list[Any],
+    rows_of_a_batch: int,
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_ROWS", rows_of_a_batch)
+    loaded.fresh(monkeypatch)
+    for number, values in enumerate((first, second)):
+        rows = loaded.sync([{"id": f"{number}{n}", "f": value} for n, value in enumerate(values)])
+    for row, value in zip(rows, first + second, strict=True):
+        _told(row, loaded.types(), "f", value)
+
+
+# --- A field whose type changes ------------------------------------------------------------------
+
+KINDS: dict[str, Any] = {
+    "bool": True,
+    "int": 7,
+    "bigint": 2**70 + 1,
+    "float": 1.5,
+    "text": "abc",
+    "time": "2026-11-01T12:00:00Z",
+    "object": {"a": [1, None]},
+    "list": [1, "b"],
+    "null": None,
+}
+PAIRS = {f"{one}_to_{other}": (one, other) for one in KINDS for other in KINDS}
+BEFORE = {"id": "1", "other": "same", **{pair: KINDS[one] for pair, (one, _) in PAIRS.items()}}
+AFTER = {"id": "2", "other": "same", **{pair: KINDS[other] for pair, (_, other) in PAIRS.items()}}
+# (what a column is made for, what it takes too); all else goes to a variant beside it.
+FITS = {
+    # Integers beyond 64 bit are text; text takes anything as text, JSON anything as JSON.
+    *((one, other) for one in ("bigint", "text", "object", "list") for other in KINDS),
+    ("float", "int"),
+    *(("time", other) for other in ("int", "float")),  # seconds since 1970
+}
+VARIANTS = {
+    **{"bool": "v_bool", "int": "v_bigint", "bigint": "v_text", "float": "v_double"},
+    **{"text": "v_text", "time": "v_text", "object": "v_json", "list": "v_json"},
+}
+
+
+def _at(pair: str) -> str:
+    """The column that the second value of a pair is expected in."""
+    one, other = PAIRS[pair]
+    stays = one in (other, "null") or (one, other) in FITS
+    return pair if stays else f"{pair}__{VARIANTS[other]}"
+
+
+@pytest.mark.parametrize("between", ["syncs", "batches"])
+def test_a_field_may_change_its_type_from_any_to_any(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    if between == "syncs":
+        first = loaded.sync([BEFORE])[0]
+        rows = loaded.sync([BEFORE, AFTER])
+        assert {name: rows[0][name] for name in first} == first
+    else:
+        monkeypatch.setattr(batches, "BATCH_ROWS", 1)
+        rows = loaded.sync([BEFORE, AFTER])
+    types = loaded.types()
+    assert [row["other"] for row in rows] == ["same", "same"]
+    for pair, (one, other) in PAIRS.items():
+        assert _told(rows[0], types, pair, KINDS[one]) == (None if one == "null" else pair)
+        assert _told(rows[1], types, pair, KINDS[other]) == (
+            None if other == "null" else _at(pair)
+        ), pair
+    assert loaded.sync([BEFORE, AFTER]) == rows
+    loads = loaded.select("SELECT count(*) FROM incidents._dlt_loads")
+    assert loads == [(2 if between == "syncs" else 1,)]
+
+
+def test_within_a_batch_a_field_gets_the_narrowest_type_that_all_its_values_fit(
+    loaded: Loaded,
+) -> None:
+    rows = loaded.sync([BEFORE, AFTER])
+    types = loaded.types()
+    numbers = {"int", "float"}
+    for pair, kinds in PAIRS.items():
+        expected = "VARCHAR"
+        present = set(kinds) - {"null"}
+        if present & {"object", "list"}:
+            expected = "JSON"
+        elif len(present) == 1:
+            (kind,) = present
+            expected = {
+                **{"bool": "BOOLEAN", "int": "BIGINT", "float": "DOUBLE"},
+                "time": "TIMESTAMP WITH TIME ZONE",
+            }.get(kind, "VARCHAR")
+        elif present == numbers:
+            expected = "DOUBLE"
+        assert types.get(pair) == (expected if present else None), pair
+        for row, kind in zip(rows, kinds, strict=True):
+            if present:
+                _told(row, types, pair, KINDS[kind])
+    assert not [name for name in types if "__v_" in name]
+
+
+# declared type → (value, what the column has for it), and the values that go beside it as they are.
+# dlt's plain path makes 7 of "007" and true of 2, and stumbles over 2**70 and many decimal digits.
+TAKES: dict[str, tuple[list[tuple[Any, Any]], list[Any]]] = {
+    "bigint": ([(7, 7), ("7", 7), (2.0, 2)], ["007", " 7", "1_000", 2.5, True, 2**70]),
+    "double": ([(5, 5.0), ("1.5", 1.5)], [2**53 + 1, "1.50", True, "x"]),
+    "bool": ([(True, True)], [2, "yes", 0, 1.5]),
+    "decimal": ([("12.5", 12.5), (0.25, 0.25)], [0.1 + 0.2, 10**40, "x"]),
+    "date": ([("2026-11-01", datetime(2026, 11, 1).date())], ["soon", True]),
+    "timestamp": (
+        [
+            ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+            (1_700_000_000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+            ("1700000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ],
+        ["", "soon", 1_700_000_000_000, "007", "2026", True, "0001-01-01T00:00:00+14:00"],
+    ),
+    "text": ([(1, "1"), (1.5, "1.5"), (True, "True"), (2**70, str(2**70)), ([1], "[1]")], []),
+    "json": ([("a", '"a"'), ("5", '"5"'), (5, "5"), (True, "true"), ({}, "{}")], []),
+}
+
+
+def test_what_does_not_fit_a_declared_column_goes_beside_it_as_it_is(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.fresh(monkeypatch, columns={f"as_{kind}": {"data_type": kind} for kind in TAKES})
+    sent = {
+        kind: [*(value for value, _ in takes), *beside] for kind, (takes, beside) in TAKES.items()
+    }
+    longest = max(map(len, sent.values()))
+    records: Records = [{"id": f"{n:02}"} for n in range(longest)]
+    for kind, values in sent.items():
+        for record, value in zip(records, values, strict=False):
+            record[f"as_{kind}"] = value
+    rows = loaded.sync(records)
+    for kind, (takes, beside) in TAKES.items():
+        name = f"as_{kind}"
+        kept = [row[name] for row in rows[: len(sent[kind])]]
+        assert kept == [*(cell for _, cell in takes), *[None] * len(beside)], kind
+        for row, value in zip(rows[len(takes) :], beside, strict=False):
+            variants = {n: cell for n, cell in row.items() if n.startswith(f"{name}__v_")}
+            found = [cell for cell in variants.values() if cell is not None]
+            assert found == [str(value) if value in (2**70, 10**40) else value], kind
+
+
+def test_a_smaller_integer_column_takes_what_fits_and_no_more(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.fresh(monkeypatch, columns={"n": {"data_type": "bigint", "precision": 32}})
+    assert loaded.sync([{"id": "1", "n": 5}, {"id": "2", "n": 2**40}]) == [
+        {"id": "1", "n": 5, "n__v_bigint": None},
+        {"id": "2", "n": None, "n__v_bigint": 2**40},
+    ]
+
+
+def test_what_utf8_cannot_have_becomes_a_replacement_character(loaded: Loaded) -> None:
+    body = b'[{"id": "1", "t": "a\\ud800b", "j": {"\\udc00": "\\ud83d\\ude00"}, "b": [%d]}]' % 2**70
+    assert loaded.sync(Reply(body)) == [
+        {"id": "1", "t": "a\ufffdb", "j": '{"\ufffd":"😀"}', "b": f"[{2**70}]"}
+    ]
+
+
+def test_nul_characters_stay(loaded: Loaded) -> None:
+    assert loaded.sync([{"id": "1", "t": "a\0b"}]) == [{"id": "1", "t": "a\0b"}]
+
+
+def test_deep_nesting_arrives(loaded: Loaded) -> None:
+    deep = "[" * 500 + "]" * 500
+    body = f'[{{"id": "1", "v": {deep}}}, {{"id": "2", "v": {{"a": {deep}}}}}]'.encode()
+    assert [row["v"] for row in loaded.sync(Reply(body))] == [deep, f'{{"a":{deep}}}']
+
+
+def test_nan_is_no_json(loaded: Loaded) -> None:
+    with pytest.raises(Exception, match="Pipeline") as failed:
+        loaded.sync(Reply(b'[{"id": "1", "v": NaN}]'))
+    assert "is not JSON" in explain(failed.value)
+
+
+# --- Odd records ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("odd", ["text", 7, None, True, ["a", "list"]])
+def test_a_record_that_is_no_object_is_refused(odd: Any) -> None:
+    with pytest.raises(RecordError, match=r"check endpoint\.data_selector"):
+        to_arrow([{"id": "1"}, odd], {}, NAMING)
+
+
+@pytest.mark.parametrize("odd", [{}, {"id": None}, {"ID": None, "v": 1}])
+def test_a_record_without_its_key_is_refused(odd: dict[str, Any]) -> None:
+    known: Any = {"id": {"name": "id", **TEXT, "nullable": False}}
+    with pytest.raises(RecordError, match="2 of 3 records have no 'id'"):
+        to_arrow([{"id": 1}, odd, odd], known, NAMING)
+
+
+def test_of_a_sync_with_a_refused_record_nothing_is_loaded(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.sync([{"id": "0"}])
+    monkeypatch.setattr(batches, "BATCH_ROWS", 1)
+    for odd in ("text", {"v": 1}):
+        with pytest.raises(Exception, match="Pipeline") as failed:
+            loaded.sync([{"id": "1"}, odd])
+        assert "so nothing was loaded: check " in explain(failed.value)
+        assert loaded.rows() == [{"id": "0"}]
+    assert loaded.sync([{"id": "2"}]) == [{"id": "0"}, {"id": "2"}]
+
+
+def test_a_key_may_have_several_columns(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded.fresh(monkeypatch, primary_key=["tenantId", "id"], columns={"tenantId": TEXT})
+    records = [{"tenantId": t, "id": n, "v": f"{t}{n}"} for t in ("a", "b") for n in (1, 2)]
+    loaded.sync(records)
+    records[3]["v"] = "changed"
+    loaded.sync(records)
+    key = "tenant_id, id"
+    assert loaded.select(f"SELECT {key}, v FROM incidents.x ORDER BY {key}") == [
+        *(("a", "1", "a1"), ("a", "2", "a2"), ("b", "1", "b1"), ("b", "2", "changed"))
+    ]
+    loads = "SELECT count(*) FROM incidents.x GROUP BY _dlt_load_id ORDER BY 1"
+    assert loaded.select(loads) == [(1,), (3,)]
+
+
+def test_of_two_fields_with_one_name_the_later_one_that_is_not_null_stays(loaded: Loaded) -> None:
+    assert loaded.sync(
+        [
+            {"id": "1", "createdAt": "a", "created_at": "b"},
+            {"id": "2", "createdAt": "a", "created_at": None},
+            {"id": "3", "createdAt": "a"},
+        ]
+    ) == [{"id": n, "created_at": value} for n, value in (("1", "b"), ("2", "a"), ("3", "a"))]
+
+
+def test_fields_called_like_dlts_own_columns_are_kept_beside_them(loaded: Loaded) -> None:
+    fields = {"_dlt_id": "mine", "_dlt_load_id": 7, "_DltListIdx": 1, "": "e"}
+    assert loaded.sync([{"id": "1", **fields}]) == [
+        {
+            "id": "1",
+            "source_dlt_id": "mine",
+            "source_dlt_load_id": 7,
+            "source_dlt_list_idx": 1,
+            "_empty": "e",
+        }
+    ]
+    (load,) = loaded.select("SELECT load_id FROM incidents._dlt_loads")
+    assert loaded.select("SELECT _dlt_load_id FROM incidents.x") == [load]
+
+
+def test_columns_of_later_batches_join_the_table_in_their_types(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_ROWS", 1)
+    records = [{"id": "1", "a": {"n": 1}}, {"id": "2", "b": [2]}, {"id": "3", "a": {}, "c": 3}]
+    assert loaded.sync(records) == [
+        {"id": "1", "a": '{"n":1}', "b": None, "c": None},
+        {"id": "2", "a": None, "b": "[2]", "c": None},
+        {"id": "3", "a": "{}", "b": None, "c": 3},
+    ]
+    assert loaded.types() == {"id": "VARCHAR", "a": "JSON", "b": "JSON", "c": "BIGINT"}
+
+
+# --- Memory --------------------------------------------------------------------------------------
+
+
+def test_chunks_are_bounded_and_read_no_further_than_they_must(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_ROWS", 3)
+    taken: list[int] = []
+
+    def records() -> Iterator[int]:
+        for n in range(8):
+            taken.append(n)
+            yield n
+
+    reading = chunks(records())
+    assert taken == []
+    assert next(reading) == [0, 1, 2]
+    assert taken == [0, 1, 2]
+    assert list(reading) == [[3, 4, 5], [6, 7]]
+    assert list(chunks([])) == []
