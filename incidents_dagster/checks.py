@@ -99,12 +99,14 @@ def evaluate(
     )
     severity = dg.AssetCheckSeverity.ERROR if rule.blocking else dg.AssetCheckSeverity.WARN
     try:
-        (count,) = connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0]
-        sample = connection.execute(f"{sql} ORDER BY {key} LIMIT {SAMPLE_SIZE}").fetchall()
+        sample = connection.execute(
+            f"SELECT count(*) OVER (), * FROM ({sql}) ORDER BY {key} LIMIT {SAMPLE_SIZE}"
+        ).fetchall()
     except duckdb_api.Error as error:
         why = f"{type(error).__name__} from: {sql}"
         return _unanswered(rule, resource_name, why, severity)
-    ids = [", ".join("null" if v is None else str(v) for v in row) for row in sample]
+    count = sample[0][0] if sample else 0
+    ids = [", ".join("null" if v is None else str(v) for v in row[1:]) for row in sample]
     return dg.AssetCheckResult(
         asset_key=resource_name,
         check_name=rule.name,
