@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev sql demo-api test test-slow test-duckdb2 check format lock clean
+.PHONY: help run dev sql demo-api test test-slow test-duckdb2 bench check format lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -34,6 +34,10 @@ test-slow: $(VENV)/dev  ## Run the tests that take minutes
 test-duckdb2: .venv-duckdb2/dev  ## Run the tests on DuckDB 2
 	@.venv-duckdb2/bin/python -m pytest -m "not slow and not browser"
 
+bench: $(VENV)/run .venv-bench/plot  ## Measure syncs beside plain dlt and a hand-written limit: make bench ARGS='--million'
+	@$(BIN)/python -m bench $(ARGS)
+	@.venv-bench/bin/python -m bench --render
+
 check: $(VENV)/dev  ## Lint, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -43,15 +47,17 @@ format: $(VENV)/dev  ## Format the code and fix what the linter can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: $(VENV)/dev  ## Resolve the dependencies anew into the two lock files
+lock: $(VENV)/dev  ## Resolve the dependencies anew into the lock files
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
 		--no-header --no-strip-extras --no-emit-find-links --constraint constraints.txt --extra build pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
 		--no-header --no-strip-extras --no-emit-find-links --constraint requirements.lock --extra build --extra dev pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
+		--no-header --no-strip-extras --no-emit-find-links --constraint requirements.lock --extra build --extra bench pyproject.toml -o requirements-bench.lock
 
 clean:  ## Remove environments and caches; data/ stays
-	@rm -rf .venv .venv-duckdb2 .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-bench .venv-duckdb2 .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 # A marker a set of packages: present and newer than its lock file, there is nothing to install.
 $(VENV)/run: requirements.lock pyproject.toml
@@ -64,6 +70,13 @@ $(VENV)/run: requirements.lock pyproject.toml
 $(VENV)/dev: requirements-dev.lock $(VENV)/run
 	@echo "Installing the development packages into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# Apart, as dlt and pyarrow import numpy wherever there is one.
+.venv-bench/plot: requirements-bench.lock
+	@$(PYTHON) -m venv .venv-bench
+	@echo "Installing what draws the plot into .venv-bench ..."
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
 .venv-duckdb2/dev: requirements-dev.lock pyproject.toml

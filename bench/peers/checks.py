@@ -1,0 +1,31 @@
+"""The asset checks of ids on a table, with mode `bare` their SQL alone."""
+
+import os
+
+import duckdb
+
+from bench.peers.protocol import Task, beyond_imports
+
+BARE = (
+    "SELECT count(*) FROM (SELECT id FROM {0} GROUP BY id HAVING count(*) > 1)",
+    "SELECT count(*) FROM {0} WHERE id IS NULL",
+)
+RULES = ("ids_are_unique", "ids_are_not_null")
+
+task = Task.given()
+if task.mode == "bare":
+    with beyond_imports(), duckdb.connect(task.database, read_only=True) as connection:
+        for sql in BARE:
+            answer = connection.execute(sql.format("incidents.incident_data")).fetchone()
+            assert answer == (0,), answer
+else:
+    os.environ["INCIDENTS_DUCKDB_PATH"] = task.database
+    from incidents_dagster import checks
+
+    with beyond_imports(), duckdb.connect(task.database, read_only=True) as connection:
+        results = [
+            checks.evaluate(rule, "incident_data", connection)
+            for rule in checks.RULES
+            if rule.name in RULES
+        ]
+        assert [r.passed for r in results] == [True] * len(RULES), results
