@@ -13,6 +13,7 @@ from incidents_dagster.checks import RULES
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.credentials import SECRET_FIELDS
+from incidents_dagster.ingestion.incremental import SUPPORTED
 from incidents_dagster.ingestion.settings import OWN_SETTINGS, PROJECT_ROOT, load_settings
 from incidents_dagster.ingestion.source import declared_source
 from incidents_dagster.resources import IncidentsDuckDB
@@ -103,9 +104,13 @@ def test_the_tables_name_every_setting_and_its_default() -> None:
     assert f"fail_after_minutes` | {shipped['freshness']['fail_after_minutes']:.0f} |" in README
     sensor = shipped["change_sensor"]
     assert f"interval_seconds` | {sensor['interval_seconds']:.0f} |" in README
-    assert f"cursor_path` | `{sensor['cursor_path']}` |" in README
-    assert f"start_param` | `{sensor['start_param']}` |" in README
     assert sensor["params"] == {"sort": "-updated_at"}
+    assert f"fetch_ahead` | {shipped['fetch_ahead']} |" in README
+    assert f"requests_per_minute` | {shipped['requests_per_minute']} |" in README
+
+
+def test_the_table_of_incremental_is_complete() -> None:
+    assert first_cells("| `endpoint.incremental` |") == set(SUPPORTED)
 
 
 def test_the_table_of_secrets_is_complete() -> None:
