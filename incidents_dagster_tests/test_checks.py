@@ -12,7 +12,7 @@ from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.table import Table
 from incidents_dagster.resources import IncidentsDuckDB
 
-Sync = Callable[[], dg.ExecuteInProcessResult]
+Sync = Callable[..., dg.ExecuteInProcessResult]
 
 # check → a statement that makes it fail, how many offend, and how the sample shows the offender
 BREAKERS = {

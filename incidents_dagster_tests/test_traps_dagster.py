@@ -132,7 +132,7 @@ def test_counting_the_rows_fails_when_nothing_was_loaded(database: Path) -> None
 
 def test_a_run_drops_what_another_is_just_loading(database: Path) -> None:
     """Every run begins by dropping the pipeline's working folder, in use or not.
-    `pipeline.open_sync` takes a lock, `_alone_on`, because of this."""
+    `pipeline.open_sync` takes a lock, `database.alone_on`, because of this."""
     meanwhile: list[bool] = []
 
     def second_run() -> None:
@@ -145,7 +145,7 @@ def test_a_run_drops_what_another_is_just_loading(database: Path) -> None:
 
     error = failure_of(
         asset_of(numbers(between=run_the_second), database),
-        "The dropping of a folder in use is mended upstream: delete pipeline._alone_on, if two "
+        "The dropping of a folder in use is mended upstream: delete database.alone_on, if two "
         "runs that load one file get along in all else.",
     )
     assert meanwhile == [True]

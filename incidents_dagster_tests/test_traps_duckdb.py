@@ -81,12 +81,13 @@ def test_a_first_sync_of_no_rows_makes_no_table(
     api: DemoServer, rows: list[dict[str, Any]], database: Path
 ) -> None:
     """Declared columns alone make no table; it takes a row.
-    `source._table_even_if_empty` asks for the table because of this."""
+    `changes.changed_rows` asks for the table because of this."""
     rows.clear()
     source = source_of(api, {"paginator": OFFSET}, columns={"id": {"data_type": "text"}})
     pipeline_into(database).run(source)
     assert tables_in(database) == [], (
-        "The table that no rows do not make is mended upstream: delete source._table_even_if_empty."
+        "The table that no rows do not make is mended upstream: delete the marker at the end of "
+        "changes.changed_rows."
     )
 
 
@@ -130,10 +131,10 @@ def test_nested_values_become_tables_and_columns_of_their_own(
     api: DemoServer, database: Path
 ) -> None:
     """A list in a record makes a child table, an object makes columns, at any depth.
-    `source._build` sets `max_table_nesting=0` because of this."""
+    `ingestion.batches` spells them out as JSON, among other reasons, because of this."""
     pipeline_into(database).run(source_of(api, {"paginator": OFFSET}))
     assert tables_in(database) == ["items", "items__tags"], (
-        "The child tables are mended upstream: delete max_table_nesting in source._build."
+        "The child tables are mended upstream: one reason less for ingestion.batches."
     )
     assert "service__name" in columns_in(database)
 

@@ -8,6 +8,7 @@ import re
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from functools import reduce
 from typing import Any
 
 import duckdb
@@ -59,11 +60,8 @@ class Start:
         """Whether the `newest` row is among `rows`."""
         if not set(self.newest) <= set(rows.column_names):
             return False
-        same = [pc.equal(rows[name], value) for name, value in self.newest.items()]
-        every = same[0]
-        for one in same[1:]:
-            every = pc.and_(every, one)
-        return bool(pc.any(every).as_py())
+        same = (pc.equal(rows[name], value) for name, value in self.newest.items())
+        return bool(pc.any(reduce(pc.and_, same)).as_py())
 
 
 @dataclass(frozen=True)
@@ -142,21 +140,16 @@ def take_from(endpoint: dict[str, Any], naming: NamingConvention, where: str) ->
         return None
     where += ".incremental"
     if unknown := sorted(set(given) - set(SUPPORTED)):
-        raise SettingsError(
-            f"{where}.{unknown[0]} is not supported: known are {', '.join(SUPPORTED)}."
-        )
+        known = ", ".join(SUPPORTED)
+        raise SettingsError(f"{where}.{unknown[0]} is not supported: known are {known}.")
     rest = {**given}
     cursor = str(rest.pop("cursor_path", "")).removeprefix("$.")
     if not cursor or re.search(r"[.*\[$]", cursor):
         raise SettingsError(f"{where}.cursor_path must name a field at the top of the records.")
-    lag = rest.get("lag", 0)
-    if isinstance(lag, bool) or not isinstance(lag, (int, float)) or lag < 0:
-        raise SettingsError(f"{where}.lag must be a number from 0 on, not {lag!r}.")
+    if rest.get("lag", 0) < 0:
+        raise SettingsError(f"{where}.lag must be 0 or more.")
     if rest.get("initial_value") is None and PLACEHOLDER.search(str(endpoint)):
-        raise SettingsError(
-            f"{where}.initial_value is missing: it goes into the placeholder of {where[:-12]} "
-            "while the table is empty."
-        )
+        raise SettingsError(f"{where}.initial_value is missing, for the placeholder's first value.")
     return Incremental(naming.normalize_path(cursor), **rest)
 
 
