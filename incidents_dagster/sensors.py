@@ -26,15 +26,16 @@ WEBHOOK_TIMEOUT_SECONDS = 10.0
     ),
 )
 def incident_change_sensor(_: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Keeps no cursor: the table says what is known. The same changes start one run, not two."""
+    """Keeps no cursor: the table says what is known. The same changes start one run, not two;
+    where that fails, the schedule tries again."""
     try:
-        changes = first_changes(load_settings())
+        changes, last_load = first_changes(load_settings())
     except Exception as error:
         return dg.SensorResult(skip_reason=redact(f"Not asked: {explain(error)}"))
     if not len(changes):
         return dg.SensorResult(skip_reason="Nothing new or changed.")
-    content = sha256(repr(changes.to_pylist()).encode()).hexdigest()
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=content)])
+    run_key = sha256(f"{changes.to_pylist()} after {last_load}".encode()).hexdigest()
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)])
 
 
 @dg.run_failure_sensor(

@@ -6,8 +6,9 @@ request may go out is `pace`'s business, the wire is `transport`'s.
 """
 
 import copy
+import math
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from threading import Thread
@@ -28,7 +29,7 @@ from tenacity import Retrying
 from incidents_dagster.ingestion.pace import Pace
 
 CLOSING_SECONDS = 5.0
-# An API that answers faster is read page by page: threads would cost more than they save.
+# An API that has once answered faster is read page by page: threads cost more than they save.
 WORTH_SECONDS = 0.01
 
 Ahead = dict[Hashable, "Future[Response]"]  # a walk's answers, by method, address and body
@@ -78,10 +79,10 @@ class AheadSession(Session):
             self.keep(request, [])
             raise
 
-    def keep(self, walk: Request | PreparedRequest, pages: list[Request]) -> None:
+    def keep(self, walk: Request | PreparedRequest, pages: Iterable[PreparedRequest]) -> None:
         """Gets the answers to `pages`, and no others, under way for the walk of this request."""
         under_way = _ahead(walk)
-        wanted = {_identity(page): page for page in map(self.prepare_request, pages)}
+        wanted = {_identity(page): page for page in pages}
         for identity in under_way.keys() - wanted.keys():
             under_way.pop(identity).cancel()
         for identity, page in wanted.items():
@@ -135,11 +136,12 @@ class _FetchingAhead(RangePaginator):
 
     session: AheadSession
     _end = 0  # every value below it is known to have a page
-    _worth = False
+    _fastest = math.inf
+    _pages: dict[int, PreparedRequest]  # those under way
 
     def init_request(self, request: Request) -> None:
         """As dlt does; an earlier walk says nothing of this one's end."""
-        self._end, self._worth = 0, False
+        self._end, self._fastest, self._pages = 0, math.inf, {}
         super().init_request(request)
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
@@ -149,23 +151,27 @@ class _FetchingAhead(RangePaginator):
         self._end = 0 if total is None else total + self.base_index
         if self.maximum_value is not None:
             self._end = min(self._end, self.maximum_value)
-        self._worth = self._worth or response.elapsed.total_seconds() >= WORTH_SECONDS
+        self._fastest = min(self._fastest, response.elapsed.total_seconds())
 
     def update_request(self, request: Request) -> None:
         """As dlt does; this page and those that follow get under way."""
         super().update_request(request)
         most = self.session.fetch_ahead
         end = min(self._end, self.current_value + most * self.value_step)
-        ahead = self.has_next_page and self._worth and most > 1
+        ahead = self.has_next_page and most > 1
         values = range(self.current_value, end, self.value_step) if ahead else ()
-        self.session.keep(request, [self._page(request, value) for value in values])
+        under_way = {value: self._pages[value] for value in values if value in self._pages}
+        if self._fastest >= WORTH_SECONDS:
+            under_way |= {v: self._page(request, v) for v in values if v not in under_way}
+        self._pages = under_way
+        self.session.keep(request, under_way.values())
 
-    def _page(self, request: Request, value: int) -> Request:
+    def _page(self, request: Request, value: int) -> PreparedRequest:
         page, then = copy.copy(request), copy.copy(self)
         page.params, page.json = dict(request.params), copy.deepcopy(request.json)
         then.current_value = value
         super(_FetchingAhead, then).update_request(page)
-        return page
+        return self.session.prepare_request(page)
 
     def _total(self, response: Response) -> int | None:
         if not self.total_path:

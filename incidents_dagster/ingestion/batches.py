@@ -182,7 +182,7 @@ def _fit(value: Any, data_type: TDataType, kind: Any) -> Any:
         if data_type == "timestamp":
             fitting = ensure_datetime_in_tz(fitting)
         pa.scalar(fitting, kind)  # fails beyond 64 bit or the digits of a decimal
-    except (ValueError, TypeError, SyntaxError, ArithmeticError):
+    except (ValueError, TypeError, SyntaxError, ArithmeticError, OSError):
         return None
     if data_type == "bool":
         lossless = own_type == "bool"  # dlt takes 2 and "yes" for true

@@ -41,11 +41,13 @@ def changed_rows(
         full_refresh: Reads everything, whatever the table has.
 
     Yields:
-        Arrow tables, or dlt's marker for a table that has to be made without rows.
+        Arrow tables; one without rows where the table or its columns have to be made.
     """
     table = Table.of(api.declared, name)
     with reading(database) as connection:
         known = table.types(connection)
+        if "_dlt_id" in known:  # made by dlt's plain path, which numbers the rows
+            dlt.config["normalize.parquet_normalizer.add_dlt_id"] = True
         start = None if full_refresh else _start(api, name, table, connection)
         arrived = start is None
 
@@ -53,12 +55,14 @@ def changed_rows(
             nonlocal arrived
             for records in chunks(api.records(name, since)):
                 rows, new_columns = to_arrow(records, known, api.declared.schema.naming)
-                known.update(new_columns)
                 arrived = arrived or (start is not None and start.seen_in(rows))
                 rows = table.without_what_it_has(connection, rows)
-                if len(rows) and new_columns:
+                if not len(rows):
+                    continue
+                known.update(new_columns)
+                if new_columns:
                     yield dlt.mark.with_hints(rows, dlt.mark.make_hints(columns=new_columns))
-                elif len(rows):  # no columns in hints would take away those that are there
+                else:  # hints of no columns would take away those that are there
                     yield rows
 
         yield from news(start.value if start else None)
@@ -70,12 +74,16 @@ def changed_rows(
             )
             yield from news(None)
         if not table.has_every_declared_column(connection):
-            # dlt makes no table and no columns for a sync of no rows unless told so.
-            yield dlt.mark.materialize_table_schema()
+            # dlt makes no table and no columns for a sync of no rows unless told so; its own
+            # marker would make a column of identifiers, too, that may not be null.
+            yield table.no_rows()
 
 
-def first_changes(settings: Settings) -> pa.Table:
-    """The rows on the first page of the main resource that its table has not, by one request.
+def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
+    """Asks the API for the first page of the main resource that a sync would read.
+
+    Returns:
+        The rows on it that the table has not, and the last dlt load that the table has.
 
     Raises:
         Exception: The API could not be asked, or a sync is running; `errors.explain` puts it into
@@ -91,7 +99,7 @@ def first_changes(settings: Settings) -> pa.Table:
         page = list(api.records(name, start.value if start else None, params).add_limit(1))
         with alone_on(database, seconds=0), reading(database) as connection:
             rows, _ = to_arrow(page, table.types(connection), api.declared.schema.naming)
-            return table.without_what_it_has(connection, rows)
+            return table.without_what_it_has(connection, rows), table.last_load(connection)
 
 
 def _start(

@@ -71,6 +71,7 @@ def open_sync(
         shutil.rmtree(working_folder, ignore_errors=True)
         working_folder.mkdir(mode=0o700)
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
+        dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
         try:
             resources = [
                 _landing(resource, changed_rows(api, name, database, report, full_refresh))

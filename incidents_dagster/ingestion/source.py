@@ -58,7 +58,7 @@ class OpenApi:
             params: Query parameters on top of the endpoint's own.
         """
         config = {**self._config, "resources": []}
-        for resource in self._config["resources"]:
+        for resource in self._needed_for(name):
             endpoint, asked = {**resource["endpoint"]}, resource["name"] == name
             if incremental := self.incremental.get(resource["name"]):
                 endpoint = asking_from(endpoint, incremental, since if asked else None)
@@ -70,6 +70,14 @@ class OpenApi:
                 )
             config["resources"].append({**resource, "endpoint": endpoint})
         return _build(config).resources[name].add_metrics(self.progress[name])
+
+    def _needed_for(self, name: str) -> list[dict[str, Any]]:
+        """The resource and those that its endpoint takes values from, whose names stand in it."""
+        endpoints = {r["name"]: str(r["endpoint"]) for r in self._config["resources"]}
+        needed = [name]
+        for wanted in needed:  # grows on the way
+            needed += [o for o in endpoints if o in endpoints[wanted] and o not in needed]
+        return [resource for resource in self._config["resources"] if resource["name"] in needed]
 
 
 def declared_source(settings: Settings) -> DltSource:

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from dlt.common.destination.capabilities import DataTypeMapper
+from dlt.common.libs.pyarrow import columns_to_arrow
 from dlt.common.schema.typing import TTableSchemaColumns
 from dlt.destinations import duckdb as duckdb_destination
 from dlt.extract import DltSource
@@ -23,6 +24,7 @@ PREVIEW_CHARACTERS = 60
 
 DLT_COLUMNS = {
     "_dlt_load_id": "The dlt load that brought this version of the row; see _dlt_loads.",
+    "_dlt_id": "dlt's own identifier of the row.",  # in tables that its plain path has made
 }
 
 
@@ -81,9 +83,9 @@ class Table:
     @property
     def takes_changes_alone(self) -> bool:
         """Whether loading nothing but new and changed rows comes to the same as loading all."""
-        strategies = (None, "delete-insert", "upsert")
-        merged = self.write_disposition == "merge" and self.merge_strategy in strategies
-        return merged and bool(self.primary_key)
+        # "upsert" takes a row twice that a sync meets twice, "scd2" retires what is left out.
+        deletes_first = self.merge_strategy in (None, "delete-insert")
+        return self.write_disposition == "merge" and deletes_first and bool(self.primary_key)
 
     @property
     def newest_first(self) -> str | None:
@@ -159,7 +161,14 @@ class Table:
 
     def has_every_declared_column(self, connection: duckdb.DuckDBPyConnection) -> bool:
         """Whether the table is there with all columns that the configuration declares."""
-        return set(self.declared) <= {column.name for column in self.columns(connection)}
+        typed = {name for name, column in self.declared.items() if "data_type" in column}
+        return self.exists(connection) and typed <= {c.name for c in self.columns(connection)}
+
+    def no_rows(self) -> pa.Table:
+        """No rows of the declared columns, to make the table of."""
+        capabilities = duckdb_destination().capabilities()
+        columns: Any = {name: {"name": name, **column} for name, column in self.declared.items()}
+        return columns_to_arrow(columns, capabilities, "UTC").empty_table()
 
     def without_what_it_has(
         self, connection: duckdb.DuckDBPyConnection, rows: pa.Table
@@ -192,6 +201,12 @@ class Table:
         ).to_arrow_table()
         connection.unregister("_rows")
         return rows if len(found) == len(rows) else rows.take(found["_position"])
+
+    def last_load(self, connection: duckdb.DuckDBPyConnection) -> str | None:
+        """The newest dlt load that rows of the table are from."""
+        if not self.exists(connection):
+            return None
+        return str(_value(connection, f"SELECT max(_dlt_load_id) FROM {self.qualified}"))
 
     def loaded_by(self, connection: duckdb.DuckDBPyConnection, load_id: str) -> int:
         """Rows in the table that a dlt load brought in their present version."""

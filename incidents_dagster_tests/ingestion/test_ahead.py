@@ -695,8 +695,9 @@ def test_what_is_not_wanted_any_more_and_has_not_started_is_not_sent(
     session = AheadSession(Retrying(stop=stop_after_attempt(1), reraise=True), pace, 4)
     walk = Request("GET", f"{web.base_url}/x")
     session.keep(walk, [])
-    pages = [copy.copy(walk) for _ in range(2)]
-    pages[0].params, pages[1].params = {"offset": 3}, {"offset": 6}
+    requests_ahead = [copy.copy(walk) for _ in range(2)]
+    requests_ahead[0].params, requests_ahead[1].params = {"offset": 3}, {"offset": 6}
+    pages = [session.prepare_request(request) for request in requests_ahead]
     with closing(session):
         with pace.pause():
             session.keep(walk, pages)

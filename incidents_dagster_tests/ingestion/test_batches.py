@@ -265,8 +265,17 @@ ANY = st.recursive(
 ARROW_NAMES = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 
 
+# Whole batches of one kind, so that a column gets the type of its first and meets another's.
+BATCHES = st.one_of(
+    *(
+        st.lists(kind, min_size=1, max_size=4)
+        for kind in (ANY, ANY_TEXT, TIMES, st.integers(-5, 5), FLOATS, st.booleans())
+    )
+)
+
+
 @settings(max_examples=300, deadline=None)
-@given(runs=st.lists(st.lists(ANY, min_size=1, max_size=4), min_size=1, max_size=4))
+@given(runs=st.lists(BATCHES, min_size=1, max_size=4))
 def test_no_batch_loses_a_value_whatever_the_batches_before_it_made_of_the_field(
     runs: list[list[Any]],
 ) -> None:
@@ -547,6 +556,18 @@ def test_columns_of_later_batches_join_the_table_in_their_types(
         {"id": "3", "a": "{}", "b": None, "c": 3},
     ]
     assert loaded.types() == {"id": "VARCHAR", "a": "JSON", "b": "JSON", "c": "BIGINT"}
+
+
+def test_a_column_that_a_left_out_row_had_first_gets_its_type_all_the_same(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = {"data_type": "timestamp", "dedup_sort": "desc"}
+    loaded.fresh(monkeypatch, columns={"at": at})
+    loaded.sync([{"id": "1", "at": "2026-01-02T00:00:00Z"}])
+    monkeypatch.setattr(batches, "BATCH_ROWS", 1)
+    older, newer = "2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z"
+    loaded.sync([{"id": "1", "at": older, "j": {}}, {"id": "2", "at": newer, "j": {}}])
+    assert loaded.types()["j"] == "JSON"
 
 
 # --- Memory --------------------------------------------------------------------------------------

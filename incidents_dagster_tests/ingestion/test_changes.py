@@ -30,7 +30,7 @@ def _sync() -> None:
 
 def _news() -> list[str]:
     """The ids of the rows that are new or changed."""
-    return sorted(map(str, first_changes(load_settings()).to_pydict().get("id", [])))
+    return sorted(map(str, first_changes(load_settings())[0].to_pydict().get("id", [])))
 
 
 def test_without_a_table_a_page_is_new_and_nothing_is_made(api: DemoServer, database: Path) -> None:

@@ -216,7 +216,8 @@ def test_the_types_are_those_of_the_table_with_the_hints_of_the_configuration(
 
 
 def test_a_table_lacks_declared_columns_until_they_are_made(connection: Connection) -> None:
-    table = Table("x", ["id"], {"id": {}, "at": {}})
+    text = {"data_type": "text"}
+    table = Table("x", ["id"], {"id": text, "at": text, "without a type": {}})
     assert not table.has_every_declared_column(connection)
     connection.execute("CREATE TABLE incidents.x (id VARCHAR, more VARCHAR)")
     assert not table.has_every_declared_column(connection)

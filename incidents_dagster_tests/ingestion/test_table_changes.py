@@ -90,7 +90,7 @@ def test_a_value_that_goes_is_a_change_and_a_null_in_a_new_column_is_none(
     [
         (["id"], "merge", None, True),
         (["id"], "merge", "delete-insert", True),
-        (["id"], "merge", "upsert", True),
+        (["id"], "merge", "upsert", False),
         (["id"], "merge", "scd2", False),
         (["id"], "merge", "insert-only", False),
         (["id"], "append", None, False),
