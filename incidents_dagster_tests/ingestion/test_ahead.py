@@ -707,7 +707,7 @@ def test_what_is_not_wanted_any_more_and_has_not_started_is_not_sent(
             else:
                 under_way[0].set_exception(ConnectionAbortedError)
                 with pytest.raises(ConnectionAbortedError):
-                    session.send(session.prepare_request(pages[0]))
+                    session.send(pages[0])
         _eventually(lambda: not _fetching())
     assert under_way[1].cancelled()
     assert api.asked == [3]
