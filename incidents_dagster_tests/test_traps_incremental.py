@@ -116,3 +116,35 @@ def test_hints_of_no_columns_take_the_primary_key_away(database: Path) -> None:
     assert ask(database, "SELECT id FROM traps.items") == [1, 1], (
         "Mended upstream: changes.changed_rows may send hints along with every batch."
     )
+
+
+@pytest.mark.parametrize(
+    ("hints", "expected"),
+    [
+        ({"write_disposition": {"disposition": "merge", "deduplicated": False}}, True),
+        ({"additional_table_hints": {"x-stage-data-deduplicated": False}}, False),
+    ],
+    ids=["by its name", "by the schema's"],
+)
+def test_what_was_unique_once_stays_so_for_dlt(
+    database: Path, hints: dict[str, Any], expected: bool
+) -> None:
+    """A table whose rows were declared unique in one sync cannot be declared otherwise by the
+    documented name: rows that come twice in the next are then there twice.
+    `changes.changed_rows` uses the schema's name for it because of this."""
+    unique: Any = {"disposition": "merge", "deduplicated": True}
+    columns: Any = {"id": {"primary_key": True}}
+
+    def rows(**more: Any) -> Iterator[Any]:
+        table = pa.table({"id": pa.array([1])})
+        yield dlt.mark.with_hints(table, dlt.mark.make_hints(**more)) if more else table
+
+    pipeline = pipeline_into(database)
+    first = dlt.resource(rows(), name="items", columns=columns, write_disposition=unique)
+    pipeline.run(first, loader_file_format="parquet")
+    then = dlt.resource(rows(**hints), name="items", columns=columns, write_disposition="merge")
+    pipeline.run(then, loader_file_format="parquet")
+    declared = pipeline.default_schema.tables["items"]["x-stage-data-deduplicated"]  # type: ignore[typeddict-item]
+    assert declared is expected, (
+        "Mended upstream: changes.changed_rows may say `deduplicated` in write_disposition."
+    )

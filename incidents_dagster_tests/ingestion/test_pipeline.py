@@ -9,6 +9,7 @@ import pytest
 from dlt.sources.rest_api import rest_api_source
 
 from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion import batches
 from incidents_dagster.ingestion.pipeline import build_pipeline, open_sync, run_sync
 from incidents_dagster.ingestion.settings import DATASET, Settings, load_settings
 from incidents_dagster.ingestion.source import DEMO_AUTH
@@ -269,3 +270,25 @@ def test_the_folder_of_the_database_is_made(
     with open_sync(load_settings(), print) as sync:
         assert sync.database == path
     assert path.parent.is_dir()
+
+
+@pytest.mark.parametrize("batch", [1, 100, 5000])
+def test_of_several_versions_in_one_sync_the_newest_stays_whatever_earlier_syncs_met(
+    api: DemoServer, rows: Rows, query: Query, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_ROWS", batch)
+    del rows[3:]
+    state = "SELECT id, status FROM incidents.incident_data ORDER BY id"
+    _sync()  # no row comes twice
+
+    newer, newest = "2026-11-06T00:00:00Z", "2026-11-07T00:00:00Z"
+    rows += [incident(1, status="newest", updated_at=newest)]
+    rows += [incident(1, status="newer", updated_at=newer), incident(4)]
+    _sync()
+    expected = [(f"INC-{n:04}", "triggered") for n in (2, 3, 4)]
+    assert query(state) == [("INC-0001", "newest"), *expected]
+
+    del rows[3:5]  # and none again
+    rows[0].update(status="last", updated_at="2026-11-08T00:00:00Z")
+    _sync()
+    assert query(state) == [("INC-0001", "last"), *expected]

@@ -24,7 +24,7 @@ Rows = list[dict[str, Any]]
 # The rows that a load replaces are deleted first, then comes the insert, which fails.
 LET_INSERTS_FAIL = """
 CREATE TABLE incidents.checked (
-    id VARCHAR, status VARCHAR CHECK (status = 'old'), _dlt_load_id VARCHAR, _dlt_id VARCHAR);
+    id VARCHAR, status VARCHAR CHECK (status = 'old'), _dlt_load_id VARCHAR);
 INSERT INTO incidents.checked BY NAME FROM incidents.x;
 DROP TABLE incidents.x;
 ALTER TABLE incidents.checked RENAME TO x;
