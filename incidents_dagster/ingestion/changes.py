@@ -86,7 +86,11 @@ def changed_rows(
 
 def _unique(keys: list[pa.Table]) -> bool:
     together = pa.concat_tables(keys)
-    return bool(together.group_by(together.column_names).aggregate([]).num_rows == len(together))
+    groups = together.group_by(together.column_names, use_threads=False).aggregate([])
+    once = groups.num_rows == len(together)
+    del groups
+    pa.default_memory_pool().release_unused()  # the load has better use for it
+    return bool(once)
 
 
 def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
