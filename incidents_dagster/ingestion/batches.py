@@ -96,7 +96,8 @@ def to_arrow(
                     f"{missing:,} of {len(records):,} records have no {name!r}, which may not be "
                     "missing, so nothing was loaded: check data_selector and columns."
                 )
-    return pa.table(arrays), new
+    # A table that is made of it has the declared columns first.
+    return pa.table({name: arrays[name] for name in {**known, **arrays} if name in arrays}), new
 
 
 def _columns(records: list[Any], naming: NamingConvention) -> dict[str, list[Any]]:

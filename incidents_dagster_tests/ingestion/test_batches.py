@@ -590,3 +590,11 @@ def test_chunks_are_bounded_and_read_no_further_than_they_must(
     assert taken == [0, 1, 2]
     assert list(reading) == [[3, 4, 5], [6, 7]]
     assert list(chunks([])) == []
+
+
+def test_a_new_table_has_the_declared_columns_first(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.fresh(monkeypatch, columns={"at": {"data_type": "timestamp"}})
+    loaded.sync([{"n": 1, "at": "2026-01-02T00:00:00Z", "id": "1"}])
+    assert list(loaded.types()) == ["id", "at", "n"]
