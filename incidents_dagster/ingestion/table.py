@@ -195,7 +195,7 @@ class Table:
         if (newest := self.newest_first) in comparable and newest:
             older = f"coalesce(r.{quoted(newest)} < t.{quoted(newest)}, false)"
             changed = f"({changed}) AND NOT {older}"
-        found = connection.execute(
+        found = connection.sql(
             f"SELECT r._position FROM _rows r LEFT JOIN {self.qualified} t ON {same_key} "
             f"WHERE t.{quoted(self.primary_key[0])} IS NULL OR ({changed}) ORDER BY ALL"
         ).to_arrow_table()
