@@ -174,7 +174,7 @@ def target_lines(cases: dict[str, Result]) -> Iterator[str]:
         heading, form = COLUMNS[target.figure]
         what = f"{target.label}: {heading}"
         if target.against:
-            what, form = f"{target.label}: {heading.removesuffix(' s')} ÷ {target.against}", ".2f"
+            what, form = f"{target.label}: {heading.removesuffix(' s')} ÷ {target.against}", ".3f"
         title = next(case.title for case in CASES if case.name == target.case)
         value = target.reached(cases)
         bound = f"≤ {target.bound:g}"
