@@ -98,6 +98,6 @@ def test_the_report_tells_what_is_there_and_what_is_not(tmp_path: Path) -> None:
     text = (tmp_path / "benchmarks.md").read_text()
     assert "| ours | 1.00 | 2.00 | 100 | 1,000 | 4 | 0.05 | 1.00 | 1 |" in text
     assert "singer: not installed." in text
-    assert "CPU ÷ plain | ≤ 0.1 | 0.05 | met |" in text
+    assert "CPU ÷ plain | ≤ 0.1 | 0.050 | met |" in text
     assert text.count("| not measured |") == len(TARGETS) + 1 - 3
     assert {target.case for target in TARGETS} <= {case.name for case in CASES}
