@@ -85,7 +85,7 @@ class Table:
         """Whether loading nothing but new and changed rows comes to the same as loading all."""
         # "upsert" takes a row twice that a sync meets twice, "scd2" retires what is left out.
         deletes_first = self.merge_strategy in (None, "delete-insert")
-        return self.write_disposition == "merge" and deletes_first and bool(self.primary_key)
+        return self.keyed and self.write_disposition == "merge" and deletes_first
 
     @property
     def newest_first(self) -> str | None:

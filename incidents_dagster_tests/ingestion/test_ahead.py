@@ -172,13 +172,6 @@ def no_thread_is_left() -> Iterator[None]:
     _eventually(lambda: not _fetching())
 
 
-@pytest.fixture
-def slept(waits: list[float], monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits of all retries, the background's too; none really takes place."""
-    monkeypatch.setattr(Pace, "sleep", lambda _, seconds: waits.append(seconds))
-    return waits
-
-
 @pytest.mark.parametrize("most", [1, 2, 4, 16])
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_order_and_requests_are_those_of_the_sequential_walk(
@@ -267,7 +260,7 @@ def test_an_error_behind_the_end_never_surfaces(web: Web, api: Api) -> None:
     assert (walked.rows, walked.status) == (ROWS, None)
 
 
-def test_errors_in_the_background_are_retried(web: Web, api: Api, slept: list[float]) -> None:
+def test_errors_in_the_background_are_retried(web: Web, api: Api, waits: list[float]) -> None:
     api.answers = {
         6: [Reply(status=503), Reply(status=500)],
         12: [Reply(status=429, headers={"Retry-After": "7"})],
@@ -275,17 +268,17 @@ def test_errors_in_the_background_are_retried(web: Web, api: Api, slept: list[fl
     walked = _walk(web, api, TOTAL, 4)
     assert walked.rows == ROWS
     assert sorted(walked.asked) == sorted([*range(0, 23, 3), 6, 6, 12])
-    assert sorted(slept) == [2, 4, 7]
+    assert sorted(waits) == [2, 4, 7]
 
 
 def test_a_page_has_three_retries_in_the_background_too(
-    web: Web, api: Api, slept: list[float]
+    web: Web, api: Api, waits: list[float]
 ) -> None:
     api.answers = {6: [Reply(status=503)] * 9}
     walked = _walk(web, api, TOTAL, 3)
     assert (walked.rows, walked.status) == (ROWS[:6], 503)
     assert api.asked.count(6) == 4
-    assert slept == [2, 4, 8]
+    assert waits == [2, 4, 8]
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -320,7 +313,7 @@ def test_one_that_is_told_to_wait_pauses_all(
 
 
 def test_the_budget_holds_for_retries_and_pages_ahead(
-    web: Web, api: Api, slept: list[float], monkeypatch: pytest.MonkeyPatch
+    web: Web, api: Api, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
     api.answers = {6: [Reply(status=503)]}
