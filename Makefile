@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev sql demo-api test test-slow test-duckdb2 bench check format lock clean
+.PHONY: help run dev sql demo-api test test-slow test-duckdb2 bench faults check format lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB
 bench: $(VENV)/run .venv-bench/plot  ## Measure syncs beside plain dlt and a hand-written limit: make bench ARGS='--million'
 	@$(BIN)/python -m bench $(ARGS)
 	@.venv-bench/bin/python -m bench --render
+
+faults: $(VENV)/dev  ## Try what can go wrong with a sync and write docs/reliability.md: make faults ARGS='--part'
+	@$(BIN)/python -m faults $(ARGS)
 
 check: $(VENV)/dev  ## Lint, format and types
 	@$(BIN)/ruff check .

@@ -16,10 +16,10 @@ from dlt.common.schema.typing import TColumnSchema
 from dlt.extract import DltResource, DltSource
 from dlt.sources.rest_api import rest_api_source
 
-from incidents_dagster.ingestion.ahead import paginator
 from incidents_dagster.ingestion.credentials import check_auth, resolve_auth
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.incremental import Incremental, asking_from, take_from
+from incidents_dagster.ingestion.paginators import paginator
 from incidents_dagster.ingestion.progress import Progress
 from incidents_dagster.ingestion.rest_api_config import endpoints, refused, settings_errors
 from incidents_dagster.ingestion.settings import DATASET, SECTION, Settings, config_file

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from requests import Request
 from tenacity import Retrying, stop_after_attempt
 
-from incidents_dagster.ingestion import ahead
+from incidents_dagster.ingestion import paginators
 from incidents_dagster.ingestion.ahead import AheadSession
 from incidents_dagster.ingestion.pace import Pace
 from incidents_dagster.ingestion.transport import open_session
@@ -59,7 +59,7 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fetches ahead however fast the API on loopback answers."""
-    monkeypatch.setattr(ahead, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(paginators, "WORTH_SECONDS", 0.0)
 
 
 class Api:
@@ -136,7 +136,7 @@ def _walk(web: Web, api: Api, kind: dict[str, Any], most: int | None) -> Walked:
     status = None
     session, adapter = open_session(most or 1)
     with closing(session):
-        made = create_paginator(kind) if most is None else ahead.paginator(kind, session)
+        made = create_paginator(kind) if most is None else paginators.paginator(kind, session)
         try:
             for page in _pages(_client(web, session, made), kind):
                 rows += page
@@ -199,7 +199,7 @@ def test_so_many_are_in_flight_at_once(web: Web, api: Api, kind: str, most: int)
 def test_an_api_that_answers_at_once_is_read_page_by_page(
     web: Web, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ahead, "WORTH_SECONDS", PATIENCE)
+    monkeypatch.setattr(paginators, "WORTH_SECONDS", PATIENCE)
     walked = _walk(web, api, TOTAL, 4)
     assert (walked.rows, walked.most) == (ROWS, 1)
     assert walked.asked == sorted(walked.asked)
@@ -208,7 +208,7 @@ def test_an_api_that_answers_at_once_is_read_page_by_page(
 def test_one_slow_answer_is_enough_to_go_ahead(
     web: Web, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ahead, "WORTH_SECONDS", 0.2)
+    monkeypatch.setattr(paginators, "WORTH_SECONDS", 0.2)
     together = threading.Barrier(2)
 
     def hold(first: int) -> None:
@@ -226,7 +226,7 @@ def test_a_slow_walk_has_a_bounded_number_of_answers_waiting(web: Web, api: Api,
     session, _ = open_session(most)
     ahead_of_it = most if most > 1 else 0
     with closing(session):
-        pages = _pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL)
+        pages = _pages(_client(web, session, paginators.paginator(TOTAL, session)), TOTAL)
         for taken, _ in enumerate(pages, start=1):
             expected = min(taken + ahead_of_it, 8)
             _eventually(lambda expected=expected: len(api.asked) >= expected)
@@ -299,7 +299,7 @@ def test_one_that_is_told_to_wait_pauses_all(
     monkeypatch.setattr(Pace, "sleep", sleep)
     session, _ = open_session(3)
     with closing(session):
-        pages = _pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL)
+        pages = _pages(_client(web, session, paginators.paginator(TOTAL, session)), TOTAL)
         next(pages)
         assert pausing.wait(PATIENCE)
         # Taking the second page makes room for one more; it may not start.
@@ -319,7 +319,7 @@ def test_the_budget_holds_for_retries_and_pages_ahead(
     api.answers = {6: [Reply(status=503)]}
     session, adapter = open_session(4, requests_per_minute=6)
     with closing(session):
-        pages = _pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL)
+        pages = _pages(_client(web, session, paginators.paginator(TOTAL, session)), TOTAL)
         assert [row for page in pages for row in page] == ROWS
     assert adapter.requests_made == len(api.asked) == 9
     assert clock.now == 1000 + 8 * 10
@@ -357,7 +357,7 @@ def test_a_list_at_the_top_has_no_total(web: Web, api: Api) -> None:
         client = RESTClient(
             web.base_url,
             session=session,
-            paginator=ahead.paginator(OFFSET, session),
+            paginator=paginators.paginator(OFFSET, session),
             data_selector="$",
         )
         assert [row for page in client.paginate("/x") for row in page] == ROWS
@@ -431,7 +431,7 @@ def test_the_next_walk_starts_anew(web: Web, api: Api) -> None:
     """rest_api uses an endpoint's paginator again without copying it."""
     session, _ = open_session(4)
     with closing(session):
-        made = ahead.paginator(TOTAL, session)
+        made = paginators.paginator(TOTAL, session)
         client = _client(web, session, None)
         for _ in range(2):
             pages = client.paginate("/x", paginator=made)
@@ -470,7 +470,7 @@ def test_two_resources_share_what_may_be_in_flight(listen: Listen) -> None:
                 "path": "/x",
                 "headers": {"X-Table": name},
                 "data_selector": "data",
-                "paginator": ahead.paginator(TOTAL, session),
+                "paginator": paginators.paginator(TOTAL, session),
             },
         }
         for name in served
@@ -497,7 +497,7 @@ def test_rest_api_takes_the_paginator(web: Web, api: Api, place: str) -> None:
     session, adapter = open_session(4)
     together = threading.Barrier(4)
     api.hold = lambda first: 0 < first <= 12 and together.wait(PATIENCE)
-    given = {"paginator": ahead.paginator(OFFSET, session)}
+    given = {"paginator": paginators.paginator(OFFSET, session)}
     endpoint = {"path": "/x", "data_selector": "data", **(given if place == "endpoint" else {})}
     config: Any = {
         "client": {
@@ -525,7 +525,7 @@ def test_children_of_a_parent_walk_ahead_each(listen: Listen) -> None:
         "client": {
             "base_url": listen(answer).base_url,
             "session": session,
-            "paginator": ahead.paginator(TOTAL, session),
+            "paginator": paginators.paginator(TOTAL, session),
         },
         "resources": [
             {
@@ -565,7 +565,7 @@ def test_cursors_and_links_are_followed_one_by_one(
     session, adapter = open_session(4)
     web = listen(answer)
     with closing(session):
-        assert ahead.paginator(config, session) is config
+        assert paginators.paginator(config, session) is config
         client = _client(web, session, create_paginator(config))  # type: ignore[arg-type]
         assert [row["id"] for page in client.paginate("/x") for row in page] == [*range(5)]
     assert adapter.most_in_flight == 1
@@ -583,7 +583,7 @@ def test_cursors_and_links_are_followed_one_by_one(
     ids=str,
 )
 def test_any_other_paginator_stays_as_it_is(config: Any) -> None:
-    assert ahead.paginator(config, open_session(4)[0]) is config
+    assert paginators.paginator(config, open_session(4)[0]) is config
 
 
 @pytest.mark.parametrize("most", [1, 4])
@@ -595,7 +595,7 @@ def test_a_paginator_is_dlts_own_with_the_same_settings(most: int) -> None:
         ({"type": "page_number", "base_page": 1, "maximum_page": 4}, PageNumberPaginator),
         ("page_number", PageNumberPaginator),
     ]:
-        made = ahead.paginator(config, session)
+        made = paginators.paginator(config, session)
         assert isinstance(made, kind)
         assert vars(made) == {**vars(create_paginator(config)), "session": session}  # type: ignore[arg-type]
 
@@ -617,13 +617,13 @@ def test_what_dlt_refuses_is_refused_in_its_words(config: Any) -> None:
     with pytest.raises(Exception) as own:  # noqa: PT011
         create_paginator(config)
     with pytest.raises(type(own.value)) as ours:
-        ahead.paginator(config, open_session(4)[0])
+        paginators.paginator(config, open_session(4)[0])
     assert str(ours.value) == str(own.value)
 
 
 def test_copies_share_the_session() -> None:
     session, _ = open_session(4)
-    made = ahead.paginator(OFFSET, session)
+    made = paginators.paginator(OFFSET, session)
     config = {"client": {"session": session, "paginator": made}}
     copied = copy.deepcopy(config)["client"]
     assert copied["session"] is session
@@ -642,7 +642,7 @@ def test_closing_ends_a_retry_that_waits_for_minutes(web: Web, api: Api) -> None
         return pace._pauses == 1
 
     with pytest.raises(requests.HTTPError), closing(session):
-        list(_pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL))
+        list(_pages(_client(web, session, paginators.paginator(TOTAL, session)), TOTAL))
     assert not _fetching()
     assert 6 in api.asked
 
@@ -650,7 +650,7 @@ def test_closing_ends_a_retry_that_waits_for_minutes(web: Web, api: Api) -> None
 def test_closing_in_the_middle_leaves_nothing(web: Web, api: Api) -> None:
     session, _ = open_session(4)
     with closing(session):
-        pages = _pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL)
+        pages = _pages(_client(web, session, paginators.paginator(TOTAL, session)), TOTAL)
         next(pages)
     assert not _fetching()
     counted = len(api.asked)
@@ -664,12 +664,12 @@ def test_closing_in_the_middle_leaves_nothing(web: Web, api: Api) -> None:
 def test_closing_does_not_wait_for_a_request_that_hangs(
     web: Web, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ahead, "CLOSING_SECONDS", 0.05)
+    monkeypatch.setattr("incidents_dagster.ingestion.ahead.CLOSING_SECONDS", 0.05)
     answer = threading.Event()
     api.hold = lambda first: first == 0 or answer.wait(PATIENCE)
     session, _ = open_session(3)
     try:
-        pages = _pages(_client(web, session, ahead.paginator(TOTAL, session)), TOTAL)
+        pages = _pages(_client(web, session, paginators.paginator(TOTAL, session)), TOTAL)
         next(pages)
         _eventually(lambda: len(api.asked) == 4)
         session.close()

@@ -12,10 +12,10 @@ from dlt.extract.exceptions import ResourceExtractionError
 from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase
 
-from incidents_dagster.ingestion.ahead import paginator
 from incidents_dagster.ingestion.credentials import resolve_auth
 from incidents_dagster.ingestion.errors import explain
 from incidents_dagster.ingestion.pace import Pace
+from incidents_dagster.ingestion.paginators import paginator
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.source import open_api
 from incidents_dagster.ingestion.transport import KeyOnTheWire, open_session

@@ -1,0 +1,60 @@
+"""`make faults`: runs the sections, keeps what came of them, writes docs/reliability.md."""
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from faults.harness import ROOT, Result
+from faults.report import write
+
+# In this order in the report.
+SECTIONS = (
+    "traps",
+    "http",
+    "answers",
+    "paging",
+    "kills",
+    "damage",
+    "together",
+    "leaks",
+    "day",
+)
+
+
+def main() -> int:
+    """Runs what the command line asks for; 1 where an outcome is wrong."""
+    parser = argparse.ArgumentParser(prog="faults", description=__doc__)
+    parser.add_argument("--sections", default=",".join(SECTIONS), help="default: all")
+    parser.add_argument("--part", action="store_true", help="a sample of each, writes no report")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="default: docs")
+    given = parser.parse_args()
+    kept = given.out / "reliability.json"
+    results = json.loads(kept.read_text()) if kept.exists() else {}
+    wrong = 0
+    for name in given.sections.split(","):
+        section = importlib.import_module(f"faults.{name}")
+        started = time.monotonic()
+        result: Result = section.run(given.part)
+        seconds = time.monotonic() - started
+        verdicts = [outcome.verdict for outcome in result.outcomes]
+        wrong += verdicts.count("wrong")
+        counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ("right", "red", "wrong"))
+        print(f"{name}: {counts}, in {seconds:.0f} s", flush=True)
+        for outcome in result.outcomes:
+            if outcome.verdict == "wrong":
+                print(f"  WRONG {outcome.case}: {outcome.note}", flush=True)
+        for figure, number in result.figures.items():
+            print(f"  {figure}: {number:,}", flush=True)
+        results[name] = {"seconds": round(seconds), **asdict(result)}
+    if not given.part:
+        kept.write_text(json.dumps(results, indent=1) + "\n")
+        write(results, given.out)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
