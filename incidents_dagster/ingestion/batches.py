@@ -1,47 +1,29 @@
 """Records of the API as Arrow tables, in the types that dlt's schema has for their columns.
 
 Column by column: where every value is of the column's own type, in one go; where not, each value
-by dlt's coercion, and what does not fit without loss goes to a variant column beside it.
+by dlt's coercion. What does not fit without loss goes to a variant column beside it, or takes its
+record out of the table with the reason; `quarantine` keeps such records.
 """
 
-import json as exact_json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from dlt.common import json
-from dlt.common.data_types import TDataType, coerce_value, py_type_to_sc_type
-from dlt.common.libs.pyarrow import get_py_arrow_datatype
+from dlt.common.data_types import TDataType
 from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.schema import utils
-from dlt.common.schema.detections import is_iso_timestamp
 from dlt.common.schema.typing import TTableSchemaColumns
-from dlt.common.time import ensure_datetime_in_tz
-from dlt.destinations import duckdb
 
-from incidents_dagster.ingestion.errors import RecordError
+from incidents_dagster.ingestion.values import array, shown, type_of
 
 BATCH_ROWS = 5_000
-INT64 = range(-(2**63), 2**63)
-TIMESTAMP = pa.timestamp("us", "UTC")
-# The Python type that JSON values of a data_type have.
-OWN_TYPE: dict[TDataType, set[type]] = {
-    "text": {str},
-    "timestamp": {str},
-    "bigint": {int},
-    "double": {float},
-    "bool": {bool},
-}
-ARROW = {
-    "text": pa.string(),
-    "json": pa.string(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": TIMESTAMP,
-}
+# What dlt would spell out as text, and nobody means so: in a declared column, in an id.
+NO_TEXT = (dict, list)
+NO_ID = (dict, list, bool, float)
 
 
 def chunks(records: Iterable[Any]) -> Iterator[list[Any]]:
@@ -51,166 +33,177 @@ def chunks(records: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
+@dataclass(frozen=True)
+class Rejected:
+    """A record that cannot be loaded.
+
+    Attributes:
+        record: As the API sent it.
+        reason: One sentence: which field, and what is wrong with it. It may show a short value.
+        record_id: Its primary key as text, several columns joined by ", "; None unless each of
+            them is a text, a whole number or a date.
+    """
+
+    record: Any
+    reason: str
+    record_id: str | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records as rows, and those that cannot be rows.
+
+    Attributes:
+        rows: In the order of the records. A column without any value is left out; where there is
+            no row at all, every known column with a type is there.
+        new_columns: dlt's hints for the columns that were not known.
+        rejected: In the order of the records.
+    """
+
+    rows: pa.Table
+    new_columns: TTableSchemaColumns
+    rejected: list[Rejected]
+
+
 def to_arrow(
-    records: list[dict[str, Any]],
+    records: list[Any],
     known: TTableSchemaColumns,
     naming: NamingConvention,
-) -> tuple[pa.Table, TTableSchemaColumns]:
+    primary_key: Sequence[str] = (),
+    declared: Collection[str] = (),
+) -> Batch:
     """Turns records into an Arrow table with the names and types that dlt would give them.
+
+    A record is rejected when it is no JSON object, lacks a value that may not be missing, has one
+    that does not fit a strict column, or one that is nested too deep. Strict are the primary key,
+    the columns that are declared with a type and those that may not be null. All others follow
+    the API: what does not fit goes to a variant column beside them, as by dlt itself, and nothing
+    is lost.
+
+    An id is text, or a whole number, which becomes text; where the table or the configuration has
+    another type for it, what fits that one. An empty text in a strict column that is neither text
+    nor JSON is null, as several APIs write null so.
 
     Args:
         records: As the API sent them; fields may be missing or null.
         known: The table's columns so far, with dlt's hints.
         naming: Makes column names of the fields'.
-
-    Returns:
-        The table, and dlt's hints for the columns that were not known. A column without any value
-        is left out.
-
-    Raises:
-        RecordError: A record is no object, or lacks a value that may not be missing.
+        primary_key: Names of its columns.
+        declared: Names of the columns that the configuration declares with a type.
     """
-    arrays: dict[str, pa.Array] = {}
-    new: TTableSchemaColumns = {}
+    bad = {
+        n: Rejected(record, f"The record should be a JSON object, not {shown(record)}.", None)
+        for n, record in enumerate(records if set(map(type, records)) - {dict} else ())
+        if not isinstance(record, dict)
+    }
+    while True:
+        # Without the bad ones, so that no value of theirs makes a column or decides its type.
+        left = [n for n in range(len(records)) if n not in bad] if bad else range(len(records))
+        good = [records[n] for n in left] if bad else records
+        building = _Building(good, known, naming, primary_key, declared)
+        if not building.reasons:
+            return Batch(building.table(), building.new, [bad[n] for n in sorted(bad)])
+        for n, reason in building.reasons.items():
+            bad[left[n]] = Rejected(good[n], reason, building.record_id(n))
 
-    def add(name: str, values: list[Any], variant_type: TDataType | None = None) -> None:
-        column = known.get(name) or {"name": name}
-        data_type = column.get("data_type") or variant_type or _type_of(values)
+
+class _Building:
+    """A table in the making.
+
+    Attributes:
+        arrays: Column name → its values.
+        new: dlt's hints for the columns that were not known.
+        reasons: Position of a record → why it may not be in the table.
+    """
+
+    def __init__(
+        self,
+        records: list[dict[str, Any]],
+        known: TTableSchemaColumns,
+        naming: NamingConvention,
+        primary_key: Sequence[str],
+        declared: Collection[str],
+    ) -> None:
+        self.arrays: dict[str, pa.Array] = {}
+        self.new: TTableSchemaColumns = {}
+        self.reasons: dict[int, str] = {}
+        self._known, self._naming, self._primary_key = known, naming, primary_key
+        ours = [name for name in known if not name.startswith("_dlt_")]
+        needed = [name for name in ours if not utils.is_nullable_column(known[name])]
+        needed = list(dict.fromkeys([*primary_key, *needed]))
+        self._strict = {*needed, *declared}
+        if records:
+            columns = _columns(records, naming)
+        else:
+            columns = {name: [] for name in dict.fromkeys([*ours, *primary_key])}
+        for name in [name for name in columns if name in self._strict]:
+            self._add(name, columns.pop(name))
+        for name in needed:
+            for n in self._missing(name, len(records)):
+                self.reasons.setdefault(n, f"{name} is missing, null or empty.")
+        if not self.reasons:  # the others' types depend on who is left
+            for name, values in columns.items():
+                self._add(name, values)
+
+    def table(self) -> pa.Table:
+        # A table that is made of it has the declared columns first.
+        names = [name for name in {**self._known, **self.arrays} if name in self.arrays]
+        return pa.table({name: self.arrays[name] for name in names})
+
+    def record_id(self, n: int) -> str | None:
+        """The primary key of record `n` as text, None where it is not usable."""
+        arrays = [self.arrays.get(name) for name in self._primary_key]
+        values = [None if array is None else array[n].as_py() for array in arrays]
+        usable = values and all(type(v) in (str, int, date) and v != "" for v in values)
+        return ", ".join(map(str, values)) if usable else None
+
+    def _add(self, name: str, values: list[Any], variant_type: TDataType | None = None) -> None:
+        column = self._known.get(name) or {"name": name}
+        key, strict = name in self._primary_key, name in self._strict
+        data_type = column.get("data_type") or variant_type
+        data_type = data_type or ("text" if key else type_of(values))
         if data_type is None:
             return  # null in every record: there is no telling which type
-        arrays[name], misfits = _array(values, data_type, column)
+        refused = NO_ID if key else NO_TEXT if strict else ()
+        self.arrays[name], misfits = array(values, data_type, column, strict, refused)
         if "data_type" not in column:
-            new[name] = {"nullable": True, **column, "name": name, "data_type": data_type}
+            self.new[name] = {"nullable": True, **column, "name": name, "data_type": data_type}
             if variant_type:
-                new[name]["variant"] = True
+                self.new[name]["variant"] = True
+        expected = "text or a whole number" if key and data_type == "text" else data_type
         for own_type, others in misfits.items():
-            add(naming.shorten_fragments(name, f"v_{own_type}"), others, own_type)
+            if own_type and not strict:
+                self._add(self._naming.shorten_fragments(name, f"v_{own_type}"), others, own_type)
+                continue
+            for n, value in enumerate(others):
+                if value is not None:
+                    reason = f"should be {expected}, not {shown(value)}"
+                    reason = reason if own_type else "is nested too deep or has too long a number"
+                    self.reasons.setdefault(n, f"{name} {reason}.")
 
-    for name, values in _columns(records, naming).items():
-        add(name, values)
-    for name, column in known.items():
-        if not utils.is_nullable_column(column) and not name.startswith("_dlt_"):
-            missing = arrays[name].null_count if name in arrays else len(records)
-            if missing:
-                raise RecordError(
-                    f"{missing:,} of {len(records):,} records have no {name!r}, which may not be "
-                    "missing, so nothing was loaded: check data_selector and columns."
-                )
-    # A table that is made of it has the declared columns first.
-    return pa.table({name: arrays[name] for name in {**known, **arrays} if name in arrays}), new
+    def _missing(self, name: str, count: int) -> list[int]:
+        """Positions of the records that have no value where one is needed."""
+        values = self.arrays.get(name)
+        if values is None:
+            return list(range(count))
+        missing = pc.is_null(values) if values.null_count else None
+        if name in self._primary_key and pa.types.is_string(values.type):
+            missing = pc.fill_null(pc.equal(values, ""), True)
+        return [] if missing is None else pc.indices_nonzero(missing).to_pylist()
 
 
-def _columns(records: list[Any], naming: NamingConvention) -> dict[str, list[Any]]:
+def _columns(records: list[dict[str, Any]], naming: NamingConvention) -> dict[str, list[Any]]:
     """Column name → its value in each record."""
     columns: dict[str, list[Any]] = {}
-    try:
-        for field in dict.fromkeys(chain.from_iterable(record.keys() for record in records)):
-            name = naming.normalize_path(field) or "_empty"  # as dlt does
-            if name.startswith("_dlt_"):
-                name = "source" + name  # a field called like one of dlt's own columns
-            values = [record.get(field) for record in records]
-            if name in columns:  # two fields with one name, such as createdAt and created_at
-                pairs = zip(columns[name], values, strict=True)
-                values = [first if second is None else second for first, second in pairs]
-            columns[name] = values
-    except AttributeError:
-        raise RecordError(
-            "A record is not a JSON object, so nothing was loaded: check endpoint.data_selector."
-        ) from None
+    for field in dict.fromkeys(chain.from_iterable(record.keys() for record in records)):
+        name = naming.normalize_path(field) or "_empty"  # as dlt does
+        if name.startswith("_dlt_"):
+            name = "source" + name  # a field called like one of dlt's own columns
+        elif name == "deleted_at":
+            name = "source_deleted_at"  # or like the one that tells when a row has gone
+        values = [record.get(field) for record in records]
+        if name in columns:  # two fields with one name, such as createdAt and created_at
+            pairs = zip(columns[name], values, strict=True)
+            values = [first if second is None else second for first, second in pairs]
+        columns[name] = values
     return columns
-
-
-def _type_of(values: list[Any]) -> TDataType | None:
-    """The narrowest type that every value fits, None where all are null."""
-    types = set(map(type, values)) - {type(None)}
-    present = (value for value in values if value is not None)
-    narrowest: TDataType | None = "text" if types else None
-    if types & {dict, list}:
-        narrowest = "json"
-    elif types == {bool}:
-        narrowest = "bool"
-    elif types == {int} and all(value in INT64 for value in present):
-        narrowest = "bigint"
-    elif types in ({float}, {int, float}) and all(_is_double(value) for value in present):
-        narrowest = "double"
-    elif types == {str} and all(is_iso_timestamp(str, value) for value in present):
-        narrowest = "timestamp"
-    return narrowest
-
-
-def _array(
-    values: list[Any], data_type: TDataType, column: Any
-) -> tuple[pa.Array, dict[TDataType, list[Any]]]:
-    """The column, and by their own type the values that it cannot hold."""
-    types = set(map(type, values)) - {type(None)}
-    if data_type == "json":
-        return pa.array([None if v is None else _json_text(v) for v in values], pa.string()), {}
-    kind = ARROW.get(data_type)
-    if kind is None or (column.get("precision") and data_type == "bigint"):
-        kind = get_py_arrow_datatype(column, duckdb().capabilities(), "UTC")
-    if types <= OWN_TYPE.get(data_type, set()):
-        try:
-            if data_type != "timestamp":
-                return pa.array(values, kind), {}
-            times = pa.array(values, pa.string()).cast(TIMESTAMP)
-            pc.min_max(times).as_py()  # fails outside the years 1 to 9999, which few readers know
-            return times, {}
-        except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):
-            pass  # an odd spelling, a number beyond 64 bit, half a surrogate pair
-    kept: list[Any] = []
-    misfits: dict[TDataType, list[Any]] = {}
-    for n, value in enumerate(values):
-        fitting = None if value is None else _fit(value, data_type, kind)
-        kept.append(fitting)
-        if value is not None and fitting is None:
-            misfits.setdefault(_own_type(value), [None] * len(values))[n] = value
-    return pa.array(kept, kind), misfits
-
-
-def _own_type(value: Any) -> TDataType:
-    own_type = py_type_to_sc_type(type(value))
-    return "text" if own_type == "bigint" and value not in INT64 else own_type
-
-
-def _fit(value: Any, data_type: TDataType, kind: Any) -> Any:
-    """`value` as `data_type`, by dlt's coercion; None where that fails or loses something."""
-    own_type = py_type_to_sc_type(type(value))
-    try:
-        fitting = coerce_value(data_type, own_type, value)
-        if data_type == "text":
-            # Half a surrogate pair has no place in UTF-8.
-            return fitting.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        if data_type == "timestamp":
-            fitting = ensure_datetime_in_tz(fitting)
-        pa.scalar(fitting, kind)  # fails beyond 64 bit or the digits of a decimal
-    except (ValueError, TypeError, SyntaxError, ArithmeticError, OSError):
-        return None
-    if data_type == "bool":
-        lossless = own_type == "bool"  # dlt takes 2 and "yes" for true
-    elif data_type == "timestamp" and own_type == "text":  # dlt takes "2026" and "007" too
-        whole = bool(is_iso_timestamp(str, value)) or value.count("-") > 1
-        lossless = whole or str(int(fitting.timestamp())) == value
-    else:
-        number = fitting.timestamp() if data_type == "timestamp" else fitting
-        lossless = data_type not in OWN_TYPE or _same_number(number, value)
-    return fitting if lossless else None
-
-
-def _is_double(value: float) -> bool:
-    try:
-        return isinstance(value, float) or int(float(value)) == value
-    except OverflowError:
-        return False
-
-
-def _same_number(fitting: float, value: Any) -> bool:
-    return bool((str(fitting) if isinstance(value, str) else fitting) == value)
-
-
-def _json_text(value: Any) -> str:
-    try:
-        return json.dumps(value)
-    except (TypeError, ValueError):
-        # Integers beyond 64 bit, half a surrogate pair.
-        text = exact_json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -13,6 +13,7 @@ from typing import Any
 
 import dlt
 import duckdb
+import pyarrow as pa
 import pytest
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
 from dlt.common.schema import Schema
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 
 from incidents_dagster.ingestion import batches
 from incidents_dagster.ingestion.batches import chunks, to_arrow
-from incidents_dagster.ingestion.errors import RecordError, explain
+from incidents_dagster.ingestion.errors import explain
 from incidents_dagster.ingestion.pipeline import run_sync
 from incidents_dagster.ingestion.settings import DATASET, Settings
 from incidents_dagster_tests.ingestion.web import Asked, Reply, Web
@@ -36,6 +37,7 @@ Records = list[dict[str, Any]]
 NAMING = Schema(DATASET).naming
 UTC = timezone.utc
 TEXT = {"data_type": "text"}
+KNOWN_TEXT: Any = {"f": {"name": "f", **TEXT}}
 ON_DISK = settings(
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink an example takes minutes
@@ -91,9 +93,10 @@ class Loaded:
             return connection.execute(sql).fetchall()
 
     def types(self) -> dict[str, str]:
-        """Column → type, without dlt's own."""
+        """Column → type of what comes from the API."""
         described = self.select("DESCRIBE incidents.x")
-        return {row[0]: row[1] for row in described if not row[0].startswith("_dlt_")}
+        ours = ("_dlt_load_id", "_dlt_id", "deleted_at")
+        return {row[0]: row[1] for row in described if row[0] not in ours}
 
     def rows(self) -> list[dict[str, Any]]:
         names = list(self.types())
@@ -144,7 +147,7 @@ UNDECLARED = {
 }
 DECLARED = {
     "text": st.one_of(PLAIN_TEXT, INT64, FLOATS, st.booleans(), TIMES),
-    "timestamp": TIMES | st.sampled_from(["", "soon", "2026-11-01", 1_700_000_000]),
+    "timestamp": TIMES | st.sampled_from(["2026-11-01", 1_700_000_000]),
     "double": FLOATS | st.integers(-(2**53), 2**53),
     "bigint": INT64 | st.sampled_from(["7", "-12"]),
     "bool": st.booleans(),
@@ -281,8 +284,10 @@ def test_no_batch_loses_a_value_whatever_the_batches_before_it_made_of_the_field
 ) -> None:
     known: Any = {}
     for values in runs:
-        table, new = to_arrow([{"f": value, "g": "other"} for value in values], known, NAMING)
-        known.update(new)
+        batch = to_arrow([{"f": value, "g": "other"} for value in values], known, NAMING)
+        table = batch.rows
+        assert batch.rejected == []
+        known.update(batch.new_columns)
         types = {
             column.name: "JSON"
             if known[column.name]["data_type"] == "json"
@@ -400,7 +405,7 @@ def test_within_a_batch_a_field_gets_the_narrowest_type_that_all_its_values_fit(
     assert not [name for name in types if "__v_" in name]
 
 
-# declared type → (value, what the column has for it), and the values that go beside it as they are.
+# type → (value, what the column has for it), and the values that do not fit it.
 # dlt's plain path makes 7 of "007" and true of 2, and stumbles over 2**70 and many decimal digits.
 TAKES: dict[str, tuple[list[tuple[Any, Any]], list[Any]]] = {
     "bigint": ([(7, 7), ("7", 7), (2.0, 2)], ["007", " 7", "1_000", 2.5, True, 2**70]),
@@ -414,44 +419,77 @@ TAKES: dict[str, tuple[list[tuple[Any, Any]], list[Any]]] = {
             (1_700_000_000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
             ("1700000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
         ],
-        ["", "soon", 1_700_000_000_000, "007", "2026", True, "0001-01-01T00:00:00+14:00"],
+        ["soon", 1_700_000_000_000, "007", "2026", True, "0001-01-01T00:00:00+14:00"],
     ),
-    "text": ([(1, "1"), (1.5, "1.5"), (True, "True"), (2**70, str(2**70)), ([1], "[1]")], []),
-    "json": ([("a", '"a"'), ("5", '"5"'), (5, "5"), (True, "true"), ({}, "{}")], []),
+    "text": ([(1, "1"), (1.5, "1.5"), (True, "True"), (2**70, str(2**70))], []),
+    "json": ([("a", '"a"'), ("5", '"5"'), (5, "5"), (True, "true"), ({}, "{}"), ("", '""')], []),
 }
 
 
-def test_what_does_not_fit_a_declared_column_goes_beside_it_as_it_is(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", TAKES)
+def test_what_does_not_fit_takes_its_record_out_of_a_declared_column_and_stands_beside_another(
+    kind: str,
 ) -> None:
-    loaded.fresh(monkeypatch, columns={f"as_{kind}": {"data_type": kind} for kind in TAKES})
-    sent = {
-        kind: [*(value for value, _ in takes), *beside] for kind, (takes, beside) in TAKES.items()
-    }
-    longest = max(map(len, sent.values()))
-    records: Records = [{"id": f"{n:02}"} for n in range(longest)]
-    for kind, values in sent.items():
-        for record, value in zip(records, values, strict=False):
-            record[f"as_{kind}"] = value
-    rows = loaded.sync(records)
-    for kind, (takes, beside) in TAKES.items():
-        name = f"as_{kind}"
-        kept = [row[name] for row in rows[: len(sent[kind])]]
-        assert kept == [*(cell for _, cell in takes), *[None] * len(beside)], kind
-        for row, value in zip(rows[len(takes) :], beside, strict=False):
-            variants = {n: cell for n, cell in row.items() if n.startswith(f"{name}__v_")}
-            found = [cell for cell in variants.values() if cell is not None]
-            assert found == [str(value) if value in (2**70, 10**40) else value], kind
+    takes, misfits = TAKES[kind]
+    records = [{"id": str(n), "f": v} for n, v in enumerate([*(v for v, _ in takes), *misfits])]
+    known: Any = {"f": {"name": "f", "data_type": kind}}
+    strict = to_arrow(records, known, NAMING, ["id"], ["f"])
+    assert strict.rows["f"].to_pylist() == [cell for _, cell in takes]
+    assert [bad.record for bad in strict.rejected] == records[len(takes) :]
+    assert [bad.record_id for bad in strict.rejected] == [r["id"] for r in records[len(takes) :]]
+    assert {bad.reason.partition(", not ")[0] for bad in strict.rejected} <= {f"f should be {kind}"}
+    assert set(strict.new_columns) == {"id"}, "what is rejected makes no column"
+    loose = to_arrow(records, known, NAMING, ["id"])
+    assert loose.rejected == []
+    assert loose.rows["f"].to_pylist() == [*(cell for _, cell in takes), *[None] * len(misfits)]
+    for row, value in zip(loose.rows.to_pylist()[len(takes) :], misfits, strict=True):
+        beside = {name: cell for name, cell in row.items() if name.startswith("f__v_")}
+        found = [cell for cell in beside.values() if cell is not None]
+        assert found == [str(value) if value in (2**70, 10**40) else value]
 
 
-def test_a_smaller_integer_column_takes_what_fits_and_no_more(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded.fresh(monkeypatch, columns={"n": {"data_type": "bigint", "precision": 32}})
-    assert loaded.sync([{"id": "1", "n": 5}, {"id": "2", "n": 2**40}]) == [
-        {"id": "1", "n": 5, "n__v_bigint": None},
-        {"id": "2", "n": None, "n__v_bigint": 2**40},
+def test_a_declared_text_takes_no_object_or_list_and_another_spells_it_out() -> None:
+    records: Records = [{"f": "a"}, {"f": [1]}, {"f": {"a": 1}}]
+    strict = to_arrow(records, KNOWN_TEXT, NAMING, (), ["f"])
+    assert strict.rows["f"].to_pylist() == ["a"]
+    assert [bad.reason for bad in strict.rejected] == [
+        "f should be text, not a list.",
+        "f should be text, not an object.",
     ]
+    assert to_arrow(records, KNOWN_TEXT, NAMING).rows["f"].to_pylist() == ["a", "[1]", '{"a":1}']
+
+
+def test_an_empty_text_is_null_in_a_declared_column_that_is_no_text() -> None:
+    for kind in TAKES:
+        known: Any = {"f": {"name": "f", "data_type": kind}}
+        batch = to_arrow([{"f": ""}, {"f": TAKES[kind][0][0][0]}], known, NAMING, (), ["f"])
+        assert batch.rejected == []
+        expected = {"text": "", "json": '""'}.get(kind)
+        assert batch.rows["f"].to_pylist()[0] == expected, kind
+
+
+def test_misfits_anywhere_in_a_long_batch_are_found_at_their_places() -> None:
+    places = (0, 49, 50, 51, 99, 100, 119)
+    records: Records = [{"f": "soon" if n in places else 1_700_000_000 + n} for n in range(120)]
+    known: Any = {"f": {"name": "f", "data_type": "timestamp"}}
+    times = [None if n in places else 1_700_000_000 + n for n in range(120)]
+    loose = to_arrow(records, known, NAMING).rows.to_pylist()
+    assert [row["f"] and row["f"].timestamp() for row in loose] == times
+    assert [n for n, row in enumerate(loose) if row["f__v_text"] == "soon"] == list(places)
+    strict = to_arrow(records, known, NAMING, (), ["f"])
+    assert [row["f"].timestamp() for row in strict.rows.to_pylist()] == [t for t in times if t]
+    assert len(strict.rejected) == len(places)
+
+
+def test_a_smaller_integer_column_takes_what_fits_and_no_more() -> None:
+    known: Any = {"n": {"name": "n", "data_type": "bigint", "precision": 32}}
+    records: Records = [{"n": 5}, {"n": 2**40}]
+    assert to_arrow(records, known, NAMING).rows.to_pylist() == [
+        {"n": 5, "n__v_bigint": None},
+        {"n": None, "n__v_bigint": 2**40},
+    ]
+    strict = to_arrow(records, known, NAMING, (), ["n"])
+    assert (strict.rows.to_pylist(), len(strict.rejected)) == ([{"n": 5}], 1)
 
 
 def test_what_utf8_cannot_have_becomes_a_replacement_character(loaded: Loaded) -> None:
@@ -480,30 +518,165 @@ def test_nan_is_no_json(loaded: Loaded) -> None:
 # --- Odd records ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("odd", ["text", 7, None, True, ["a", "list"]])
-def test_a_record_that_is_no_object_is_refused(odd: Any) -> None:
-    with pytest.raises(RecordError, match=r"check endpoint\.data_selector"):
-        to_arrow([{"id": "1"}, odd], {}, NAMING)
+def _deep(levels: int) -> Any:
+    value: Any = []
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
-@pytest.mark.parametrize("odd", [{}, {"id": None}, {"ID": None, "v": 1}])
-def test_a_record_without_its_key_is_refused(odd: dict[str, Any]) -> None:
-    known: Any = {"id": {"name": "id", **TEXT, "nullable": False}}
-    with pytest.raises(RecordError, match="2 of 3 records have no 'id'"):
-        to_arrow([{"id": 1}, odd, odd], known, NAMING)
+MISSING_ID = "id is missing, null or empty."
+NO_OBJECT = "The record should be a JSON object, not "
+# A record that is bad, why, and its id where it has one. `at` is a declared timestamp, `must` a
+# text that may not be null.
+BAD: list[tuple[Any, str, str | None]] = [
+    ("text", NO_OBJECT + "'text'.", None),
+    (7, NO_OBJECT + "7.", None),
+    (None, NO_OBJECT + "null.", None),
+    (True, NO_OBJECT + "true.", None),
+    ([{"id": "1"}], NO_OBJECT + "a list.", None),
+    ({"must": "m"}, MISSING_ID, None),
+    ({"id": None, "must": "m"}, MISSING_ID, None),
+    ({"id": "", "must": "m"}, MISSING_ID, None),
+    ({"id": True, "must": "m"}, "id should be text or a whole number, not true.", None),
+    ({"id": 1.5, "must": "m"}, "id should be text or a whole number, not 1.5.", None),
+    ({"id": {"a": 1}, "must": "m"}, "id should be text or a whole number, not an object.", None),
+    ({"id": ["1"], "must": "m"}, "id should be text or a whole number, not a list.", None),
+    ({"id": "1"}, "must is missing, null or empty.", "1"),
+    ({"id": 1, "must": None}, "must is missing, null or empty.", "1"),
+    ({"id": "007", "must": "m", "at": "soon"}, "at should be timestamp, not 'soon'.", "007"),
+    ({"id": 7, "must": "m", "at": 10**12}, "at should be timestamp, not 1000000000000.", "7"),
+    (
+        {"id": "1", "must": "m", "at": "x" * 41},
+        "at should be timestamp, not a text of 41 characters.",
+        "1",
+    ),
+    (
+        {"id": "1", "must": "m", "at": "\ud800\0"},
+        "at should be timestamp, not a text of 2 characters.",
+        "1",
+    ),
+    (
+        {"id": "1", "must": "m", "at": 2**70},
+        "at should be timestamp, not a number beyond 64 bit.",
+        "1",
+    ),
+    (
+        {"id": "1", "must": "m", "deep": _deep(200_000)},
+        "deep is nested too deep or has too long a number.",
+        "1",
+    ),
+    (
+        {"id": "1", "must": "m", "known": {"a": _deep(200_000)}},
+        "known__v_json is nested too deep or has too long a number.",
+        "1",
+    ),
+]
+KNOWN: Any = {
+    "id": {"name": "id", **TEXT, "nullable": False},
+    "must": {"name": "must", **TEXT, "nullable": False},
+    "at": {"name": "at", "data_type": "timestamp"},
+    "known": {"name": "known", "data_type": "bigint"},
+    "_dlt_load_id": {"name": "_dlt_load_id", **TEXT, "nullable": False},
+}
 
 
-def test_of_a_sync_with_a_refused_record_nothing_is_loaded(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("record", "reason", "record_id"), BAD)
+def test_a_bad_record_is_put_aside_and_the_others_are_not_touched(
+    record: Any, reason: str, record_id: str | None
 ) -> None:
-    loaded.sync([{"id": "0"}])
-    monkeypatch.setattr(batches, "BATCH_ROWS", 1)
-    for odd in ("text", {"v": 1}):
-        with pytest.raises(Exception, match="Pipeline") as failed:
-            loaded.sync([{"id": "1"}, odd])
-        assert "so nothing was loaded: check " in explain(failed.value)
-        assert loaded.rows() == [{"id": "0"}]
-    assert loaded.sync([{"id": "2"}]) == [{"id": "0"}, {"id": "2"}]
+    good: Records = [{"id": n, "must": "m", "at": "", "n": n} for n in range(3)]
+    expected = to_arrow(good, KNOWN, NAMING, ["id"], ["at"])
+    batch = to_arrow([good[0], record, *good[1:], record], KNOWN, NAMING, ["id"], ["at"])
+    assert batch.rows.equals(expected.rows)
+    assert (batch.new_columns, expected.rejected) == (expected.new_columns, [])
+    found = [(bad.record is record, bad.reason, bad.record_id) for bad in batch.rejected]
+    assert found == [(True, reason, record_id)] * 2
+
+
+def test_of_a_batch_of_bad_records_alone_the_known_columns_stay_in_their_types() -> None:
+    batch = to_arrow([record for record, _, _ in BAD], KNOWN, NAMING, ["id"], ["at"])
+    assert len(batch.rejected) == len(BAD)
+    assert batch.rows.equals(
+        pa.table(
+            {
+                **{"id": pa.array([], pa.string()), "must": pa.array([], pa.string())},
+                "at": pa.array([], pa.timestamp("us", "UTC")),
+                "known": pa.array([], pa.int64()),
+            }
+        )
+    )
+
+
+def test_a_whole_number_and_its_text_are_the_same_id_and_leading_zeros_are_not() -> None:
+    records: Records = [{"id": value} for value in (1, "1", "007", 7, 2**70, "a")]
+    for known in ({}, KNOWN):
+        batch = to_arrow([{**r, "must": "m"} for r in records], known, NAMING, ["id"])
+        assert batch.rows["id"].to_pylist() == ["1", "1", "007", "7", str(2**70), "a"]
+    numbers = to_arrow([{"id": 1}, {"id": 2}], {}, NAMING, ["id"])
+    assert numbers.rows["id"].to_pylist() == ["1", "2"]
+    assert numbers.new_columns["id"]["data_type"] == "text"
+
+
+def test_an_id_of_another_type_takes_what_fits_that_type() -> None:
+    known: Any = {"id": {"name": "id", "data_type": "bigint", "nullable": False}}
+    batch = to_arrow([{"id": v} for v in (1, "2", "007", "", "x", 2**70)], known, NAMING, ["id"])
+    assert batch.rows["id"].to_pylist() == [1, 2]
+    assert [bad.reason for bad in batch.rejected] == [
+        "id should be bigint, not '007'.",
+        MISSING_ID,
+        "id should be bigint, not 'x'.",
+        "id should be bigint, not a number beyond 64 bit.",
+    ]
+
+
+def test_the_id_of_a_key_of_several_columns_is_joined_in_the_keys_order() -> None:
+    known: Any = {"day": {"name": "day", "data_type": "date"}}
+    records: Records = [
+        {"day": "2026-11-01", "n": 7, "Tenant": "a", "must": None},
+        {"day": "2026-11-01", "n": None, "Tenant": "a", "must": "m"},
+    ]
+    known["must"] = KNOWN["must"]
+    batch = to_arrow(records, known, NAMING, ["tenant", "n", "day"])
+    assert [bad.record_id for bad in batch.rejected] == ["a, 7, 2026-11-01", None]
+
+
+FIELDS = st.sampled_from(["id", "at", "must", "known", "other", "Deleted At"])
+ODD_RECORDS = st.one_of(
+    st.dictionaries(FIELDS, ANY, max_size=6),
+    st.builds(
+        lambda n, more: {**more, "id": n, "must": "m"},
+        st.integers() | st.text(max_size=3),
+        st.dictionaries(FIELDS, ANY, max_size=4),
+    ),
+    ANY,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(runs=st.lists(st.lists(ODD_RECORDS, max_size=6), min_size=1, max_size=3))
+def test_every_record_is_a_row_or_rejected_once_and_in_order(runs: list[list[Any]]) -> None:
+    known: Any = dict(KNOWN)
+    for records in runs:
+        numbered = [
+            {**record, "number": n} if isinstance(record, dict) else record
+            for n, record in enumerate(records)
+        ]
+        batch = to_arrow(numbered, known, NAMING, ["id"], ["at"])
+        known.update(batch.new_columns)
+        rejected = iter(batch.rejected)
+        rows = iter(batch.rows.to_pylist())
+        due = next(rejected, None)
+        for n, record in enumerate(numbered):
+            if due is not None and due.record is record:
+                assert due.reason.endswith(".")
+                due = next(rejected, None)
+            else:
+                row = next(rows)
+                assert row["number"] == n
+                assert row["must"] is not None
+                assert row["id"] == str(_clean(record["id"])) != ""
+        assert (due, next(rows, None)) == (None, None)
 
 
 def test_a_key_may_have_several_columns(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,8 +703,8 @@ def test_of_two_fields_with_one_name_the_later_one_that_is_not_null_stays(loaded
     ) == [{"id": n, "created_at": value} for n, value in (("1", "b"), ("2", "a"), ("3", "a"))]
 
 
-def test_fields_called_like_dlts_own_columns_are_kept_beside_them(loaded: Loaded) -> None:
-    fields = {"_dlt_id": "mine", "_dlt_load_id": 7, "_DltListIdx": 1, "": "e"}
+def test_fields_called_like_columns_of_our_own_or_dlts_are_kept_beside_them(loaded: Loaded) -> None:
+    fields = {"_dlt_id": "mine", "_dlt_load_id": 7, "_DltListIdx": 1, "": "e", "DeletedAt": "no"}
     assert loaded.sync([{"id": "1", **fields}]) == [
         {
             "id": "1",
@@ -539,6 +712,7 @@ def test_fields_called_like_dlts_own_columns_are_kept_beside_them(loaded: Loaded
             "source_dlt_load_id": 7,
             "source_dlt_list_idx": 1,
             "_empty": "e",
+            "source_deleted_at": "no",
         }
     ]
     (load,) = loaded.select("SELECT load_id FROM incidents._dlt_loads")
