@@ -11,6 +11,7 @@ from traceback import format_tb
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from pydantic import Field
 
 from incidents_dagster.embedded_elt import DagsterDltResource, DagsterDltTranslator, dlt_assets
@@ -34,6 +35,9 @@ GROUP = "incidents"
 POOL = "incidents_duckdb"
 OWNERS = ["team:on-call"]
 API = dg.AssetKey("incident_api")
+# Dagster's private sign that a result is no materialization. Public is only to yield no result at
+# all, and then Dagster skips the checks, those of all other resources too.
+NO_MATERIALIZATION = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 
 settings: Settings = load_settings()
 declared = declared_source(settings)
@@ -52,7 +56,7 @@ incident_api = dg.AssetSpec(
 
 
 def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
-    """Judges the age of the last materialization by `[sources.incidents.freshness]`."""
+    """Judges the age of the last proven sync by `[sources.incidents.freshness]`."""
     freshness = settings.own["freshness"]
     return dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=freshness["fail_after_minutes"]),
@@ -105,6 +109,11 @@ class SyncConfig(dg.Config):
         default=False,
         description="Read everything again and merge it, instead of what changed since last time.",
     )
+    reconcile: bool = Field(
+        default=False,
+        description="Read everything, mark as deleted what is gone from the API, and fail where "
+        "the reading is no ground for that: unproven, empty or suspiciously small.",
+    )
 
 
 @dlt_assets(
@@ -120,7 +129,11 @@ def incident_assets(
     dlt: DagsterDltResource,
     duckdb: IncidentsDuckDB,
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Reads the selected resources from the API and merges them into DuckDB."""
+    """Reads the selected resources from the API and merges them into DuckDB.
+
+    A proven sync is a materialization. An unproven one is an observation with the same metadata,
+    and a warning in the run's log; the checks run after either.
+    """
     try:
         current = load_settings()
         if current.resource_names != settings.resource_names:
@@ -128,7 +141,8 @@ def incident_assets(
                 f"The resources in {config_file()} are not those that this code location was "
                 "loaded with: reload it."
             )
-        with open_sync(current, context.log.info, config.full_refresh) as sync:
+        opened = open_sync(current, context.log.info, config.full_refresh, config.reconcile)
+        with opened as sync:
             synced = {name: Table.of(sync.api.declared, name) for name in tables}
             with reading(sync.database) as connection:
                 before = {name: table.row_count(connection) for name, table in synced.items()}
@@ -143,7 +157,15 @@ def incident_assets(
                 with duckdb.get_connection() as connection:
                     metadata = sync_metadata(sync, name, synced[name], connection, before[name])
                 context.log.info(summary(name, metadata))
-                yield dg.MaterializeResult(asset_key=result.asset_key, metadata=metadata)
+                if sync.api.proofs[name].proven:
+                    yield dg.MaterializeResult(asset_key=result.asset_key, metadata=metadata)
+                else:
+                    # Freshness follows materializations: what is not proven does not count.
+                    context.log.warning(f"{name} is {metadata['completeness']}.")
+                    context.log_event(dg.AssetObservation(result.asset_key, metadata=metadata))  # type: ignore[arg-type]
+                    yield dg.MaterializeResult(
+                        asset_key=result.asset_key, metadata=NO_MATERIALIZATION
+                    )
     except Exception as error:
         # The text of the cause may hold the address with the key, or a page of records; where
         # in the code it happened does not.

@@ -1,7 +1,7 @@
 """Asset checks: a table of SQL rules, applied to every resource that has the columns they need.
 
-All rules run in one step. A rule is a statement that is true when it passes; its SQL selects
-the offenders.
+All checks run in one step, those of `source_checks` too. A check is a statement that is true when
+it passes; a rule's SQL selects the offenders. Rows that are marked as deleted are left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import dagster as dg
 import duckdb as duckdb_api
 
-from incidents_dagster.assets import POOL, tables
+from incidents_dagster.assets import POOL, settings, tables
 from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseError
 from incidents_dagster.ingestion.table import Table, quoted
 from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster.source_checks import SOURCE_CHECKS, SourceCheck
 
 SAMPLE_SIZE = 5
 
@@ -25,8 +26,8 @@ class Rule:
     Attributes:
         name: The check's name.
         description: What holds when it passes.
-        offenders: SQL that selects the primary keys of the rows that break it; {table} and {key}
-            are filled in.
+        offenders: SQL that selects the primary keys of the rows that break it; {table}, {key},
+            {newest}, the column that tells which version is newer, and {hours} are filled in.
         needs: Columns that the table must declare for the rule to apply, and of which data_type.
         blocking: A failure fails the run; otherwise it warns.
     """
@@ -52,6 +53,13 @@ RULES = (
         "Every row has a primary key.",
         "SELECT {key} FROM {table} WHERE {key_is_null}",
         blocking=True,
+    ),
+    Rule(
+        "newest_change_is_recent",
+        "The newest change is not older than freshness.newest_within_hours.",
+        "SELECT {key}, {newest} FROM {table} QUALIFY {newest} = max({newest}) OVER () "
+        "AND {newest} < now() - to_seconds({hours} * 3600)",
+        needs={"{newest}": "timestamp"},
     ),
     Rule(
         "statuses_are_present",
@@ -80,6 +88,7 @@ def rules_for(table: Table) -> list[Rule]:
     if not table.keyed:
         return []
     types = {name: hints.get("data_type") for name, hints in table.declared.items()}
+    types["{newest}"] = types.get(str(table.newest_first))
     return [r for r in RULES if all(types.get(n) == kind for n, kind in r.needs.items())]
 
 
@@ -93,8 +102,10 @@ def evaluate(
         return _unanswered(rule, resource_name, why, dg.AssetCheckSeverity.WARN)
     key = ", ".join(map(quoted, table.primary_key))
     sql = rule.offenders.format(
-        table=table.qualified,
+        table=table.present(connection),
         key=key,
+        newest=quoted(str(table.newest_first)),
+        hours=settings.own["freshness"]["newest_within_hours"],
         key_is_null=" OR ".join(f"{quoted(name)} IS NULL" for name in table.primary_key),
     )
     severity = dg.AssetCheckSeverity.ERROR if rule.blocking else dg.AssetCheckSeverity.WARN
@@ -119,8 +130,14 @@ def evaluate(
     )
 
 
+def checks_for(table: Table) -> dict[str, Rule | SourceCheck]:
+    """The checks of `table` by their names."""
+    beyond = SOURCE_CHECKS if table.keyed else ()
+    return {check.name: check for check in (*rules_for(table), *beyond)}
+
+
 def _unanswered(
-    rule: Rule, resource_name: str, why: str, severity: dg.AssetCheckSeverity
+    rule: Rule | SourceCheck, resource_name: str, why: str, severity: dg.AssetCheckSeverity
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=resource_name,
@@ -135,10 +152,10 @@ def _unanswered(
     name="incident_checks",
     specs=[
         dg.AssetCheckSpec(
-            rule.name, asset=name, description=rule.description, blocking=rule.blocking
+            check.name, asset=name, description=check.description, blocking=check.blocking
         )
         for name, table in tables.items()
-        for rule in rules_for(table)
+        for check in checks_for(table).values()
     ],
     can_subset=True,
     pool=POOL,
@@ -146,22 +163,27 @@ def _unanswered(
 def incident_checks(
     context: dg.AssetCheckExecutionContext, duckdb: IncidentsDuckDB
 ) -> Iterator[dg.AssetCheckResult]:
-    """Evaluates the selected rules over one read-only connection."""
+    """Evaluates the selected checks over one read-only connection."""
     selected = [
-        (rule, name)
+        (check, name)
         for name, table in tables.items()
-        for rule in rules_for(table)
-        if dg.AssetCheckKey(dg.AssetKey(name), rule.name) in context.selected_asset_check_keys
+        for check in checks_for(table).values()
+        if dg.AssetCheckKey(dg.AssetKey(name), check.name) in context.selected_asset_check_keys
     ]
     try:
         with duckdb.get_connection() as connection:
-            results = [evaluate(rule, name, connection) for rule, name in selected]
+            results = [
+                evaluate(check, name, connection)
+                if isinstance(check, Rule)
+                else check.evaluate(name, tables[name], connection, context.instance)
+                for check, name in selected
+            ]
     except NoDatabaseError as error:
         results = [
             _unanswered(
-                rule, name, f"{error} Materialize {name} first.", dg.AssetCheckSeverity.WARN
+                check, name, f"{error} Materialize {name} first.", dg.AssetCheckSeverity.WARN
             )
-            for rule, name in selected
+            for check, name in selected
         ]
     except DatabaseBusyError as error:
         raise dg.Failure(str(error)) from None

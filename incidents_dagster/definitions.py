@@ -6,15 +6,20 @@ from incidents_dagster.assets import incident_api, incident_assets
 from incidents_dagster.checks import incident_checks
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.ingestion.settings import database_path
-from incidents_dagster.jobs import incidents_sync, incidents_sync_hourly
+from incidents_dagster.jobs import (
+    incidents_reconcile,
+    incidents_reconcile_weekly,
+    incidents_sync,
+    incidents_sync_hourly,
+)
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.sensors import incident_change_sensor, sync_failure_sensor
 
 defs = dg.Definitions(
     assets=[incident_api, incident_assets],
     asset_checks=[incident_checks],
-    jobs=[incidents_sync],
-    schedules=[incidents_sync_hourly],
+    jobs=[incidents_sync, incidents_reconcile],
+    schedules=[incidents_sync_hourly, incidents_reconcile_weekly],
     sensors=[incident_change_sensor, sync_failure_sensor],
     resources={
         "dlt": DagsterDltResource(),

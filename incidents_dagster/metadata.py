@@ -7,7 +7,7 @@ import duckdb
 
 from incidents_dagster.ingestion.pipeline import Sync
 from incidents_dagster.ingestion.settings import DATASET, catalog, database_path
-from incidents_dagster.ingestion.table import Column, Table
+from incidents_dagster.ingestion.table import Column, Table, quoted
 
 
 def table_metadata(table: Table, columns: list[Column]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def sync_metadata(
         rows_before: Rows in the table before the sync.
     """
     trace: Any = sync.pipeline.last_trace
-    progress = sync.api.progress[resource_name]
+    progress, proof = sync.api.progress[resource_name], sync.api.proofs[resource_name]
     load_id = ", ".join(trace.last_load_info.loads_ids)
     metadata: dict[str, Any] = {
         "rows_read": progress.rows,
@@ -53,17 +53,29 @@ def sync_metadata(
         "dagster/row_count": 0,
         "pages": progress.pages,
         "requests": sync.api.adapter.requests_made,
+        "completeness": str(proof),
+        "quarantined": proof.quarantined,
         "load_id": load_id or "none: there was nothing to load",
     }
+    if proof.expected is not None:
+        metadata["total_at_api"] = proof.expected
+    if proof.distinct is not None:
+        metadata["distinct_ids"] = proof.distinct
+    if proof.asked_since is not None:
+        cursor = sync.api.incremental[resource_name].column
+        metadata["asked_for"] = f"{quoted(cursor)} >= '{proof.asked_since}'"
     if not table.exists(connection):  # no page came, so that dlt had nothing to make it of
         return {**metadata, **table_metadata(table, table.declared_columns)}
-    metadata["dagster/row_count"] = table.row_count(connection)
+    rows, deleted = table.row_count(connection), table.deleted_count(connection)
+    metadata["dagster/row_count"] = rows - deleted
+    metadata["rows_deleted"] = deleted
     metadata |= table_metadata(table, table.columns(connection))
     metadata["preview"] = _preview(table.preview(connection))
     if table.takes_changes_alone:
-        metadata["rows_new"] = metadata["dagster/row_count"] - rows_before
-        loaded = table.loaded_by(connection, load_id) if load_id else 0
-        metadata["rows_changed"] = loaded - metadata["rows_new"]
+        loaded, marked = table.loaded_by(connection, load_id) if load_id else (0, 0)
+        metadata["rows_new"] = rows - rows_before
+        metadata["rows_changed"] = loaded - marked - metadata["rows_new"]
+        metadata["rows_newly_deleted"] = marked
     if newest := table.newest(connection):
         metadata[f"newest_{table.newest_first}"] = dg.TimestampMetadataValue(newest.timestamp())
     return metadata
@@ -76,12 +88,17 @@ def summary(resource_name: str, metadata: dict[str, Any]) -> str:
         return f"{resource_name}: the API returned no rows; {total}."
     if "rows_new" not in metadata:
         return f"{resource_name}: {metadata['rows_loaded']:,} rows loaded, {total}."
-    if not metadata["rows_new"] and not metadata["rows_changed"]:
+    counts = {
+        "new": metadata["rows_new"],
+        "changed": metadata["rows_changed"],
+        "deleted at the API": metadata["rows_newly_deleted"],
+        "in quarantine": metadata["quarantined"],
+    }
+    always = ("new", "changed")
+    if not any(counts.values()):
         return f"{resource_name}: nothing new or changed; {total}."
-    return (
-        f"{resource_name}: {metadata['rows_new']:,} new, {metadata['rows_changed']:,} changed; "
-        f"{total}."
-    )
+    told = (f"{count:,} {what}" for what, count in counts.items() if count or what in always)
+    return f"{resource_name}: {', '.join(told)}; {total}."
 
 
 def _preview(rows: list[dict[str, str]]) -> dg.TableMetadataValue:

@@ -1,6 +1,5 @@
 """Dagster resources: DuckDB for readers. The pipeline that writes has a connection of its own."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,8 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
-from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseError, explain
+from incidents_dagster.ingestion.database import holds_nothing, open_file
+from incidents_dagster.ingestion.errors import NoDatabaseError
 
 READER_WAIT_SECONDS = 30.0
 
@@ -31,25 +31,17 @@ class IncidentsDuckDB(DuckDBResource):
         Raises:
             NoDatabaseError: There is no such file yet.
             DatabaseBusyError: Another process has held it for over `READER_WAIT_SECONDS`.
+            DatabaseFileError: It is damaged, or may not be read.
         """
-        if self.read_only and not Path(self.database).exists():
+        if self.read_only and holds_nothing(Path(self.database)):
             raise NoDatabaseError(f"There is no database at {self.database} yet.")
-        connection = self._connect()
+        connection = open_file(
+            Path(self.database),
+            READER_WAIT_SECONDS,
+            read_only=self.read_only,
+            config=self.connection_config,
+        )
         try:
             yield connection
         finally:
             connection.close()
-
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        deadline = time.monotonic() + READER_WAIT_SECONDS
-        while True:
-            try:
-                return duckdb.connect(
-                    self.database, read_only=self.read_only, config=self.connection_config
-                )
-            except duckdb.IOException as error:
-                if "Could not set lock" not in str(error):
-                    raise
-                if time.monotonic() >= deadline:
-                    raise DatabaseBusyError(explain(error)) from None
-                time.sleep(0.2)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import requests
 from dlt.common.schema.exceptions import CannotCoerceNullException
 
-from incidents_dagster.ingestion.transport import RETRIED_STATUSES, RETRIES
+from incidents_dagster.ingestion.pace import RETRIED_STATUSES, RETRIES
 
 LOCK_HOLDER = re.compile(
     r"Could not set lock on file \"(?P<file>[^\"]+)\".*?(?P<pid>PID \d+)", re.S
@@ -43,6 +43,14 @@ class SettingsError(IngestionError):
 
 class RecordError(IngestionError):
     """The API's records cannot be loaded as a table; the message says what is wrong with them."""
+
+
+class IncompleteError(IngestionError):
+    """The API's answers are not all there is; the message says what was seen and expected."""
+
+
+class MovedError(IncompleteError):
+    """Rows moved while pages were read, or the API repeats itself: reading again may help."""
 
 
 class DatabaseBusyError(IngestionError):

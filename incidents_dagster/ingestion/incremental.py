@@ -102,7 +102,7 @@ class Incremental:
         # A record from the future would otherwise hide all that changes until then.
         usable = f"{cursor} <= now()" if timed else f"{cursor} IS NOT NULL"
         row = connection.execute(
-            f"SELECT {cursor}, {keys} FROM {table.qualified} WHERE {usable} "
+            f"SELECT {cursor}, {keys} FROM {table.present(connection)} WHERE {usable} "
             f"ORDER BY {cursor} DESC LIMIT 1"
         ).fetchone()
         if row is None:

@@ -1,24 +1,33 @@
 """dlt's paginators for offsets and page numbers, which name the requests that will follow.
 
-`ahead` sends those before the walk asks for them.
+`ahead` sends those before the walk asks for them. Offsets overlap by a row, so that rows which
+move while pages are read are noticed; what an answer has to look like is `judge`'s business.
 """
 
 import copy
 import math
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from dlt.common import jsonpath
 from dlt.common.utils import exclude_keys
+from dlt.sources.helpers.rest_client.paginators import BasePaginator, RangePaginator
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator as DltOffsetPaginator
 from dlt.sources.helpers.rest_client.paginators import PageNumberPaginator as DltPagePaginator
-from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from dlt.sources.rest_api.config_setup import create_paginator
 from requests import PreparedRequest, Request, Response
 
 from incidents_dagster.ingestion.ahead import AheadSession
+from incidents_dagster.ingestion.errors import MovedError
 
 # An API that has once answered faster is read page by page: threads cost more than they save.
 WORTH_SECONDS = 0.01
+# Pages in a row without any progress, looking for a row of the page before.
+MOST_STEPS_BACK = 5
+# Records of a page that the next one is compared with; one is enough unless they change meanwhile.
+REMEMBERED = 20
+
+Mark = Callable[[Any], Hashable]  # of a record: the same as long as the record is
 
 
 class _FetchingAhead(RangePaginator):
@@ -36,9 +45,8 @@ class _FetchingAhead(RangePaginator):
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
         """As dlt does; the last answer says how far the end is known."""
-        super().update_state(response, data)
-        total = self._total(response) if self.has_next_page else None
-        self._end = 0 if total is None else total + self.base_index
+        self._turn(response, data)
+        self._end = self._known_end(response) if self.has_next_page else 0
         if self.maximum_value is not None:
             self._end = min(self._end, self.maximum_value)
         self._fastest = min(self._fastest, response.elapsed.total_seconds())
@@ -63,6 +71,13 @@ class _FetchingAhead(RangePaginator):
         super(_FetchingAhead, then).update_request(page)
         return self.session.prepare_request(page)
 
+    def _turn(self, response: Response, data: list[Any] | None) -> None:
+        super().update_state(response, data)
+
+    def _known_end(self, response: Response) -> int:
+        total = self._total(response)
+        return 0 if total is None else total + self.base_index
+
     def _total(self, response: Response) -> int | None:
         if not self.total_path:
             return None
@@ -74,22 +89,122 @@ class PageNumberPaginator(_FetchingAhead, DltPagePaginator):
 
 
 class OffsetPaginator(_FetchingAhead, DltOffsetPaginator):
-    """dlt's offsets, fetching ahead.
+    """dlt's offsets, fetching ahead, by pages that overlap by a row.
 
-    Without a `total_path`, an integer `total` at the top of the answer is taken as a hint. It may
-    be wrong, so only together with a page that is not full does it end the walk.
+    A page has to begin with the very record that the page before ended with. Where it does not,
+    rows have moved: the walk steps back until it meets a record of the page before, and goes on
+    behind it. A record that nobody touches meanwhile is thus never skipped.
+
+    It goes on by as many rows as come, whatever the limit. The end is a page that is not full
+    together with a total that agrees, or a page that brings nothing new.
+
+    Attributes:
+        position: Rows of the list so far, as the API counts them.
+        how: How the end was known.
+        overlapping: Whether all pages so far began where the page before ended.
     """
 
-    def update_state(self, response: Response, data: list[Any] | None = None) -> None:
-        """As dlt does; two signs of the end that agree spare the request for an empty page."""
-        offset, received = self.current_value, len(data or [])
-        super().update_state(response, data)
-        if not self.total_path and not self.has_more_path and received < self.limit:
-            self._has_next_page &= offset + received != self._total(response)
+    mark: Mark
+    overlap = True
+    position = 0
+    how = ""
+    overlapping = True
+    _known: list[Hashable]  # marks of the last records of the page before
+    _steps_back = 0
+
+    def init_request(self, request: Request) -> None:
+        """As dlt does, from the first row on."""
+        self._known, self._steps_back, self.how = [], 0, ""
+        self.position, self.overlapping = self.initial_value, self.overlap
+        super().init_request(request)
+
+    def _turn(self, response: Response, data: list[Any] | None) -> None:
+        rows = [] if data is None else data
+        received, place = len(rows), self._place(rows)
+        last = [self.mark(row) for row in rows[-REMEMBERED:]]
+        if place is None:
+            rows.clear()
+            self._step_back()
+            return
+        del rows[:place]  # what the page before has brought already
+        self.position = self.current_value + received
+        total = self._total(response)
+        more = self._has_more(response)
+        if not rows and place > 1:
+            # New rows before it push the known one to the end of the page; or offsets are ignored.
+            self._steps_back += 1
+            self._check_progress()
+            self.current_value += place - 1
+            return
+        if rows:
+            self.overlapping &= bool(self._known) or self.current_value == self.initial_value
+            self._known, self._steps_back = last, 0
+        if more is False:
+            self._finish("the API says that there is no more")
+        elif not rows:
+            if more:
+                raise MovedError("the API says that there is more and brings nothing new")
+            self._finish("a page that brought nothing new")
+        elif received != self.limit and total == self.position:
+            self._finish("a last page and a total that agree")
+        elif self.maximum_value is not None and self.position >= self.maximum_value:
+            self._finish("maximum_offset")
+        elif self.overlap and received > 1:
+            self.current_value = self.position - 1
+        else:
+            self.current_value, self._known = self.position, []
+
+    def _place(self, rows: list[Any]) -> int | None:
+        """How many rows are of the page before; None where that cannot be told."""
+        if not self._known:
+            return 0
+        if rows and self.mark(rows[0]) == self._known[-1]:
+            return 1
+        places = {self.mark(row): place for place, row in enumerate(rows)}
+        return next((places[m] + 1 for m in reversed(self._known) if m in places), None)
+
+    def _step_back(self) -> None:
+        self._steps_back += 1
+        self._check_progress()
+        if self.current_value <= self.initial_value:
+            raise MovedError("rows of the page before are gone from the beginning of the list")
+        self.current_value = max(self.initial_value, self.current_value - self.value_step)
+
+    def _check_progress(self) -> None:
+        if self._steps_back > MOST_STEPS_BACK:
+            raise MovedError(
+                f"the page at offset {self.current_value:,} does not go on from the page before "
+                f"(tried {MOST_STEPS_BACK} times)"
+            )
+
+    def _finish(self, how: str) -> None:
+        self.how, self._has_next_page = how, False
+
+    def _has_more(self, response: Response) -> bool | None:
+        if not self.has_more_path:
+            return None
+        # dlt reads the value, in all its spellings; nothing else of its state is of use here.
+        reader = copy.copy(self)
+        reader.total_path = reader.maximum_value = None
+        reader._has_next_page = True
+        super(_FetchingAhead, reader).update_state(response, [None])
+        return reader.has_next_page
+
+    def _known_end(self, response: Response) -> int:
+        # A last page begins two rows before the end or earlier: a row of overlap, and a new one.
+        total = self._total(response)
+        return 0 if total is None else total - (1 if self.overlap else 0)
 
     def _total(self, response: Response) -> int | None:
         if self.total_path:
-            return super()._total(response)
+            values = jsonpath.find_values(self.total_path, response.json())
+            total = values[0] if values else None
+            if total is None:
+                self._handle_missing_total(response.json())
+            try:
+                return int(total)  # type: ignore[arg-type]
+            except (ValueError, TypeError):
+                self._handle_invalid_total(total)
         answer = response.json()
         total = answer.get("total") if isinstance(answer, dict) else None
         return total if type(total) is int else None  # True passes isinstance
@@ -101,17 +216,29 @@ KINDS: dict[Any, type[_FetchingAhead]] = {
 }
 
 
-def paginator(config: Any, session: AheadSession) -> Any:
-    """What to give rest_api in the place of `config`, its `paginator` setting.
+def paginator(
+    config: Any, session: AheadSession, mark: Mark = repr, overlap: bool = True
+) -> BasePaginator | None:
+    """rest_api's paginator for `config`, its `paginator` setting; None where it is to be guessed.
 
-    Offsets and page numbers get a paginator that fetches ahead over `session`; all else, an
-    instance too, stays as it is. Raises what rest_api would raise.
+    Args:
+        config: As rest_api takes it.
+        session: Offsets and page numbers fetch ahead over it.
+        mark: Tells whether two records of two pages are the same.
+        overlap: Whether offset pages may overlap.
+
+    Raises:
+        Exception: What rest_api would raise.
     """
+    made = create_paginator(config)
     settings = {"type": config} if isinstance(config, str) else config
     kind = KINDS.get(settings.get("type")) if isinstance(settings, dict) else None
     if kind is None:
-        return config
-    create_paginator(config)  # for what it raises
-    made = kind(**exclude_keys(settings, {"type"}))
-    made.session = session
-    return made
+        return made
+    fetching = kind(**exclude_keys(settings, {"type"}))
+    fetching.session = session
+    if isinstance(fetching, OffsetPaginator):
+        fetching.mark = mark
+        fetching.overlap = overlap and fetching.limit > 1
+        fetching.value_step = fetching.limit - 1 if fetching.overlap else fetching.limit
+    return fetching

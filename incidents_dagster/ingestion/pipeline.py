@@ -21,7 +21,8 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource, DltSource
 
 from incidents_dagster.ingestion.changes import changed_rows
-from incidents_dagster.ingestion.database import alone_on
+from incidents_dagster.ingestion.database import WriteHold, alone_on, file_errors
+from incidents_dagster.ingestion.destination import SyncDestination
 from incidents_dagster.ingestion.settings import DATASET, Settings, database_path
 from incidents_dagster.ingestion.source import OpenApi, open_api
 
@@ -49,7 +50,10 @@ class Sync:
 
 @contextmanager
 def open_sync(
-    settings: Settings, report: Callable[[str], None], full_refresh: bool = False
+    settings: Settings,
+    report: Callable[[str], None],
+    full_refresh: bool = False,
+    reconcile: bool = False,
 ) -> Iterator[Sync]:
     """Opens one sync of `settings`' API into the DuckDB file, alone on that file.
 
@@ -57,30 +61,45 @@ def open_sync(
         settings: What the user configured.
         report: Gets a line of progress every few seconds.
         full_refresh: Reads everything, whatever the tables have.
+        reconcile: The same, and fails where that is no ground for marking rows as deleted.
 
     Raises:
-        DatabaseBusyError: Another sync of the file runs for longer than `LOCK_SECONDS`.
+        DatabaseBusyError: Another sync of the file runs for longer than `LOCK_SECONDS`, or a
+            reader holds it for longer than `FILE_SECONDS`.
+        DatabaseFileError: The file is damaged, or cannot be written.
         SettingsError: The folder of the file cannot be written; see also `open_api`.
     """
     _leave_imports_alone()
-    database = database_path()
-    with alone_on(database, LOCK_SECONDS), open_api(settings, report) as api:
+    database = database_path().resolve()  # DuckDB's log is beside the name it is given
+    with (
+        alone_on(database, LOCK_SECONDS),
+        file_errors(database),
+        open_api(settings, report) as api,
+    ):
         # State and schema come back from DuckDB, so nothing of an earlier run is wanted here:
         # a killed one leaves a load package that dlt would load in place of the new data.
-        working_folder = database.with_name(database.name + ".dlt")
-        shutil.rmtree(working_folder, ignore_errors=True)
-        working_folder.mkdir(mode=0o700)
+        working_folder = _fresh_folder(database.with_name(database.name + ".dlt"))
+        hold = WriteHold(database, report)
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
         try:
             resources = [
-                _landing(resource, changed_rows(api, name, database, report, full_refresh))
+                _landing(resource, changed_rows(api, name, database, full_refresh, reconcile))
                 for name, resource in api.declared.resources.items()
             ]
             source = DltSource(Schema(DATASET), DATASET, resources)
-            yield Sync(api, source, build_pipeline(database, working_folder), database)
+            yield Sync(api, source, build_pipeline(database, working_folder, hold), database)
         finally:
+            hold.end()
             shutil.rmtree(working_folder, ignore_errors=True)
+
+
+def _fresh_folder(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @cache
@@ -108,14 +127,23 @@ def _landing(declared: DltResource, rows: Iterator[Any]) -> DltResource:
     return landing
 
 
-def build_pipeline(database: Path, working_folder: Path) -> dlt.Pipeline:
-    """dlt's pipeline into schema `incidents` of `database`."""
+def build_pipeline(
+    database: Path, working_folder: Path, hold: WriteHold | None = None
+) -> dlt.Pipeline:
+    """dlt's pipeline into schema `incidents` of `database`.
+
+    Args:
+        database: The DuckDB file.
+        working_folder: For dlt's load packages.
+        hold: Opens the file for the pipeline; default: one of its own.
+    """
     # As shipped, the DELETE and the INSERT of a merge commit one by one: a kill between them
     # loses rows. Declared so, they are one transaction.
     # A replace would empty the table first, unless it goes by way of staging.
-    destination = dlt.destinations.duckdb(
+    destination = SyncDestination(
         _credentials(database), supports_transactions=True, replace_strategy="insert-from-staging"
     )
+    destination.hold = hold or WriteHold(database)
     return dlt.pipeline(
         DATASET, destination=destination, dataset_name=DATASET, pipelines_dir=str(working_folder)
     )
@@ -129,7 +157,10 @@ def _credentials(database: Path) -> DuckDbCredentials:
 
 
 def run_sync(
-    settings: Settings, report: Callable[[str], None] = print, full_refresh: bool = False
+    settings: Settings,
+    report: Callable[[str], None] = print,
+    full_refresh: bool = False,
+    reconcile: bool = False,
 ) -> LoadInfo:
     """Fetches every configured resource and merges it into DuckDB, without Dagster.
 
@@ -137,6 +168,7 @@ def run_sync(
         settings: As from `load_settings()`.
         report: Gets a line of progress every few seconds.
         full_refresh: Reads everything, whatever the tables have.
+        reconcile: The same, and fails where that is no ground for marking rows as deleted.
 
     Returns:
         dlt's account of the load.
@@ -144,5 +176,5 @@ def run_sync(
     Raises:
         Exception: What went wrong, as dlt has it; `errors.explain` puts it into one message.
     """
-    with open_sync(settings, report, full_refresh) as sync:
+    with open_sync(settings, report, full_refresh, reconcile) as sync:
         return sync.pipeline.run(sync.source, loader_file_format=FILE_FORMAT)

@@ -40,6 +40,7 @@ class Progress:
 
     def _share(self, page: Any) -> str:
         paginator = getattr(page, "paginator", None)
+        paginator = getattr(paginator, "inner", paginator)  # of a `walks.Walk`
         if not isinstance(paginator, OffsetPaginator):
             return ""  # other paginators' totals, where there are any, count pages
         # Parsing the answer once more is affordable every few seconds, not on every page.

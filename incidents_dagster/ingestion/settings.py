@@ -28,11 +28,21 @@ ENVIRONMENT_PREFIX = "SOURCES__INCIDENTS__"
 NEVER_CAST = ("api_key", "token", "username", "password", "client_id", "client_secret")
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
-# setting → default, which tells its type too. A whole number's least value is 0 or 1, as it is.
+# setting → default, which tells its type too. A whole number's least value is 0 or 1, as it is;
+# a number below 1 is a share, from 0 to 1.
 OWN_SETTINGS: dict[str, Any] = {
     "fetch_ahead": 4,
     "requests_per_minute": 0,
-    "freshness": {"warn_after_minutes": 90.0, "fail_after_minutes": 180.0},
+    "max_minutes": 25,
+    "allow_plain_http": False,
+    "completeness": {"total_path": "total", "more_path": "more", "overlap_pages": True},
+    "quarantine_share": 0.1,
+    "deleted_share": 0.5,
+    "freshness": {
+        "warn_after_minutes": 90.0,
+        "fail_after_minutes": 180.0,
+        "newest_within_hours": 168.0,
+    },
     "change_sensor": {"interval_seconds": 60.0, "params": {}},
     "webhook_url": "",
 }
@@ -178,17 +188,23 @@ def _own(key: str, default: Any, given: Any, where: str) -> Any:
         for name in given:
             _known(name, list(default), f"{key} of {where}")
         return {n: _own(f"{key}.{n}", d, given.get(n), where) for n, d in default.items()}
+    problem = _problem(default, given)
+    if problem:
+        raise SettingsError(f"{key} in {where} must be {problem}, not {given!r}.")
+    return float(given) if isinstance(default, float) else given
+
+
+def _problem(default: Any, given: Any) -> str:
+    """What `given` would have to be to stand in the place of `default`; empty where it is that."""
+    number = isinstance(given, (int, float)) and not isinstance(given, bool)
+    if isinstance(default, bool):
+        return "" if isinstance(given, bool) else "true or false"
     if isinstance(default, int):
         least = min(default, 1)
-        if isinstance(given, bool) or not isinstance(given, int) or given < least:
-            raise SettingsError(
-                f"{key} in {where} must be a whole number from {least} on, not {given!r}."
-            )
-        return given
+        right = number and isinstance(given, int) and given >= least
+        return "" if right else f"a whole number from {least} on"
+    if isinstance(default, float) and default < 1:
+        return "" if number and 0 <= given <= 1 else "a number from 0 to 1"
     if isinstance(default, float):
-        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 1 <= given < inf:
-            raise SettingsError(f"{key} in {where} must be a number from 1 on, not {given!r}.")
-        return float(given)
-    if not isinstance(given, str):
-        raise SettingsError(f"{key} in {where} must be text, not {given!r}.")
-    return given
+        return "" if number and 1 <= given < inf else "a number from 1 on"
+    return "" if isinstance(given, str) else "text"

@@ -7,27 +7,40 @@ Both are rest_api's source of the same configuration: no vendor has code here.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dlt.common import jsonpath
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema
 from dlt.extract import DltResource, DltSource
+from dlt.sources.helpers.rest_client.detector import single_entity_path
+from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
 from dlt.sources.rest_api import rest_api_source
 
-from incidents_dagster.ingestion.credentials import check_auth, resolve_auth
+from incidents_dagster.ingestion import quarantine
+from incidents_dagster.ingestion.binding import bind_secrets
+from incidents_dagster.ingestion.credentials import check_auth
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.incremental import Incremental, asking_from, take_from
+from incidents_dagster.ingestion.judge import Judge
 from incidents_dagster.ingestion.paginators import paginator
 from incidents_dagster.ingestion.progress import Progress
 from incidents_dagster.ingestion.rest_api_config import endpoints, refused, settings_errors
 from incidents_dagster.ingestion.settings import DATASET, SECTION, Settings, config_file
-from incidents_dagster.ingestion.table import Table
-from incidents_dagster.ingestion.transport import ApiAdapter, KeyOnTheWire, open_session
+from incidents_dagster.ingestion.table import DELETED_AT, Table
+from incidents_dagster.ingestion.transport import ApiAdapter, open_session
+from incidents_dagster.ingestion.walks import Evidence, Marks, Proof, Walk
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
 DEMO_AUTH = {"type": "api_key", "name": "api_key", "location": "query"}
+
+DELETED_AT_COLUMN: TColumnSchema = {
+    "name": DELETED_AT,
+    "data_type": "timestamp",
+    "nullable": True,
+    "description": "When a full read of the API missed the row; null while it is there.",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,9 @@ class OpenApi:
         incremental: Resource name → how it is read incrementally, for those that are.
         progress: Resource name → pages and rows received.
         adapter: Counts the requests.
+        own: This project's settings.
+        report: Takes a line on what is going on.
+        proofs: Resource name → what tells that its last reading is complete.
     """
 
     declared: DltSource
@@ -46,16 +62,24 @@ class OpenApi:
     progress: dict[str, Progress]
     adapter: ApiAdapter
     _config: dict[str, Any]
+    own: dict[str, Any]
+    report: Callable[[str], None]
+    proofs: dict[str, Proof] = field(default_factory=dict)
 
     def records(
-        self, name: str, since: Any = None, params: dict[str, Any] | None = None
+        self,
+        name: str,
+        since: Any = None,
+        params: dict[str, Any] | None = None,
+        evidence: Evidence | None = None,
     ) -> DltResource:
-        """rest_api's resource `name`, which fetches page by page when it is iterated.
+        """rest_api's resource `name`, which fetches and judges page by page when it is iterated.
 
         Args:
             name: The resource.
             since: Asks for what changed at or after this cursor value; None for everything.
             params: Query parameters on top of the endpoint's own.
+            evidence: Gets what the answers show.
         """
         config = {**self._config, "resources": []}
         for resource in self._needed_for(name):
@@ -64,12 +88,26 @@ class OpenApi:
                 endpoint = asking_from(endpoint, incremental, since if asked else None)
             if asked and params:
                 endpoint["params"] = {**endpoint.get("params", {}), **params}
-            if "paginator" in endpoint:  # each walk has its own
-                endpoint["paginator"] = paginator(
-                    endpoint["paginator"], config["client"]["session"]
-                )
+            seen = evidence if asked and evidence else Evidence()
+            endpoint["paginator"] = self._walk(resource["name"], endpoint, seen)
             config["resources"].append({**resource, "endpoint": endpoint})
         return _build(config).resources[name].add_metrics(self.progress[name])
+
+    def _walk(self, name: str, endpoint: dict[str, Any], evidence: Evidence) -> Walk:
+        client, table = self._config["client"], Table.of(self.declared, name)
+        mark = Marks(table.primary_key, table.newest_first, self.declared.schema.naming)
+        selector, inner = endpoint.get("data_selector"), endpoint.get("paginator")
+        if single_entity_path(endpoint.get("path") or ""):  # rest_api's rule for one object
+            made: Any = inner or SinglePagePaginator()
+            selector = selector or jsonpath.compile_path("$")
+        else:
+            made = inner or client.get("paginator")
+        settings = self.own["completeness"]
+        if made is not None:
+            made = paginator(made, client["session"], mark, settings["overlap_pages"])
+        single = isinstance(made, SinglePagePaginator)
+        judge = Judge(selector, single, settings["total_path"], settings["more_path"])
+        return Walk(made, judge, mark, evidence)
 
     def _needed_for(self, name: str) -> list[dict[str, Any]]:
         """The resource and those that its endpoint takes values from, whose names stand in it."""
@@ -92,6 +130,20 @@ def declared_source(settings: Settings) -> DltSource:
         with settings_errors():
             check_auth(holder.pop("auth", None))
     source = _build(api)
+    for name, resource in source.resources.items():
+        table = Table.of(source, name)
+        if table.name == quarantine.NAME:
+            raise SettingsError(
+                f"{name}: the table {table.name} is for records that cannot be loaded: give the "
+                "resource another name, or a table_name."
+            )
+        if DELETED_AT in table.declared:
+            raise SettingsError(
+                f"columns.{DELETED_AT} of {name} is taken: this project tells there when a full "
+                f"read missed the row. The API's own field lands in source_{DELETED_AT}."
+            )
+        if table.takes_changes_alone:
+            resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
     for name in _take_incrementals(api):
         if not Table.of(source, name).takes_changes_alone:
             raise SettingsError(
@@ -127,20 +179,13 @@ def open_api(
             demo = stack.enter_context(DemoServer())
             client.update(base_url=demo.base_url, auth={**DEMO_AUTH, "api_key": demo.api_key})
         client["session"], adapter = open_session(
-            fetch_ahead or settings.own["fetch_ahead"], settings.own["requests_per_minute"]
+            fetch_ahead or settings.own["fetch_ahead"],
+            settings.own["requests_per_minute"],
+            settings.own["max_minutes"],
         )
         stack.callback(client["session"].close)
-        if "paginator" in client:
-            client["paginator"] = paginator(client["paginator"], client["session"])
+        bind_secrets(client, holders, settings.own["allow_plain_http"])
         for holder in [client, *holders]:
-            if holder.get("auth") is not None:
-                with settings_errors():
-                    check_auth(holder["auth"])
-                path = str(holder.get("path", ""))
-                own_address = path if path.startswith(("http://", "https://")) else None
-                holder["auth"] = KeyOnTheWire(
-                    resolve_auth(holder["auth"]), own_address or client["base_url"]
-                )
             if selector := holder.get("data_selector"):
                 holder["data_selector"] = jsonpath.compile_path(selector)  # not on every page
         yield OpenApi(
@@ -149,6 +194,8 @@ def open_api(
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,
+            own=settings.own,
+            report=report,
         )
 
 

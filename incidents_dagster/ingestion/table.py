@@ -3,6 +3,7 @@
 Reads only; its functions take an open connection.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -22,6 +23,8 @@ PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
 PREVIEW_CHARACTERS = 60
 
+# Set where a full read lacks the row, empty again where it is back.
+DELETED_AT = "deleted_at"
 DLT_COLUMNS = {
     "_dlt_load_id": "The dlt load that brought this version of the row; see _dlt_loads.",
     "_dlt_id": "dlt's own identifier of the row.",  # in tables that its plain path has made
@@ -74,6 +77,11 @@ class Table:
     def qualified(self) -> str:
         """Schema and table, quoted for SQL."""
         return f'"{DATASET}"."{self.name}"'
+
+    @property
+    def typed(self) -> list[str]:
+        """The columns whose data_type is declared."""
+        return [name for name, column in self.declared.items() if "data_type" in column]
 
     @property
     def keyed(self) -> bool:
@@ -130,16 +138,54 @@ class Table:
         return hints  # type: ignore[return-value]
 
     def row_count(self, connection: duckdb.DuckDBPyConnection) -> int:
-        """Rows in the table; 0 where there is none yet."""
+        """Rows in the table, those marked as deleted too; 0 where there is no table yet."""
         if not self.exists(connection):
             return 0
         return int(_value(connection, f"SELECT count(*) FROM {self.qualified}"))
+
+    def deleted_count(self, connection: duckdb.DuckDBPyConnection) -> int:
+        """Rows that are marked as deleted."""
+        if not self.marks_deleted(connection):
+            return 0
+        sql = f"SELECT count({DELETED_AT}) FROM {self.qualified}"
+        return int(_value(connection, sql))
+
+    def marks_deleted(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Whether the table has the column for it, which those of earlier releases have not."""
+        return self.takes_changes_alone and DELETED_AT in {c.name for c in self.columns(connection)}
+
+    def present(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """SQL for the rows of the table that are not marked as deleted."""
+        if not self.marks_deleted(connection):
+            return self.qualified
+        return f"(SELECT * FROM {self.qualified} WHERE {DELETED_AT} IS NULL)"
+
+    def missing_from(
+        self, connection: duckdb.DuckDBPyConnection, keys: pa.Table, within: str = "true"
+    ) -> pa.Table:
+        """The rows that are not marked as deleted and whose primary key is not among `keys`.
+
+        Args:
+            connection: Reads the table.
+            keys: Primary keys.
+            within: SQL condition that the rows have to meet.
+        """
+        connection.register("_keys", keys)
+        same_key = " AND ".join(f"t.{k} = k.{k}" for k in map(quoted, self.primary_key))
+        names = [c.name for c in self.columns(connection) if c.name not in DLT_COLUMNS]
+        found = connection.sql(
+            f"SELECT {', '.join(map(quoted, names))} FROM {self.present(connection)} t "
+            f"ANTI JOIN _keys k ON {same_key} WHERE {within}"
+        ).to_arrow_table()
+        connection.unregister("_keys")
+        return found
 
     def newest(self, connection: duckdb.DuckDBPyConnection) -> datetime | None:
         """The newest value of the `newest_first` column, in UTC; None where there is none."""
         if not self.newest_first:
             return None
-        value = _value(connection, f"SELECT max({quoted(self.newest_first)}) FROM {self.qualified}")
+        sql = f"SELECT max({quoted(self.newest_first)}) FROM {self.present(connection)}"
+        value = _value(connection, sql)
         if not isinstance(value, datetime):
             return None
         in_utc = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
@@ -155,14 +201,14 @@ class Table:
         )
         connection.execute("SET TimeZone = 'UTC'")
         rows = connection.execute(
-            f"SELECT {shown} FROM {self.qualified} {order} LIMIT {PREVIEW_ROWS}"
+            f"SELECT {shown} FROM {self.present(connection)} {order} LIMIT {PREVIEW_ROWS}"
         ).fetchall()
         return [dict(zip(names, (v or "" for v in row), strict=True)) for row in rows]
 
     def has_every_declared_column(self, connection: duckdb.DuckDBPyConnection) -> bool:
         """Whether the table is there with all columns that the configuration declares."""
-        typed = {name for name, column in self.declared.items() if "data_type" in column}
-        return self.exists(connection) and typed <= {c.name for c in self.columns(connection)}
+        columns = {column.name for column in self.columns(connection)}
+        return self.exists(connection) and {*self.typed} <= columns
 
     def no_rows(self) -> pa.Table:
         """No rows of the declared columns, to make the table of."""
@@ -171,11 +217,16 @@ class Table:
         return columns_to_arrow(columns, capabilities, "UTC").empty_table()
 
     def without_what_it_has(
-        self, connection: duckdb.DuckDBPyConnection, rows: pa.Table
+        self, connection: duckdb.DuckDBPyConnection, rows: pa.Table, again: Sequence[str] = ()
     ) -> pa.Table:
         """The `rows` that would change the table: new keys, other values, no older versions.
 
         All of them where that is not enough, see `takes_changes_alone`.
+
+        Args:
+            connection: Reads the table.
+            rows: As read from the API.
+            again: Primary keys as text, of rows to load though the table has them.
         """
         existing = {c.name: c.type for c in self.columns(connection)}
         comparable = {*existing} & {*rows.column_names}
@@ -191,13 +242,18 @@ class Table:
             new = f"r.{quoted(name)}" if name in rows.column_names else "NULL"
             old = f"{old}::VARCHAR" if existing.get(name) == "JSON" else old
             differs.append(f"{old} IS DISTINCT FROM {new}")
+        key = " || ', ' || ".join(f"CAST(r.{k} AS VARCHAR)" for k in map(quoted, self.primary_key))
+        differs += [f"list_contains($again, {key})"] if again else []
         changed = " OR ".join(differs) or "false"
         if (newest := self.newest_first) in comparable and newest:
             older = f"coalesce(r.{quoted(newest)} < t.{quoted(newest)}, false)"
             changed = f"({changed}) AND NOT {older}"
+        if DELETED_AT in existing:  # back at the source, in whichever version
+            changed = f"({changed}) OR t.{DELETED_AT} IS NOT NULL"
         found = connection.sql(
             f"SELECT r._position FROM _rows r LEFT JOIN {self.qualified} t ON {same_key} "
-            f"WHERE t.{quoted(self.primary_key[0])} IS NULL OR ({changed}) ORDER BY ALL"
+            f"WHERE t.{quoted(self.primary_key[0])} IS NULL OR ({changed}) ORDER BY ALL",
+            params={"again": list(again)} if again else None,
         ).to_arrow_table()
         connection.unregister("_rows")
         return rows if len(found) == len(rows) else rows.take(found["_position"])
@@ -208,10 +264,13 @@ class Table:
             return None
         return str(_value(connection, f"SELECT max(_dlt_load_id) FROM {self.qualified}"))
 
-    def loaded_by(self, connection: duckdb.DuckDBPyConnection, load_id: str) -> int:
-        """Rows in the table that a dlt load brought in their present version."""
-        sql = f"SELECT count(*) FROM {self.qualified} WHERE _dlt_load_id = ?"
-        return int(_value(connection, sql, load_id))
+    def loaded_by(self, connection: duckdb.DuckDBPyConnection, load_id: str) -> tuple[int, int]:
+        """Rows that a dlt load brought in their present version, and those marked as deleted."""
+        marked = f"count({DELETED_AT})" if self.marks_deleted(connection) else "0"
+        sql = f"SELECT count(*), {marked} FROM {self.qualified} WHERE _dlt_load_id = ?"
+        row = connection.execute(sql, [load_id]).fetchone()
+        assert row
+        return row[0], row[1]
 
 
 @cache

@@ -1,0 +1,327 @@
+"""One reading of a resource, page by page: every answer is judged, and what they say together.
+
+`Walk` stands around the paginator of each walk, whichever it is, and `Evidence` keeps what was
+seen, to be held against what the API says of itself. Reading again is `completeness`' business.
+"""
+
+import copy
+import re
+import time
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from dlt.common.normalizers.naming import NamingConvention
+from dlt.sources.helpers.rest_client.detector import PaginatorFactory
+from dlt.sources.helpers.rest_client.paginators import (
+    BasePaginator,
+    BaseReferencePaginator,
+    RangePaginator,
+    SinglePagePaginator,
+)
+from requests import Request, Response
+
+from incidents_dagster.ingestion.errors import IncompleteError, MovedError
+from incidents_dagster.ingestion.judge import Judge
+from incidents_dagster.ingestion.paginators import OffsetPaginator
+
+REMEMBERED_PAGES = 10
+# Pages in a row that bring no row at all, for APIs whose filter works page by page.
+MOST_EMPTY_PAGES = 20
+PLACES = re.compile(r"page|offset|skip|start|from", re.IGNORECASE)
+
+
+class Marks:
+    """Tells whether two records are the same: by primary key and time of change where they are.
+
+    Not by all fields: an API may render some anew for every answer, such as signed links.
+    """
+
+    def __init__(
+        self, primary_key: list[str], newest_first: str | None, naming: NamingConvention
+    ) -> None:
+        self._columns = [*primary_key, *filter(None, [newest_first])] if primary_key else []
+        self._naming = naming
+        self._fields: list[str] | None = None
+
+    def __call__(self, record: Any) -> Hashable:
+        """Something that only the same record has."""
+        if not isinstance(record, dict):
+            return repr(record)
+        if self._fields is None:  # the fields that dlt makes these columns of
+            names = {self._naming.normalize_path(field): field for field in reversed([*record])}
+            self._fields = [names[c] for c in self._columns if c in names]
+        values = tuple(record.get(field) for field in self._fields)
+        return values if any(values) and _hashable(values) else repr(record)
+
+
+class Evidence:
+    """What one reading of a resource has shown.
+
+    Attributes:
+        pages: Answers with rows or without.
+        rows: Records taken from them.
+        walks: Walks begun; one for each record of a parent resource.
+        expected: Records that the API says there are, where all walks said so.
+        hows: How the ends were known.
+        unproven: Why it cannot be told whether these are all records.
+        positional: Whether pages were told apart by their place in a list that may move.
+        began: The API's time at its first answer.
+        print: The same for two readings that brought the same records in the same order.
+    """
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets everything, for another reading in the place of this one."""
+        self.pages = self.rows = self.walks = self.ended = 0
+        self.expected: int | None = 0
+        self.hows: dict[str, None] = {}
+        self.unproven: dict[str, None] = {}
+        self.positional = False
+        self.began: datetime | None = None
+        self.print = 0
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the reading began."""
+        return time.monotonic() - self._started
+
+    @property
+    def complete(self) -> bool:
+        """Whether every walk that brought something came to its end."""
+        return self.ended >= self.walks
+
+
+@dataclass
+class Proof:
+    """What tells that a reading is complete.
+
+    Attributes:
+        asked_since: The cursor value that the API was asked with; None for everything.
+        readings: How often pages were read from the beginning, catching up left out.
+        pages: Answers, of all readings together.
+        rows: Records of the reading that counts.
+        expected: Records that the API says there are; None where it does not say.
+        how: How the end was known.
+        unproven: Why it cannot be told that it is all; empty where it is proven.
+        began: The API's time when it first answered.
+        distinct: Different primary keys among the records; None without a primary key.
+        quarantined: Records that could not be loaded.
+    """
+
+    asked_since: Any = None
+    readings: int = 0
+    pages: int = 0
+    rows: int = 0
+    expected: int | None = None
+    how: str = ""
+    unproven: list[str] = field(default_factory=list)
+    began: datetime | None = None
+    distinct: int | None = None
+    quarantined: int = 0
+
+    @property
+    def proven(self) -> bool:
+        """Whether the API's own evidence says that this is all."""
+        return bool(self.readings) and not self.unproven
+
+    def __str__(self) -> str:
+        if self.unproven:
+            return f"unproven: {'; '.join(self.unproven)}"
+        again = f", read {self.readings} times" if self.readings > 1 else ""
+        return f"proven: {self.rows:,} records in {self.pages:,} pages{again}; {self.how}"
+
+
+class Walk(BasePaginator):
+    """Any paginator of rest_api, with each answer judged before its rows count.
+
+    Args:
+        inner: The paginator; None to let dlt guess it from the first answer.
+        judge: Of each answer.
+        mark: Of each record.
+        evidence: Gets what was seen.
+    """
+
+    def __init__(
+        self, inner: BasePaginator | None, judge: Judge, mark: Marks, evidence: Evidence
+    ) -> None:
+        super().__init__()
+        self.inner = inner
+        self._judge, self._mark, self._evidence = judge, mark, evidence
+        self._guessed = inner is None
+        self._begin()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Walk":
+        # rest_api takes a copy for each record of a parent; what was seen is theirs together.
+        inner = copy.deepcopy(self.inner, memo)
+        judge = copy.copy(self._judge)
+        return Walk(None if self._guessed else inner, judge, self._mark, self._evidence)
+
+    def _begin(self) -> None:
+        self._pages = self._rows = self._empty = 0
+        self._totals: list[int] = []
+        self._asked: set[int] = set()
+        self._first: list[Hashable] = []
+        self._recent: deque[list[Hashable]] = deque(maxlen=REMEMBERED_PAGES)
+
+    @property
+    def has_next_page(self) -> bool:
+        """As the paginator says."""
+        return self.inner is None or self.inner.has_next_page
+
+    def init_request(self, request: Request) -> None:
+        """A new walk."""
+        self._begin()
+        if self._guessed:
+            self.inner = None
+        if self.inner:
+            self.inner.init_request(request)
+        self._asked.add(_fingerprint(request))
+
+    def update_state(self, response: Response, data: list[Any] | None = None) -> None:
+        """Judges the answer, then lets the paginator have it.
+
+        Raises:
+            IncompleteError: The answer is not what it has to be, or not all that there is.
+            MovedError: It does not go with those before.
+        """
+        evidence, rows = self._evidence, [] if data is None else data
+        self._judge.check(response, rows)
+        if not self._pages:
+            evidence.walks += 1
+        self._pages += 1
+        evidence.pages += 1
+        if evidence.began is None:
+            evidence.began = _date(response)
+        if self.inner is None:
+            self.inner, _ = PaginatorFactory().create_paginator(response)
+        assert self.inner
+        self.inner.update_state(response, rows)
+        self._count(response, rows)
+        if not self.inner.has_next_page:
+            self._end(response)
+
+    def update_request(self, request: Request) -> None:
+        """As the paginator says; a request that was made before would be made for ever."""
+        assert self.inner
+        before = str(request.url), dict(request.params or {})
+        self.inner.update_request(request)
+        if not self.inner.has_next_page:
+            return
+        if isinstance(self.inner, RangePaginator):
+            self._evidence.positional |= not isinstance(self.inner, OffsetPaginator)
+            return
+        self._evidence.positional |= _counts_on(before, request)
+        asked = _fingerprint(request)
+        if asked in self._asked:
+            raise MovedError("the API's next page is one that it has answered before")
+        self._asked.add(asked)
+
+    def _count(self, response: Response, rows: list[Any]) -> None:
+        evidence = self._evidence
+        self._rows += len(rows)
+        evidence.rows += len(rows)
+        if (total := self._judge.total(response)) is not None:
+            self._totals.append(total)
+        if not rows:
+            self._empty += 1
+            if self._empty > MOST_EMPTY_PAGES:
+                raise IncompleteError(
+                    f"The API has answered {self._empty} pages in a row without any record, and "
+                    "goes on: check the paginator."
+                )
+            return
+        self._empty = 0
+        if isinstance(self.inner, OffsetPaginator) and self.inner.overlapping:
+            return  # it looks at that itself
+        marks = [self._mark(row) for row in rows]
+        seen = set(self._first).union(*self._recent)
+        if seen.issuperset(marks):
+            raise MovedError("the API answers with records again that it has answered already")
+        self._first = self._first or marks
+        self._recent.append(marks)
+        evidence.print = hash((evidence.print, *marks))
+
+    def _end(self, response: Response) -> None:
+        inner, evidence = self.inner, self._evidence
+        evidence.ended += 1
+        total = self._totals[-1] if self._totals else None
+        counted, how = self._rows, "the API names no next page"
+        if isinstance(inner, OffsetPaginator):
+            counted, how = inner.position - inner.initial_value, inner.how
+            evidence.positional |= self._pages > 1 and not inner.overlapping
+        elif isinstance(inner, RangePaginator):
+            how = "an empty page" if self._empty else "the number of pages"
+        elif isinstance(inner, SinglePagePaginator):
+            how = "a single page"
+        maximum = getattr(inner, "maximum_value", None)
+        at = getattr(inner, "current_value", 0)
+        if how == "maximum_offset" or (maximum is not None and at >= maximum):
+            evidence.unproven["the paginator is set to end at a maximum"] = None
+            total = None
+        elif self._judge.more(response):
+            raise IncompleteError(
+                f"The API says that there are more records, and names no way to them: {counted:,} "
+                "were read, nothing was loaded. Check the paginator in .dlt/config.toml."
+            )
+        elif total is not None and not self._fits(total, counted):
+            raise MovedError(
+                f"{counted:,} records were read, and the API says that there are {total:,}"
+            )
+        elif total is None and isinstance(inner, SinglePagePaginator) and self._guessed:
+            evidence.unproven["no paginator is set, and nothing tells of more pages or none"] = None
+        evidence.hows[how] = None
+        both = total is not None and evidence.expected is not None
+        evidence.expected = evidence.expected + total if both else None  # type: ignore[operator]
+
+    def _fits(self, total: int, counted: int) -> bool:
+        if isinstance(self.inner, OffsetPaginator):
+            # A total that was passed long ago counts something else, such as the page.
+            return total <= counted
+        if isinstance(self.inner, BaseReferencePaginator):
+            return min(self._totals) <= counted <= max(self._totals)
+        if isinstance(self.inner, RangePaginator):
+            of_pages = str(self.inner.total_path) == self._judge.total_path
+            return of_pages or {counted} == {*self._totals}
+        return total == counted
+
+
+def _hashable(values: tuple[Any, ...]) -> bool:
+    return not any(isinstance(value, (dict, list)) for value in values)
+
+
+def _fingerprint(request: Request) -> int:
+    return hash((request.url, repr(request.params), repr(request.json), repr(request.data)))
+
+
+def _counts_on(before: tuple[str, dict[str, Any]], request: Request) -> bool:
+    """Whether the next page is told by a place in the list, such as `page=3` in a link."""
+    query = parse_qsl(urlsplit(str(request.url)).query)
+    asked = {**dict(query), **{k: str(v) for k, v in (request.params or {}).items()}}
+    earlier = {**dict(parse_qsl(urlsplit(before[0]).query)), **before[1]}
+    return any(
+        PLACES.search(name) and value.isdigit() and str(earlier.get(name, "")) != value
+        for name, value in asked.items()
+    )
+
+
+def _date(response: Response) -> datetime:
+    """The API's clock at an answer, which goes before ours."""
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).astimezone(timezone.utc)
+    except (KeyError, ValueError, TypeError):
+        return datetime.now(timezone.utc)
+
+
+def moved(error: BaseException | None) -> str:
+    """Why reading again may help, where that is what dlt wraps in `error`; else nothing."""
+    while error is not None and not isinstance(error, MovedError):
+        error = error.__cause__ or error.__context__
+    return str(error or "")

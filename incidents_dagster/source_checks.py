@@ -1,0 +1,117 @@
+"""Asset checks that look beyond a table: at what the last sync read, and into quarantine.
+
+They run with those of `checks`, and warn.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from incidents_dagster.ingestion import quarantine
+from incidents_dagster.ingestion.table import Table
+
+Finding = tuple[str, dict[str, Any]]  # what is wrong, empty for nothing, and the metadata
+
+
+@dataclass(frozen=True)
+class SourceCheck:
+    """A check.
+
+    Attributes:
+        name: The check's name.
+        description: What holds when it passes.
+        find: From resource, table, connection and the last sync's metadata.
+        blocking: A failure fails the run.
+    """
+
+    name: str
+    description: str
+    find: Callable[[str, Table, duckdb.DuckDBPyConnection, Mapping[str, Any]], Finding]
+    blocking: bool = False
+
+    def evaluate(
+        self,
+        resource_name: str,
+        table: Table,
+        connection: duckdb.DuckDBPyConnection,
+        instance: dg.DagsterInstance,
+    ) -> dg.AssetCheckResult:
+        """Evaluates it for one resource."""
+        metadata: dict[str, Any] = {}
+        if table.exists(connection):
+            said = _last_sync(instance, dg.AssetKey(resource_name))
+            problem, metadata = self.find(resource_name, table, connection, said)
+        else:
+            problem = f"There is no table {table.qualified} yet. Materialize {resource_name} first."
+        return dg.AssetCheckResult(
+            asset_key=resource_name,
+            check_name=self.name,
+            passed=not problem,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=problem or self.description,
+            metadata=metadata,
+        )
+
+
+def _last_sync(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
+    """The metadata of the last sync: a materialization, or where it is unproven an observation."""
+    records = [
+        *instance.fetch_materializations(key, limit=1).records,
+        *instance.fetch_observations(key, limit=1).records,
+    ]
+    if not records:
+        return {}
+    last = max(records, key=lambda record: record.storage_id)
+    event = last.asset_materialization or last.event_log_entry.asset_observation
+    return {name: entry.value for name, entry in event.metadata.items()} if event else {}
+
+
+def _other_than_read(
+    resource_name: str,
+    table: Table,
+    connection: duckdb.DuckDBPyConnection,
+    said: Mapping[str, Any],
+) -> Finding:
+    if "distinct_ids" not in said:
+        return f"No sync of {resource_name} is on record. Materialize {resource_name} first.", {}
+    if said["completeness"].startswith("unproven"):
+        return f"The last sync is {said['completeness']}.", {"proof": said["completeness"]}
+    read, bad, asked_for = said["distinct_ids"], said["quarantined"], said.get("asked_for", "true")
+    sql = f"SELECT count(*) FROM {table.present(connection)} WHERE {asked_for}"
+    row = connection.execute(sql).fetchone()
+    rows = row[0] if row else 0
+    metadata = {"rows": rows, "ids_read": read, "sql": sql, "proof": said["completeness"]}
+    where = f" with {asked_for}" if asked_for != "true" else ""
+    # A quarantined record may have an earlier, good version in the table.
+    if read <= rows <= read + bad:
+        return "", metadata
+    cure = "incidents_reconcile marks what is gone from the API." if rows > read else "Sync again."
+    return f"{rows:,} rows{where} in the table, {read:,} read from the API. {cure}", metadata
+
+
+def _in_quarantine(
+    resource_name: str, table: Table, connection: duckdb.DuckDBPyConnection, _: object
+) -> Finding:
+    count, reasons = quarantine.still_bad(connection, resource_name, table)
+    sql = f"FROM {quarantine.TABLE.qualified} WHERE resource = '{resource_name}'"
+    metadata = {"records": count, "sql": sql}
+    if not count:
+        return "", metadata
+    return f"{count:,} records could not be loaded: {'; '.join(reasons)}. See {sql}", metadata
+
+
+SOURCE_CHECKS = (
+    SourceCheck(
+        "table_matches_source",
+        "The last sync is proven, and the table has as many rows as it read from the API.",
+        _other_than_read,
+    ),
+    SourceCheck(
+        "quarantine_is_empty",
+        "Every record of the API could be loaded, in its latest version.",
+        _in_quarantine,
+    ),
+)
