@@ -7,7 +7,7 @@ import duckdb
 
 from incidents_dagster.ingestion.pipeline import Sync
 from incidents_dagster.ingestion.settings import DATASET, catalog, database_path
-from incidents_dagster.ingestion.table import Column, Table, quoted
+from incidents_dagster.ingestion.table import Column, Table
 
 
 def table_metadata(table: Table, columns: list[Column]) -> dict[str, Any]:
@@ -61,9 +61,8 @@ def sync_metadata(
         metadata["total_at_api"] = proof.expected
     if proof.distinct is not None:
         metadata["distinct_ids"] = proof.distinct
-    if proof.asked_since is not None:
-        cursor = sync.api.incremental[resource_name].column
-        metadata["asked_for"] = f"{quoted(cursor)} >= '{proof.asked_since}'"
+    if proof.asked_for != "true":
+        metadata["asked_for"] = proof.asked_for
     if not table.exists(connection):  # no page came, so that dlt had nothing to make it of
         return {**metadata, **table_metadata(table, table.declared_columns)}
     rows, deleted = table.row_count(connection), table.deleted_count(connection)

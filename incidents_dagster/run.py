@@ -62,20 +62,28 @@ def main() -> int:
 def report(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     """What a person wants to know of a run, a line each."""
     tables = []
-    for event in result.get_asset_materialization_events():
-        asset = event.materialization.asset_key
-        metadata = event.materialization.metadata
-        shown: dict[str, Any] = {key: entry.value for key, entry in metadata.items()}
+    for synced in _synced(result):
+        asset = synced.asset_key
+        shown: dict[str, Any] = {key: entry.value for key, entry in synced.metadata.items()}
         tables.append(shown["dagster/table_name"].partition(".")[2])
+        bad = f", {shown['quarantined']:,} of them quarantined" if shown["quarantined"] else ""
         yield f"{asset.to_user_string()}:"
-        yield _line("rows", f"{shown['rows_read']:,} read, {shown['dagster/row_count']:,} in all")
+        yield _line(
+            "rows", f"{shown['rows_read']:,} read{bad}, {shown['dagster/row_count']:,} in all"
+        )
         if "rows_new" in shown:
-            yield _line("changes", f"{shown['rows_new']:,} new, {shown['rows_changed']:,} changed")
+            gone = shown["rows_newly_deleted"]
+            deleted = f", {gone:,} deleted at the API" if gone else ""
+            changes = f"{shown['rows_new']:,} new, {shown['rows_changed']:,} changed{deleted}"
+            yield _line("changes", changes)
         for key, value in shown.items():
             if key.startswith("newest_"):
                 newest = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(value))
                 yield _line("newest", newest)
         yield _line("pages", f"{shown['pages']:,}; {shown['requests']:,} requests in all")
+        yield _line("complete", shown["completeness"])
+        if isinstance(synced, dg.AssetObservation):
+            yield _line("WARN", "not proven to be complete: it does not count for freshness")
         for check in result.get_asset_check_evaluations():
             if check.asset_key == asset:
                 why = "" if check.passed else f": {check.description}"
@@ -85,6 +93,17 @@ def report(result: dg.ExecuteInProcessResult) -> Iterator[str]:
         yield f"Database: {database_path()}"
         for table in tables:
             yield f"Try:      make sql Q='FROM {table} LIMIT 5'"
+
+
+def _synced(
+    result: dg.ExecuteInProcessResult,
+) -> Iterator[dg.AssetMaterialization | dg.AssetObservation]:
+    """The syncs of a run: proven ones are materializations, unproven ones observations."""
+    for event in result.all_events:
+        if event.is_step_materialization:
+            yield event.step_materialization_data.materialization
+        elif event.is_asset_observation:
+            yield event.asset_observation_data.asset_observation
 
 
 def _line(label: str, text: str) -> str:

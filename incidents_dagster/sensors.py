@@ -1,6 +1,7 @@
 """Sensors: one watches the API for changes, one reports failed runs."""
 
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 import dagster as dg
 import requests
@@ -9,10 +10,12 @@ from incidents_dagster.assets import settings
 from incidents_dagster.ingestion.changes import first_changes
 from incidents_dagster.ingestion.credentials import redact
 from incidents_dagster.ingestion.errors import explain
+from incidents_dagster.ingestion.redaction import remember, watch_logs
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.jobs import incidents_sync
 
 WEBHOOK_TIMEOUT_SECONDS = 10.0
+SECRET_PATH = 16  # a shorter path of a webhook, such as /incidents, is a word of other texts
 
 
 @dg.sensor(
@@ -64,9 +67,16 @@ def sync_failure_sensor(context: dg.RunFailureSensorContext) -> None:
 
 
 def _post(webhook: str, text: str, context: dg.RunFailureSensorContext) -> None:
+    # A webhook's address is a secret in itself: urllib3 would log it, and so would an error's text.
+    path = urlsplit(webhook).path
+    remember(webhook, path if len(path) >= SECRET_PATH else "")
+    watch_logs()
     try:
-        answer = requests.post(webhook, json={"text": text}, timeout=WEBHOOK_TIMEOUT_SECONDS)
+        answer = requests.post(
+            webhook, json={"text": text}, timeout=WEBHOOK_TIMEOUT_SECONDS, allow_redirects=False
+        )
         answer.raise_for_status()
+        if answer.is_redirect:
+            raise requests.TooManyRedirects
     except requests.RequestException as error:
-        # A webhook's address is a secret in itself, and the error's text would show it.
         context.log.error(f"The webhook could not be told: {type(error).__name__}.")

@@ -18,8 +18,10 @@ from dlt.sources.helpers.requests import Session
 from requests import PreparedRequest, Request, Response
 from tenacity import Retrying
 
+from incidents_dagster.ingestion.deadline import Deadline
 from incidents_dagster.ingestion.pace import Pace
 
+READ_SECONDS = 60.0  # longest that a connection, or a part of an answer, is waited for
 CLOSING_SECONDS = 5.0
 
 Ahead = dict[Hashable, "Future[Response]"]  # a walk's answers, by method, address and body
@@ -32,13 +34,15 @@ class AheadSession(Session):
         retry: What is retried, and how long apart.
         pace: When attempts may start, on whichever thread.
         fetch_ahead: Most answers under way or not yet taken, of each walk; 1 fetches none ahead.
+        deadline: When all of it ends with an OutOfTimeError.
     """
 
-    def __init__(self, retry: Retrying, pace: Pace, fetch_ahead: int) -> None:
-        super().__init__(raise_for_status=False)
+    def __init__(self, retry: Retrying, pace: Pace, fetch_ahead: int, deadline: Deadline) -> None:
+        super().__init__(timeout=READ_SECONDS, raise_for_status=False)
         self.fetch_ahead = fetch_ahead
         self._retry = retry
         self._pace = pace
+        self._deadline = deadline
         self._threads: WeakSet[Thread] = WeakSet()
         self._environment: dict[tuple[str, str], Any] = {}
 
@@ -58,11 +62,18 @@ class AheadSession(Session):
         vars(prepared)["ahead"] = _ahead(request)
         return prepared
 
+    def get_redirect_target(self, resp: Response) -> str | None:
+        """As requests does, which takes it for granted that the address is UTF-8."""
+        try:
+            return super().get_redirect_target(resp)
+        except UnicodeDecodeError:
+            return resp.headers["Location"]
+
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
         """The answer that is under way already, else one of its own; an error ends the walk."""
         try:
             if future := _ahead(request).pop(_identity(request), None):
-                return future.result()
+                return self._in_time(request, lambda: future.result(self._deadline.left() + 1))
             # This is the walk's thread: nobody closes the session while it sleeps.
             return self._send(request, self._retry.sleep, lambda: False, **kwargs)
         except BaseException:
@@ -86,6 +97,7 @@ class AheadSession(Session):
         """Ends all waiting and all threads. Bounded: after five seconds a request that hangs is
         left to its own timeout, on a thread that does not keep the process."""
         self._pace.close()
+        self._deadline.close()
         end = time.monotonic() + CLOSING_SECONDS
         for thread in list(self._threads):
             thread.join(max(0, end - time.monotonic()))
@@ -110,15 +122,30 @@ class AheadSession(Session):
     ) -> Response:
         def attempt() -> Response:
             self._pace.attempt(unwanted)
+            if (left := self._deadline.left()) < READ_SECONDS:
+                # 0 would be no timeout.
+                kwargs["timeout"] = min(cast(float, self.timeout), left + 0.001)
             return super(AheadSession, self).send(request, **kwargs)  # type: ignore[no-any-return,no-untyped-call]
 
         def wait(seconds: float) -> None:
+            self._deadline.allow(seconds, str(request.url))
             with self._pace.pause():
                 sleep(seconds)
 
-        with self._pace.place(unwanted):
-            # One copy a request: the statistics that `wraps` shares are not for threads.
-            return self._retry.copy(sleep=wait)(attempt)
+        def all_attempts() -> Response:
+            with self._pace.place(unwanted):
+                # One copy a request: the statistics that `wraps` shares are not for threads.
+                return self._retry.copy(sleep=wait)(attempt)
+
+        return self._in_time(request, all_attempts)
+
+    def _in_time(self, request: PreparedRequest, work: Callable[[], Response]) -> Response:
+        """What `work` returns or raises; whatever it is, after the deadline it is no use: an answer
+        without a length that was cut off there looks like a whole one."""
+        try:
+            return work()
+        finally:
+            self._deadline.check(str(request.url))
 
 
 def _ahead(request: Request | PreparedRequest) -> Ahead:

@@ -23,7 +23,7 @@ from incidents_dagster.ingestion.errors import IncompleteError
 from incidents_dagster.ingestion.incremental import Start
 from incidents_dagster.ingestion.settings import Settings, database_path
 from incidents_dagster.ingestion.source import OpenApi, open_api
-from incidents_dagster.ingestion.table import DELETED_AT, Table, quoted
+from incidents_dagster.ingestion.table import DELETED_AT, Table
 from incidents_dagster.ingestion.walks import Proof
 
 # Rows that changed so shortly before they were read may be read again in another version that
@@ -59,6 +59,8 @@ class Landing:
         """What a reading brings, but for the rows that may be read again: `rest` has those."""
         self._again = self.name in self.api.proofs
         proof = self.api.proofs[self.name] = Proof()
+        if incremental := self.api.incremental.get(self.name):
+            proof.asked_for = incremental.condition(start.value if start else None)
         self._keys, self.rejected = [], []
         reader = Reader(self.api, self.name, self.known)
         read, share = 0, self.api.own["quarantine_share"]
@@ -117,7 +119,7 @@ class Landing:
                 f"{nameless:,} records have no usable id, so there is no telling which are missing"
             )
         else:
-            missing = table.missing_from(connection, self._keys_and_rejected(), self._asked_for())
+            missing = table.missing_from(connection, self._keys_and_rejected(), proof.asked_for)
             there = table.row_count(connection) - table.deleted_count(connection)
             if len(missing) > self.api.own["deleted_share"] * there:
                 why = (
@@ -217,14 +219,6 @@ class Landing:
             )
         kind = self._keys[0].schema
         return pa.concat_tables([self.keys, pa.table([pa.array(ids).cast(kind.types[0])], kind)])
-
-    def _asked_for(self) -> str:
-        """SQL condition for what "everything" is to the API."""
-        incremental = self.api.incremental.get(self.name)
-        if incremental is None or incremental.initial_value is None:
-            return "true"
-        value = str(incremental.initial_value).replace("'", "''")
-        return f"{quoted(incremental.column)} >= '{value}'"
 
 
 def changed_rows(

@@ -43,7 +43,6 @@ class Reader:
         Raises:
             Exception: An answer is not what it has to be, or the records are too few or too many.
         """
-        proof.asked_since = since
         evidence = Evidence()
         for _ in range(MOST_READINGS):
             earlier, evidence = evidence, Evidence()
@@ -60,6 +59,8 @@ class Reader:
             evidence.unproven["records move while pages are read, and pages cannot overlap"] = None
         proof.rows, proof.expected = evidence.rows, evidence.expected
         proof.how = ", ".join(evidence.hows)
+        if not evidence.walks:  # as endpoint.response_actions may have it
+            evidence.unproven["the API gave no answer with records"] = None
         proof.unproven = list(evidence.unproven)
         if incremental and self._unit:
             yield from self._catching_up(proof, evidence)

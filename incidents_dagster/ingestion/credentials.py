@@ -1,21 +1,22 @@
 """The API's secrets: where they are looked for, and how they stay out of texts.
 
-rest_api's `auth` says which kind; the secret itself is read here, when a sync starts,
-and goes to `transport`, which puts it on the wire.
+rest_api's `auth` says which kind; the secret itself is read here, when a sync starts. `binding`
+says where it may go, `transport` puts it on the wire, `redaction` has its spellings.
 """
 
-import re
+import base64
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import dlt
+from dlt.common.configuration import configspec
 from dlt.common.validation import validate_dict
 from dlt.sources.helpers.requests import Session
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase, OAuth2ClientCredentials
 from dlt.sources.rest_api.config_setup import create_auth
 from dlt.sources.rest_api.typing import ClientConfig
 
-from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion import redaction
+from incidents_dagster.ingestion.errors import IngestionError, SettingsError
 
 # rest_api's auth types and the fields of each that may come from dlt.secrets.
 SECRET_FIELDS = {
@@ -26,10 +27,6 @@ SECRET_FIELDS = {
 }
 # Never shown. A client_id is no secret by itself, and tends to be a word of other texts.
 REDACTED_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
-# Shorter values are left in texts: they would blot out parts of ordinary words.
-SHORTEST_REDACTED = 6
-
-_resolved: set[str] = set()
 
 
 def check_auth(auth: Any) -> None:
@@ -39,6 +36,8 @@ def check_auth(auth: Any) -> None:
         DictValidationException, ValueError: rest_api does not take it.
     """
     if isinstance(auth, dict):
+        # Before anything is said of it.
+        redaction.remember(*(auth[field] for field in REDACTED_FIELDS if auth.get(field)))
         fields = SECRET_FIELDS.get(auth.get("type", "bearer"), ())
         auth = {"type": "bearer", **dict.fromkeys(fields, ""), **auth}
         if auth.get("location") == "cookie":
@@ -55,7 +54,11 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
     """
     config: Any = {"type": auth} if isinstance(auth, str) else {"type": "bearer", **auth}
     for field in SECRET_FIELDS.get(config["type"], ()):
-        config[field] = _checked(field, config.get(field) or _secret(field, config["type"]))
+        config[field] = checked(field, config.get(field) or _secret(field, config["type"]))
+    redaction.remember(*(config[field] for field in REDACTED_FIELDS if config.get(field)))
+    if config["type"] == "http_basic":
+        pair = f"{config.get('username')}:{config['password']}".encode()
+        redaction.remember(base64.b64encode(pair).decode().rstrip("="))  # however short they are
     try:
         resolved = create_auth(config)
     except (ValueError, TypeError, KeyError) as error:
@@ -63,28 +66,53 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
         raise SettingsError(f"client.auth of [sources.incidents]: {first_line}") from None
     assert resolved  # None is only for no auth at all
     if isinstance(resolved, OAuth2ClientCredentials):
-        # dlt's own session would retry within our retries, and take the secret along redirects.
-        resolved.session = Session(raise_for_status=False)
-        resolved.session.max_redirects = 0
-    _resolved.update(str(config[field]) for field in REDACTED_FIELDS if config.get(field))
+        resolved.__class__ = _ClientCredentials
+        resolved.session = _token_session()
     return resolved
 
 
 def redact(text: str) -> str:
     """`text` with every secret value that is known in it replaced by ***.
 
-    Known is what `dlt.secrets` has at top level now, and what `resolve_auth` has made use of;
-    plain and percent-encoded.
+    Known is what `dlt.secrets` has at top level now, and what `resolve_auth` and `binding`
+    have come across, in every spelling of `redaction`.
     """
-    values = _resolved | {str(dlt.secrets.get(field) or "") for field in REDACTED_FIELDS}
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) >= SHORTEST_REDACTED:
-            forms = {value, quote(value, safe=""), quote_plus(value)}
-            text = re.sub("|".join(map(re.escape, forms)), "***", text, flags=re.IGNORECASE)
-    return text
+    redaction.remember(*(dlt.secrets.get(field) or "" for field in REDACTED_FIELDS))
+    return redaction.redact(text)
 
 
-def _checked(field: str, value: Any) -> str:
+@configspec
+class _ClientCredentials(OAuth2ClientCredentials):
+    """dlt's, and each token that it brings is known as a secret."""
+
+    def parse_access_token(self, response_json: Any) -> str:
+        token = response_json.get("access_token") if isinstance(response_json, dict) else None
+        if not token:
+            raise IngestionError(
+                f"{self.access_token_url.split('?')[0]} answered without an access_token: check "
+                "access_token_url and access_token_request_data of client.auth."
+            )
+        redaction.remember(token)
+        return str(token)
+
+
+def _token_session() -> Session:
+    # dlt's own would retry within our retries, and take the secret along redirects.
+    session = Session(raise_for_status=False)
+    session.max_redirects = 0
+    # A no-op in the place of requests' default, which would take a password from ~/.netrc.
+    session.auth = lambda request: request
+    # Of a good answer the token is wanted; of a bad one requests keeps all in its exception.
+    session.hooks["response"] = [lambda r, **_: None if r.ok else redaction.clean(r)]
+    return session
+
+
+def checked(field: str, value: Any) -> str:
+    """A secret as text, without the white space around it.
+
+    Raises:
+        SettingsError: No header could hold it.
+    """
     # A key read from a file tends to end in a newline, and http's own error would show the key.
     text = str(value).strip()
     if not text.isprintable():

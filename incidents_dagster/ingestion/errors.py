@@ -28,6 +28,7 @@ STATUS_HINTS = {
     401: "the key was refused: check the secret and [sources.incidents.client.auth]",
     403: "the key may not read this: check its permissions",
     404: "there is nothing at this address: check client.base_url and endpoint.path",
+    407: "the proxy in HTTP_PROXY wants a user and a password: name them there, or set NO_PROXY",
     429: "too many requests: sync less often or ask for a higher limit",
     501: "the API does not offer this: check endpoint.method and endpoint.path",
 }

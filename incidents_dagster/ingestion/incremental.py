@@ -110,6 +110,14 @@ class Incremental:
         newest = dict(zip(table.primary_key, row[1:], strict=True))
         return Start(self._less_lag(row[0]), newest)
 
+    def condition(self, value: Any) -> str:
+        """SQL for the rows that the API is asked for with cursor `value`; None for everything."""
+        value = self.initial_value if value is None else value
+        if value is None:
+            return "true"
+        text = str(value).replace("'", "''")
+        return f"{quoted(self.column)} >= '{text}'"
+
     def _less_lag(self, value: Any) -> Any:
         if isinstance(value, datetime):
             return Moment.of(value - timedelta(seconds=self.lag))

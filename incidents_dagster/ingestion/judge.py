@@ -49,7 +49,10 @@ class Judge:
         if self._guessed:
             self._guess(body)
         if isinstance(body, dict) and str(self._selector) != "$":
-            fault = next((body[name] for name in FAULTS if body.get(name)), None)
+            own = str(self._selector).split(".")  # an API of errors has its records there
+            fault = next(
+                (body[name] for name in FAULTS if body.get(name) and name not in own), None
+            )
             refused = any(body.get(name) is False for name in VERDICTS)
             if fault is not None or refused:
                 raise IncompleteError(

@@ -1,6 +1,6 @@
 """When the next request may go out: one pace for all threads that ask the same API.
 
-Which requests there are is decided in `ahead`, which answers are worth a retry in `transport`.
+What is asked again and how often stands here too; which requests there are is decided in `ahead`.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,6 +8,11 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from threading import Condition, Event
 from time import monotonic
+
+RETRIED_STATUSES = (429, 500, 502, 503, 504)
+RETRIES = 3
+BACKOFF_FACTOR = 2  # waits of 2, 4 and 8 seconds, unless Retry-After says otherwise
+MOST_SECONDS = 86_400.0  # a longer Retry-After counts as this, which is longer than a sync lasts
 
 
 class Pace:

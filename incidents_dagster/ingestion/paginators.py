@@ -145,14 +145,16 @@ class OffsetPaginator(_FetchingAhead, DltOffsetPaginator):
             if more:
                 raise MovedError("the API says that there is more and brings nothing new")
             self._finish("a page that brought nothing new")
-        elif received != self.limit and total == self.position:
+        elif not more and received != self.limit and total == self.position:
             self._finish("a last page and a total that agree")
         elif self.maximum_value is not None and self.position >= self.maximum_value:
             self._finish("maximum_offset")
         elif self.overlap and received > 1:
             self.current_value = self.position - 1
+            self.value_step = received - 1  # the API may cap its pages
         else:
             self.current_value, self._known = self.position, []
+            self.value_step = received
 
     def _place(self, rows: list[Any]) -> int | None:
         """How many rows are of the page before; None where that cannot be told."""

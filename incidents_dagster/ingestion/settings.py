@@ -33,7 +33,7 @@ REST_API_KEYS = ("client", "resource_defaults", "resources")
 OWN_SETTINGS: dict[str, Any] = {
     "fetch_ahead": 4,
     "requests_per_minute": 0,
-    "max_minutes": 25,
+    "max_minutes": 60,
     "allow_plain_http": False,
     "completeness": {"total_path": "total", "more_path": "more", "overlap_pages": True},
     "quarantine_share": 0.1,

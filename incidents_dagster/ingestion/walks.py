@@ -104,7 +104,7 @@ class Proof:
     """What tells that a reading is complete.
 
     Attributes:
-        asked_since: The cursor value that the API was asked with; None for everything.
+        asked_for: What the API was asked for, as an SQL condition; `true` for everything.
         readings: How often pages were read from the beginning, catching up left out.
         pages: Answers, of all readings together.
         rows: Records of the reading that counts.
@@ -116,7 +116,7 @@ class Proof:
         quarantined: Records that could not be loaded.
     """
 
-    asked_since: Any = None
+    asked_for: str = "true"
     readings: int = 0
     pages: int = 0
     rows: int = 0
@@ -278,7 +278,8 @@ class Walk(BasePaginator):
         elif total is None and isinstance(inner, SinglePagePaginator) and self._guessed:
             evidence.unproven["no paginator is set, and nothing tells of more pages or none"] = None
         evidence.hows[how] = None
-        both = total is not None and evidence.expected is not None
+        # One that fits without being the count is of something else, or of another moment.
+        both = total == counted and evidence.expected is not None
         evidence.expected = evidence.expected + total if both else None  # type: ignore[operator]
 
     def _fits(self, total: int, counted: int) -> bool:

@@ -1,0 +1,92 @@
+"""What went wrong between here and the API, in one sentence, without the query and the key.
+
+Statuses that the API itself answers with are told in `errors`.
+"""
+
+import http.client
+import ssl
+from collections.abc import Callable, Iterator
+
+import requests
+import urllib3.exceptions as urllib3
+
+NOT_HTTP = "check the scheme and the port of client.base_url, and proxies in between"
+
+
+def describe(
+    error: requests.RequestException, request: requests.Request | requests.PreparedRequest
+) -> str:
+    """The sentence for `error`, which came of `request`."""
+    address = str(request.url).split("?")[0]
+    if error.response is not None:
+        return f"{address} answered {error.response.status_code}."
+    causes = list(_causes(error))
+    for kind, say in SENTENCES.items():
+        for cause in causes:
+            if isinstance(cause, kind):
+                return f"{address} {say(cause)}."
+    # urllib3 ends its texts with what the system said; what stands before names the address.
+    innermost = next((cause for cause in causes[::-1] if str(cause)), error)
+    said = str(innermost).rpartition(": ")[2].split("?")[0]
+    return (
+        f"{address} cannot be reached: {said or type(error).__name__} "
+        f"({type(error).__name__}). Check client.base_url and that the API is up."
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it holds, from the outside in: requests and urllib3 keep it in `args`."""
+    found = [error]
+    for cause in found:  # grows on the way
+        yield cause
+        inner = (*cause.args, getattr(cause, "reason", None))
+        found += [e for e in inner if isinstance(e, BaseException) and e not in found]
+
+
+def _certificate(error: BaseException) -> str:
+    said = getattr(error, "verify_message", "") or "it cannot be checked"
+    return (
+        f"has a certificate that is not accepted: {said.rstrip('.')}. Check client.base_url; for "
+        "an authority of your own, set REQUESTS_CA_BUNDLE to the file of its certificate"
+    )
+
+
+def _tls(error: BaseException) -> str:
+    found = (getattr(cause, "reason", None) for cause in _causes(error))
+    said = next((reason for reason in found if isinstance(reason, str)), "no TLS there")
+    return f"does not speak TLS as it should ({said}): {NOT_HTTP}"
+
+
+def _proxy(error: BaseException) -> str:
+    said = [str(cause) for cause in _causes(error)][-1].rpartition(": ")[2]
+    return (
+        f"cannot be reached through the proxy: {said.rstrip('.') or type(error).__name__}. Check "
+        "HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment"
+    )
+
+
+# In order of precedence; nothing here shows what the other side wrote.
+SENTENCES: dict[type[BaseException], Callable[[BaseException], str]] = {
+    requests.exceptions.ProxyError: _proxy,
+    ssl.SSLCertVerificationError: _certificate,
+    requests.exceptions.SSLError: _tls,
+    requests.Timeout: lambda error: f"did not answer in time ({type(error).__name__})",
+    urllib3.ReadTimeoutError: lambda _: "did not go on with its answer in time",
+    requests.exceptions.ChunkedEncodingError: lambda _: "broke off in the middle of its answer",
+    requests.exceptions.ContentDecodingError: lambda _: (
+        "sent an answer that cannot be decoded: check proxies in between"
+    ),
+    requests.exceptions.InvalidHeader: lambda _: (
+        "sent headers that contradict each other: check proxies in between"
+    ),
+    urllib3.NameResolutionError: lambda _: (
+        "cannot be reached: its host name is unknown. Check client.base_url and the network"
+    ),
+    http.client.RemoteDisconnected: lambda _: (
+        "closed the connection without an answer: check that the API is up, and proxies in between"
+    ),
+    ConnectionResetError: lambda _: "broke off the connection without a whole answer",
+    http.client.HTTPException: lambda error: (
+        f"sent something that is not an HTTP answer ({type(error).__name__}): {NOT_HTTP}"
+    ),
+}
