@@ -25,19 +25,20 @@ sql: $(VENV)/run  ## Ask the database: make sql Q='SELECT count(*) FROM incident
 demo-api: $(VENV)/run  ## Serve the demo API on its own, to try requests against
 	@exec $(BIN)/python -m incidents_dagster.demo_api
 
-test: $(VENV)/dev  ## Run the tests (the browser test wants Debian's chromium)
-	@$(BIN)/python -m pytest -m "not slow"
+test: $(VENV)/dev  ## Run the tests on all cores (the browser test wants Debian's chromium)
+	@$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-slow: $(VENV)/dev  ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
 # Those that open a database; for the others it is all the same.
-ON_DUCKDB := $(addprefix incidents_dagster_tests/,$(addsuffix .py,test_assets test_checks test_resources \
-	test_sensors test_traps_duckdb test_traps_incremental $(addprefix ingestion/test_,batches changes \
-	incremental pipeline pipeline_failures sync_alone table table_changes)))
+ON_DUCKDB := $(addprefix incidents_dagster_tests/,$(addsuffix .py,test_assets test_checks test_reconcile test_resources \
+	test_sensors test_source_checks test_traps_duckdb test_traps_incremental $(addprefix \
+	ingestion/test_,batches changes deletions incremental pipeline pipeline_failures quarantine \
+	sync_alone table table_changes)))
 
 test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB 2
-	@.venv-duckdb2/bin/python -m pytest -m "not slow and not browser" $(ON_DUCKDB)
+	@.venv-duckdb2/bin/python -m pytest -n auto -m "not slow and not browser" $(ON_DUCKDB)
 
 bench: $(VENV)/run .venv-bench/plot  ## Measure syncs beside plain dlt and a hand-written limit: make bench ARGS='--million'
 	@$(BIN)/python -m bench $(ARGS)

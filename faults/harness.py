@@ -6,9 +6,12 @@ that need Dagster, or a process to kill, start `python -m incidents_dagster` the
 
 import json
 import os
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -167,6 +170,37 @@ def judged(
         return Outcome(case, "wrong", f"red, and the table changed: {message}")
     clear = message and "Traceback" not in message and "\n" not in message
     return Outcome(case, "red" if clear else "wrong", message)
+
+
+class HungError(BaseException):
+    """A case took longer than it may; no `Exception`, so that nothing on the way keeps it."""
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raises `HungError` in the main thread where this lasts longer."""
+
+    def stop(*_: object) -> None:
+        raise HungError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def in_processes(
+    case: Callable[[int], Any], numbers: Iterable[int], processes: int = 2
+) -> list[Any]:
+    """What `case`, a function of a module, returns for each number, in their order.
+
+    Each process has an environment, settings and databases of its own.
+    """
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        return list(pool.map(case, numbers))
 
 
 Section = Callable[[bool], Result]

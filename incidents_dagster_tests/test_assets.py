@@ -1,5 +1,7 @@
-"""The asset `incident_data`: its definition, what a materialization shows, how it fails."""
+"""The asset `incident_data`: its definition, what a sync shows, what counts, how it fails."""
 
+import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -8,9 +10,12 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.definitions.freshness_evaluator import TimeWindowFreshnessPolicyEvaluator
+from dagster._core.loader import LoadingContextForTest
 from starlette.responses import Response
 
 from incidents_dagster.assets import incident_assets
+from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion import progress
 from incidents_dagster_tests.samples import incident
@@ -37,6 +42,15 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     return event.step_failure_data.user_failure_data.description or ""
 
 
+def freshness(instance: dg.DagsterInstance) -> str:
+    """How Dagster's daemon would judge the asset now."""
+    node = defs.resolve_asset_graph().get(KEY)
+    judged = TimeWindowFreshnessPolicyEvaluator().evaluate_freshness(
+        LoadingContextForTest(instance), node
+    )
+    return asyncio.run(judged).value
+
+
 def test_its_definition_is_what_the_ui_shows() -> None:
     spec = incident_assets.specs_by_key[KEY]
     assert spec.group_name == "incidents"
@@ -46,7 +60,7 @@ def test_its_definition_is_what_the_ui_shows() -> None:
     assert "incidents.incident_data" in (spec.description or "")
     assert spec.freshness_policy is not None
     columns = {c.name: c for c in spec.metadata["dagster/column_schema"].columns}
-    assert list(columns) == ["id", "status", "created_at", "updated_at"]
+    assert list(columns) == ["id", "status", "created_at", "updated_at", "deleted_at"]
     assert not columns["id"].constraints.nullable
     assert all(column.description for column in columns.values())
 
@@ -59,7 +73,12 @@ def test_a_materialization_shows_rows_columns_and_requests(
     metadata = shown(result)
     assert metadata["rows_read"] == metadata["rows_loaded"] == metadata["rows_new"] == 250
     assert metadata["rows_changed"] == 0
-    assert metadata["dagster/row_count"] == 250
+    assert metadata["dagster/row_count"] == metadata["total_at_api"] == 250
+    assert metadata["completeness"].startswith("proven: 250 records in 3 pages; ")
+    assert metadata["distinct_ids"] == 250
+    assert metadata["quarantined"] == 0
+    assert metadata["rows_deleted"] == metadata["rows_newly_deleted"] == 0
+    assert "asked_for" not in metadata
     assert metadata["pages"] == metadata["requests"] == len(api.requests) == 3
     assert metadata["dagster/table_name"] == "warehouse.incidents.incident_data"
     newest = datetime(2026, 11, 1, 4, 10, tzinfo=timezone.utc)
@@ -105,7 +124,7 @@ def test_a_sync_that_brings_nothing_succeeds_and_says_so(
     assert first.success
     assert shown(first)["rows_loaded"] == 0
     assert any("returned no rows" in line for line in log_lines(first, instance))
-    assert [check.passed for check in first.get_asset_check_evaluations()] == [True] * 5
+    assert [check.passed for check in first.get_asset_check_evaluations()] == [True] * 8
     second = sync()
     assert second.success
     assert shown(second)["dagster/row_count"] == 0
@@ -185,6 +204,50 @@ def test_a_second_sync_asks_only_for_what_changed(
     assert (metadata["rows_read"], metadata["rows_loaded"], metadata["rows_new"]) == (3, 1, 1)
     (request,) = api.requests
     assert request.query["updated_since"] == "2026-11-01T04:09:00Z"
+    assert metadata["asked_for"] == "\"updated_at\" >= '2026-11-01T04:09:00Z'"
+    assert metadata["distinct_ids"] == metadata["total_at_api"] == 3
+
+
+def test_a_sync_of_some_bad_records_loads_the_others_and_counts_them(
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync, instance: dg.DagsterInstance
+) -> None:
+    rows[0]["id"] = None
+    rows[1]["status"] = {"odd": True}
+    result = sync()
+    assert result.success
+    metadata = shown(result)
+    assert (metadata["rows_read"], metadata["quarantined"], metadata["rows_new"]) == (250, 2, 248)
+    assert any("2 in quarantine" in line for line in log_lines(result, instance))
+
+
+def test_an_unproven_sync_is_no_materialization_and_does_not_count_for_freshness(
+    api: DemoServer, sync: Sync, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maximum = "SOURCES__INCIDENTS__CLIENT__PAGINATOR__MAXIMUM_OFFSET"
+    monkeypatch.setenv(maximum, "100")
+    result = sync()
+    assert result.success
+    assert not result.get_asset_materialization_events()
+    assert freshness(instance) == "UNKNOWN"
+    (observed,) = instance.fetch_observations(KEY, limit=2).records
+    assert observed.asset_observation
+    said = {name: entry.value for name, entry in observed.asset_observation.metadata.items()}
+    why = "unproven: the paginator is set to end at a maximum"
+    assert (said["completeness"], said["dagster/row_count"]) == (why, 100)
+    warnings = [log for log in instance.all_logs(result.run_id) if log.level == logging.WARNING]
+    assert why in warnings[0].user_message
+    # Dagster by itself would skip them all.
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert len(checks) == 8
+    assert checks["ids_are_unique"].passed
+    assert not checks["table_matches_source"].passed
+    assert why in (checks["table_matches_source"].description or "")
+
+    monkeypatch.delenv(maximum)
+    result = sync()
+    assert freshness(instance) == "PASS"
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert checks["table_matches_source"].passed
 
 
 def test_a_full_refresh_reads_everything_again_and_merges(
@@ -221,7 +284,7 @@ def test_a_column_declared_later_appears(
     assert "opened_by" in {c.name for c in shown(result)["dagster/column_schema"].columns}
 
 
-def test_a_resource_that_got_no_page_succeeds(
+def test_a_resource_that_got_no_answer_succeeds_unproven(
     api: DemoServer, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(
@@ -231,7 +294,11 @@ def test_a_resource_that_got_no_page_succeeds(
     )
     result = sync()
     assert result.success
-    assert shown(result)["dagster/row_count"] == 0
+    assert result.get_asset_materialization_events() == []
+    (observed,) = result.get_asset_observation_events()
+    metadata = observed.asset_observation_data.asset_observation.metadata
+    assert metadata["dagster/row_count"].value == 0
+    assert metadata["completeness"].value == "unproven: the API gave no answer with records"
 
 
 def test_resources_that_changed_since_loading_ask_for_a_reload(

@@ -7,13 +7,15 @@ import dagster as dg
 import duckdb
 import pytest
 
-from incidents_dagster.checks import RULES, incident_checks, rules_for
+from incidents_dagster.assets import settings
+from incidents_dagster.checks import RULES, checks_for, incident_checks, rules_for, tables
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.table import Table
 from incidents_dagster.resources import IncidentsDuckDB
 
 Sync = Callable[..., dg.ExecuteInProcessResult]
 
+NEWEST = "newest_change_is_recent"
 # check → a statement that makes it fail, how many offend, and how the sample shows the offender
 BREAKERS = {
     "ids_are_unique": (
@@ -40,6 +42,12 @@ BREAKERS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests serve is recent, whatever the date of today."""
+    monkeypatch.setitem(settings.own["freshness"], "newest_within_hours", 1e6)
+
+
 def run_checks(database: Path) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [incident_checks],
@@ -54,15 +62,14 @@ def by_name(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluat
 
 
 def test_every_rule_has_a_test() -> None:
-    assert set(BREAKERS) == {rule.name for rule in RULES}
+    assert {*BREAKERS, NEWEST} == {rule.name for rule in RULES}
 
 
 def test_all_pass_on_good_rows(api: DemoServer, sync: Sync) -> None:
     checks = by_name(sync())
-    assert set(checks) == set(BREAKERS)
-    for check in checks.values():
-        assert check.passed
-        assert check.metadata["offenders"].value == 0
+    assert set(checks) == {*checks_for(tables["incident_data"])}
+    assert all(check.passed for check in checks.values())
+    assert all(checks[rule.name].metadata["offenders"].value == 0 for rule in RULES)
 
 
 @pytest.mark.parametrize("name", BREAKERS)
@@ -91,6 +98,43 @@ def test_fails_on_a_bad_row_and_shows_it(
     assert check.severity == wanted
 
 
+def test_the_newest_change_may_be_as_old_as_the_setting_says(
+    api: DemoServer, sync: Sync, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync()
+    monkeypatch.setitem(settings.own["freshness"], "newest_within_hours", 168.0)
+
+    def aged(hours: int) -> dg.AssetCheckEvaluation:
+        with duckdb.connect(str(database)) as connection:
+            connection.execute(
+                "UPDATE incidents.incident_data "
+                "SET updated_at = now() - to_hours(? + (id <> ?)::INT)",
+                [hours, "INC-0007"],
+            )
+        result = run_checks(database)
+        assert result.success
+        return by_name(result)[NEWEST]
+
+    assert aged(167).passed
+    late = aged(169)
+    assert not late.passed
+    assert late.severity == dg.AssetCheckSeverity.WARN
+    assert late.metadata["offenders"].value == 1
+    assert (late.description or "").startswith("1 offend: INC-0007, 20")
+
+
+def test_rows_that_are_marked_as_deleted_are_not_looked_at(
+    api: DemoServer, sync: Sync, database: Path
+) -> None:
+    sync()
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(
+            "UPDATE incidents.incident_data SET status = NULL, deleted_at = now() "
+            "WHERE id < 'INC-0100'"
+        )
+    assert by_name(run_checks(database))["statuses_are_present"].passed
+
+
 def test_the_sample_is_short(api: DemoServer, sync: Sync, database: Path) -> None:
     sync()
     with duckdb.connect(str(database)) as connection:
@@ -107,7 +151,7 @@ def test_without_a_table_there_is_an_answer(state: str, database: Path) -> None:
     result = run_checks(database)
     assert result.success
     checks = by_name(result)
-    assert set(checks) == set(BREAKERS)
+    assert set(checks) == {*checks_for(tables["incident_data"])}
     for check in checks.values():
         assert not check.passed
         assert "Materialize incident_data first" in (check.description or "")
@@ -116,8 +160,8 @@ def test_without_a_table_there_is_an_answer(state: str, database: Path) -> None:
 def test_rules_follow_the_primary_key_and_the_declared_columns() -> None:
     keyed = Table("alerts", ["region", "number"], {"region": {}, "number": {}})
     assert [rule.name for rule in rules_for(keyed)] == ["ids_are_unique", "ids_are_not_null"]
-    assert rules_for(Table("log", [], {"status": {"data_type": "text"}})) == []
-    assert rules_for(Table("log", ["id"], {"id": {}}, "append")) == []
+    assert checks_for(Table("log", [], {"status": {"data_type": "text"}})) == {}
+    assert checks_for(Table("log", ["id"], {"id": {}}, "append")) == {}
     numbered = Table("numbered", ["id"], {"id": {}, "status": {"data_type": "bigint"}})
     assert "statuses_are_present" not in {rule.name for rule in rules_for(numbered)}
 

@@ -3,14 +3,23 @@
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 
 from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.run import report
+from incidents_dagster_tests.samples import incident
 
-TARGETS = {"help", "run", "dev", "sql", "demo-api", "test", "test-slow", "test-duckdb2", "check"}
+TARGETS = {
+    *("help", "run", "dev", "sql", "demo-api", "check"),
+    *("test", "test-slow", "test-duckdb2", "bench", "faults"),
+}
+MAXIMUM = "SOURCES__INCIDENTS__CLIENT__PAGINATOR__MAXIMUM_OFFSET"
 
 
 def make(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -40,7 +49,8 @@ def test_make_run_syncs_the_demo_api_twice_without_duplicates(checkout: Path) ->
     first = make(checkout, "run")
     assert first.returncode == 0, first.stderr
     assert "incidents_sync succeeded" in first.stdout
-    assert first.stdout.count("passed") == 5
+    assert first.stdout.count("passed") == 8
+    assert "  complete  proven: " in first.stdout
     file = checkout / "data" / "warehouse.duckdb"
     assert str(file) in first.stdout
 
@@ -124,6 +134,29 @@ def test_a_failed_check_fails_make_run_by_name(
     assert process.returncode != 0
     assert "ids_are_unique: 1 offend: GONE" in process.stdout
     assert "ids_are_unique" in process.stderr
+
+
+@pytest.mark.usefixtures("api")
+def test_the_report_tells_what_is_bad_gone_and_not_proven(
+    rows: list[dict[str, Any]],
+    sync: Callable[..., dg.ExecuteInProcessResult],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sync()
+    del rows[:2]
+    rows.append(incident(251, status={"odd": True}))
+    told = list(report(sync(reconcile=True)))
+    assert "  rows      249 read, 1 of them quarantined, 248 in all" in told
+    assert "  changes   0 new, 0 changed, 2 deleted at the API" in told
+    assert any(line.startswith("  complete  proven: 249 records in 3 pages") for line in told)
+    assert any(line.startswith("  WARN      quarantine_is_empty: 1 record") for line in told)
+
+    monkeypatch.setenv(MAXIMUM, "100")
+    told = list(report(sync(full_refresh=True)))
+    assert "  rows      100 read, 248 in all" in told
+    assert "  complete  unproven: the paginator is set to end at a maximum" in told
+    assert any(line.startswith("  WARN      not proven to be complete") for line in told)
+    assert "  passed    ids_are_unique" in told
 
 
 @pytest.mark.usefixtures("at_home")

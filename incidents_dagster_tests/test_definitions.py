@@ -16,9 +16,17 @@ from incidents_dagster.ingestion.settings import PROJECT_ROOT
 CHECKS = {
     "ids_are_unique",
     "ids_are_not_null",
+    "newest_change_is_recent",
     "statuses_are_present",
     "created_is_not_after_updated",
     "timestamps_are_not_in_the_future",
+    "table_matches_source",
+    "quarantine_is_empty",
+}
+# schedule → its job, and when
+SCHEDULES = {
+    "incidents_sync_hourly": ("incidents_sync", "0 * * * *"),
+    "incidents_reconcile_weekly": ("incidents_reconcile", "30 3 * * 0"),
 }
 
 # Prints what is defined, as seen by a process that has only this to go by.
@@ -59,8 +67,8 @@ def test_names_are_exactly_these() -> None:
     blocking = {key.name for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
     assert blocking == {"ids_are_unique", "ids_are_not_null"}
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {"incidents_sync"}
-    assert {schedule.name for schedule in repository.schedule_defs} == {"incidents_sync_hourly"}
+    assert jobs == {"incidents_sync", "incidents_reconcile"}
+    assert {schedule.name for schedule in repository.schedule_defs} == set(SCHEDULES)
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "incident_change_sensor",
         "sync_failure_sensor",
@@ -76,24 +84,26 @@ def test_every_definition_has_a_description() -> None:
         *(graph.get_check_spec(key).description for key in graph.asset_check_keys),
         *(sensor.description for sensor in repository.sensor_defs),
         *(schedule.description for schedule in repository.schedule_defs),
-        repository.get_job("incidents_sync").description,
+        *(repository.get_job(job).description for job, _ in SCHEDULES.values()),
     ]
     assert all(described)
 
 
-def test_the_job_is_the_asset_with_its_checks_in_one_process() -> None:
-    job = defs.resolve_job_def("incidents_sync")
+@pytest.mark.parametrize("name", ["incidents_sync", "incidents_reconcile"])
+def test_a_job_is_the_asset_with_its_checks_in_one_process(name: str) -> None:
+    job = defs.resolve_job_def(name)
     assert {node.name for node in job.nodes} == {"incidents_dlt", "incident_checks"}
     assert job.executor_def.name == "in_process"
     # Materialize in the UI uses Dagster's own job of all assets.
     assert defs.get_repository_def().get_job("__ASSET_JOB").executor_def.name == "in_process"
 
 
-def test_the_schedule_syncs_hourly_from_the_start() -> None:
-    schedule = defs.get_repository_def().get_schedule_def("incidents_sync_hourly")
-    assert schedule.cron_schedule == "0 * * * *"
-    assert schedule.job_name == "incidents_sync"
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_are_on_from_the_start(name: str) -> None:
+    schedule = defs.get_repository_def().get_schedule_def(name)
+    assert (schedule.job_name, schedule.cron_schedule) == SCHEDULES[name]
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert schedule.execution_timezone == "UTC"
 
 
 def test_one_run_at_a_time_uses_the_file() -> None:
@@ -134,9 +144,13 @@ def test_a_further_resource_gets_its_asset_and_checks_without_code(tmp_path: Pat
         "checks": [
             "alerts:ids_are_not_null",
             "alerts:ids_are_unique",
+            "alerts:quarantine_is_empty",
+            "alerts:table_matches_source",
             "incident_data:ids_are_not_null",
             "incident_data:ids_are_unique",
+            "incident_data:quarantine_is_empty",
             "incident_data:statuses_are_present",
+            "incident_data:table_matches_source",
         ],
     }
 

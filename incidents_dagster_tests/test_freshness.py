@@ -1,20 +1,23 @@
 """Freshness as Dagster's real daemon judges it, with the shortest windows that Dagster allows.
 
-Age alone makes the asset WARNING and then DEGRADED; a sync makes it HEALTHY again.
+Age alone makes the asset WARNING and then DEGRADED; a proven sync makes it HEALTHY again, and an
+unproven one does not.
 """
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from incidents_dagster_tests.dagster_dev import REPOSITORY, DagsterDev, dagster_dev, wait_until
 
+DAEMON_INTERVAL_SECONDS = 2
 WINDOWS = {
     "SOURCES__INCIDENTS__FRESHNESS__WARN_AFTER_MINUTES": "1",
     "SOURCES__INCIDENTS__FRESHNESS__FAIL_AFTER_MINUTES": "1.5",
-    "FRESHNESS_DAEMON_INTERVAL_SECONDS": "2",
+    "FRESHNESS_DAEMON_INTERVAL_SECONDS": f"{DAEMON_INTERVAL_SECONDS}",
 }
 DAEMON_SECONDS = 30.0
 DEGRADED_SECONDS = 90.0
@@ -46,6 +49,13 @@ def test_the_daemon_sees_the_asset_age_and_recover(checkout: Path) -> None:
         ui.sync()
         watch(ui, seen, "HEALTHY", DAEMON_SECONDS)
         watch(ui, seen, "DEGRADED", DEGRADED_SECONDS + DAEMON_SECONDS)
+        config = checkout / ".dlt" / "config.toml"
+        shipped = config.read_text()
+        config.write_text(shipped.replace("limit = 100", "limit = 1\nmaximum_offset = 1"))
+        ui.sync()
+        time.sleep(3 * DAEMON_INTERVAL_SECONDS)
+        watch(ui, seen, "DEGRADED", DAEMON_SECONDS)
+        config.write_text(shipped)
         ui.sync()
         watch(ui, seen, "HEALTHY", DAEMON_SECONDS)
     assert seen == ["UNKNOWN", "HEALTHY", "WARNING", "DEGRADED", "HEALTHY"]

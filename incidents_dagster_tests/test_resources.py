@@ -11,6 +11,7 @@ import pytest
 
 from incidents_dagster import resources
 from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion import database as database_file
 from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseError
 from incidents_dagster.resources import IncidentsDuckDB
 
@@ -114,7 +115,7 @@ def test_a_reader_gets_in_when_the_writer_leaves(
         waited.append(seconds)
         held.communicate()
 
-    monkeypatch.setattr(resources.time, "sleep", writer_leaves)
+    monkeypatch.setattr(database_file.time, "sleep", writer_leaves)
     with IncidentsDuckDB(database=str(made)).get_connection() as connection:
         assert connection.execute("FROM t").fetchall() == [(1,)]
     assert len(waited) == 1

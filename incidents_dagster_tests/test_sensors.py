@@ -1,6 +1,7 @@
 """The sensors, tick by tick on a real instance."""
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -224,6 +225,20 @@ def test_secrets_are_taken_out_of_a_report(
 
     report(dg.materialize([leaky], instance=instance, raise_on_error=False), instance)
     assert webhook[0]["text"].endswith("?api_key=*** ***")
+
+
+def test_a_webhooks_address_is_not_logged(
+    instance: dg.DagsterInstance, webhook: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    @dg.asset
+    def failing() -> None:
+        raise dg.Failure("no reason")
+
+    caplog.set_level(logging.DEBUG)
+    report(dg.materialize([failing], instance=instance, raise_on_error=False), instance)
+    assert webhook
+    assert "POST" in caplog.text
+    assert "s3cr3t-path" not in caplog.text
 
 
 def test_a_dead_webhook_does_not_break_the_sensor(

@@ -22,6 +22,7 @@ from dlt.common.storages.exceptions import LoadPackageNotFound
 from dlt.extract import DltSource
 
 from incidents_dagster import embedded_elt
+from incidents_dagster.assets import NO_MATERIALIZATION
 from incidents_dagster_tests.upstream import error_of, pipeline_into
 
 Events = Callable[[dg.AssetExecutionContext], Iterator[Any]]
@@ -153,6 +154,34 @@ def test_a_run_drops_what_another_is_just_loading(database: Path) -> None:
 
 
 # --- Dagster
+
+
+def test_one_asset_without_a_result_skips_the_checks_of_all() -> None:
+    """And freshness follows results, so that an unproven sync may not be one.
+    `assets.NO_MATERIALIZATION` is yielded because of this."""
+
+    def checked(*unproven: dg.MaterializeResult[Any]) -> dg.ExecuteInProcessResult:
+        @dg.multi_asset(specs=[dg.AssetSpec(key, skippable=True) for key in ("proven", "other")])
+        def synced() -> Iterator[dg.MaterializeResult[Any]]:
+            yield dg.MaterializeResult(asset_key="proven")
+            yield from unproven
+
+        @dg.multi_asset_check(
+            specs=[dg.AssetCheckSpec("check", asset=a) for a in ("proven", "other")]
+        )
+        def checks() -> Iterator[dg.AssetCheckResult]:
+            for key in ("proven", "other"):
+                yield dg.AssetCheckResult(asset_key=key, check_name="check", passed=True)
+
+        return dg.materialize([synced, checks])
+
+    assert not checked().get_asset_check_evaluations(), (
+        "The skipping is mended upstream: delete NO_MATERIALIZATION in assets."
+    )
+    result = checked(dg.MaterializeResult(asset_key="other", metadata=NO_MATERIALIZATION))
+    assert len(result.get_asset_check_evaluations()) == 2
+    (event,) = result.get_asset_materialization_events()
+    assert event.asset_key == dg.AssetKey("proven")
 
 
 def test_a_failed_run_tells_the_causes_of_its_error() -> None:

@@ -128,7 +128,7 @@ def test_the_key_is_in_the_text_of_a_connection_error(waits: list[float]) -> Non
     `transport.ApiAdapter` adds the key late and raises errors anew because of this."""
     mended = (
         "The key in connection errors is mended upstream: delete the except clause of "
-        "transport.ApiAdapter.send and transport._describe."
+        "transport.ApiAdapter.send and network_errors.describe."
     )
     with DemoServer(incidents=list) as gone:
         pass

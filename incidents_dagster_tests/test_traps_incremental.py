@@ -79,10 +79,10 @@ def test_a_column_of_arrow_cannot_change_its_type(database: Path, later: pa.Arra
     if pa.types.is_floating(later.type):
         load(later)
         assert ask(database, "SELECT value FROM traps.items") != [2, 1.5], (
-            "Mended upstream: batches._array need not make variants of floats."
+            "Mended upstream: values.array need not make variants of floats."
         )
     else:
-        error_of(lambda: load(later), "Mended upstream: delete the variants of batches._array.")
+        error_of(lambda: load(later), "Mended upstream: delete the variants of values.array.")
 
 
 def test_arrow_without_a_hint_has_no_json(database: Path) -> None:

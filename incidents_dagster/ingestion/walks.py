@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -71,6 +71,7 @@ class Evidence:
         unproven: Why it cannot be told whether these are all records.
         positional: Whether pages were told apart by their place in a list that may move.
         began: The API's time at its first answer.
+        last_answer: What it has answered last.
         print: The same for two readings that brought the same records in the same order.
     """
 
@@ -85,13 +86,17 @@ class Evidence:
         self.unproven: dict[str, None] = {}
         self.positional = False
         self.began: datetime | None = None
+        self.last_answer: Response | None = None
         self.print = 0
         self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Since the reading began."""
-        return time.monotonic() - self._started
+        """Since the reading began, by our clock or the API's, whichever has gone further."""
+        by_the_api = timedelta(0)
+        if self.began and self.last_answer is not None:
+            by_the_api = _date(self.last_answer) - self.began
+        return max(time.monotonic() - self._started, by_the_api.total_seconds())
 
     @property
     def complete(self) -> bool:
@@ -198,6 +203,7 @@ class Walk(BasePaginator):
             evidence.walks += 1
         self._pages += 1
         evidence.pages += 1
+        evidence.last_answer = response
         if evidence.began is None:
             evidence.began = _date(response)
         if self.inner is None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.changes import first_changes
 from incidents_dagster.ingestion.database import alone_on
-from incidents_dagster.ingestion.errors import DatabaseBusyError, RecordError, explain
+from incidents_dagster.ingestion.errors import DatabaseBusyError, explain
 from incidents_dagster.ingestion.pipeline import run_sync
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster_tests.ingestion.web import Asked, Web
@@ -139,13 +139,25 @@ def test_only_the_first_page_of_the_main_resource_is_asked_for(
     assert [asked.path for asked in web.asked] == ["/main"]
 
 
-def test_a_page_that_is_no_table_is_an_error_as_in_a_sync(
-    listen: Listen, configure: Configure
+def test_records_that_cannot_be_loaded_are_no_news(listen: Listen, configure: Configure) -> None:
+    web = listen(lambda _: ["text", {"id": None}, {"id": 1}])
+    client = {"base_url": web.base_url, "paginator": "single_page"}
+    configure(client=client, resources=[{"name": "x", "primary_key": "id"}])
+    assert _news() == ["1"]
+
+
+@pytest.mark.parametrize("answer", [{"error": "busy"}, {"rows": []}, {"data": None}], ids=str)
+def test_an_answer_that_is_none_is_an_error_as_in_a_sync(
+    listen: Listen, configure: Configure, answer: Any
 ) -> None:
-    web = listen(lambda _: ["text"])
-    configure(client={"base_url": web.base_url, "paginator": "single_page"}, resources=["x"])
-    with pytest.raises(RecordError, match="data_selector"):
+    web = listen(lambda _: answer)
+    configure(
+        client={"base_url": web.base_url, "paginator": "single_page"},
+        resources=[{"name": "x", "endpoint": {"path": "/x", "data_selector": "data"}}],
+    )
+    with pytest.raises(Exception, match="x") as failed:
         _news()
+    assert "nothing was loaded" in explain(failed.value)
 
 
 def test_while_a_sync_runs_nothing_is_asked(api: DemoServer, database: Path) -> None:

@@ -178,7 +178,7 @@ def test_an_api_key_in_a_header_arrives_there_alone(
     assert asked.query == {}
 
 
-@pytest.mark.parametrize("key", ["abcdef", "a b+c/%&=?#", "schlüssel~!", '{"a": 1}', "x" * 500])
+@pytest.mark.parametrize("key", ["abcdefgh", "a b+c/%&=?#", "schlüssel~!", '{"a": 1}', "x" * 500])
 def test_redact_takes_a_secret_out_in_every_spelling(
     monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:

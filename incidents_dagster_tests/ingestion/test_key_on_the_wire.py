@@ -12,10 +12,9 @@ from dlt.extract.exceptions import ResourceExtractionError
 from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase
 
+from incidents_dagster.ingestion import paginators
 from incidents_dagster.ingestion.credentials import resolve_auth
 from incidents_dagster.ingestion.errors import explain
-from incidents_dagster.ingestion.pace import Pace
-from incidents_dagster.ingestion.paginators import paginator
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.source import open_api
 from incidents_dagster.ingestion.transport import KeyOnTheWire, open_session
@@ -119,9 +118,13 @@ def test_not_even_a_hidden_error_holds_the_key(
 @pytest.mark.parametrize("auth", AUTHS)
 @pytest.mark.parametrize("fault", [name for name in FAULTS if FAULTS[name]])
 def test_no_error_of_a_page_fetched_ahead_shows_the_key(
-    listen: Listen, monkeypatch: pytest.MonkeyPatch, fault: str, auth: str
+    listen: Listen,
+    waits: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    auth: str,
 ) -> None:
-    monkeypatch.setattr(Pace, "sleep", lambda *_: None)
+    monkeypatch.setattr(paginators, "WORTH_SECONDS", 0.0)
     page = {"data": [{"id": 1}], "total": 9}
     web = listen(lambda asked: page if asked.query["offset"] == "0" else FAULTS[fault])
     session, _ = open_session(4)
@@ -129,7 +132,7 @@ def test_no_error_of_a_page_fetched_ahead_shows_the_key(
         web.base_url,
         session=session,
         auth=KeyOnTheWire(resolve_auth(AUTHS[auth]), web.base_url),
-        paginator=paginator({"type": "offset", "limit": 1, "total_path": ""}, session),
+        paginator=paginators.paginator({"type": "offset", "limit": 1, "total_path": ""}, session),
         data_selector="data",
     )
     with session, pytest.raises(requests.RequestException) as failed:
@@ -182,13 +185,13 @@ def test_requests_carry_the_key_and_responses_do_not(listen: Listen, auth: str) 
 
 
 @pytest.mark.parametrize("auth", AUTHS)
-def test_a_next_link_to_another_origin_gets_no_key(
+def test_a_next_link_to_another_origin_is_an_error_and_not_asked(
     listen: Listen, configure: Configure, auth: str
 ) -> None:
     other = listen(lambda _: {"data": [{"id": 3}]})
     pages = {
         "/x": {"data": [{"id": 1}], "next": "/second?page=2"},
-        "/second": {"data": [{"id": 2}], "next": f"{other.base_url}/x?page=3"},
+        "/second": {"data": [{"id": 2}], "next": f"{other.base_url}/x?page=3&token={KEY}"},
     }
     web = listen(lambda asked: pages[asked.path])
     client = {
@@ -198,12 +201,54 @@ def test_a_next_link_to_another_origin_gets_no_key(
     }
     endpoint = {"path": "/x", "data_selector": "data"}
     settings = configure(client=client, resources=[{"name": "x", "endpoint": endpoint}])
-    with open_api(settings, print) as opened:
-        assert list(opened.records("x")) == [{"id": 1}, {"id": 2}, {"id": 3}]
+    with (
+        open_api(settings, print) as opened,
+        pytest.raises(ResourceExtractionError) as refused,
+    ):
+        list(opened.records("x"))
+    message = explain(refused.value)
+    assert f"leads to {other.base_url}, " in message
+    assert web.base_url in message
+    assert "page=3" not in message
+    assert KEY not in "".join(traceback.format_exception(refused.value))
     assert [KEY in repr(asked) for asked in web.asked] == [True, True]
-    assert [(asked.path, asked.query) for asked in other.asked] == [("/x", {"page": "3"})]
-    assert KEY not in repr(other.asked)
-    assert "authorization" not in other.asked[0].headers
+    assert not other.asked
+
+
+@pytest.mark.parametrize("auth", AUTHS)
+def test_a_link_with_the_key_in_it_works_and_is_not_kept(
+    listen: Listen, configure: Configure, auth: str
+) -> None:
+    def page(asked: Asked) -> Any:
+        number = int(asked.query.get("page", "1"))
+        rows = [{"id": number, "self": f"{web.base_url}/x?a=%20&token={KEY}"}]
+        return {"data": rows, "next": f"/x?token={KEY}&page={number + 1}" if number < 3 else None}
+
+    web = listen(page)
+    client = {
+        "base_url": web.base_url,
+        "auth": AUTHS[auth],
+        "paginator": {"type": "json_link", "next_url_path": "next"},
+    }
+    endpoint = {"path": "/x", "data_selector": "data"}
+    settings = configure(client=client, resources=[{"name": "x", "endpoint": endpoint}])
+    with open_api(settings, print) as opened:
+        records = list(opened.records("x"))
+    assert [record["id"] for record in records] == [1, 2, 3]
+    assert {record["self"] for record in records} == {f"{web.base_url}/x?a=%20&token=***"}
+    assert all(KEY in repr(asked) for asked in web.asked)
+
+
+def test_the_key_of_a_link_is_replaced_and_not_added(listen: Listen) -> None:
+    web = listen(lambda _: [])
+    session, _ = open_session()
+    signed = KeyOnTheWire(resolve_auth(AUTHS["query"]), web.base_url)
+    request = session.prepare_request(
+        requests.Request("GET", f"{web.base_url}/x?token=***&a=%20b&token=old", auth=signed)
+    )
+    assert request.url == f"{web.base_url}/x?a=%20b"
+    sent = vars(request)["sign"](request.copy())
+    assert sent.url == f"{web.base_url}/x?a=%20b&token={KEY}"
 
 
 def test_an_endpoint_of_another_origin_gets_its_own_key_and_no_other(

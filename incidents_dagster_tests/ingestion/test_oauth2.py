@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from dlt.extract.exceptions import ResourceExtractionError
 
+from incidents_dagster.ingestion.credentials import redact
 from incidents_dagster.ingestion.errors import explain
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.source import open_api
@@ -56,7 +57,7 @@ FAULTS = {
     "/token answered 401 ": (1, Reply({"error": SECRET}, 401)),
     "/token answered 400 ": (1, Reply({"error": SECRET}, 400)),
     "/token answered 500 ": (4, Reply({"error": SECRET}, 500)),
-    "/token cannot be reached": (4, HANG_UP),
+    "/token closed the connection": (4, HANG_UP),
     "not JSON": (1, Reply(SECRET.encode())),
     "redirects to": (1, Reply(status=307, headers={"Location": "http://127.0.0.1:9/token"})),
 }
@@ -97,7 +98,31 @@ def test_the_token_does_not_go_to_another_origin(listen: Listen, connect: Connec
     paginator = {"type": "header_link"}
     settings.api["client"]["paginator"] = paginator
     web.answer = lambda _: Reply(ROWS, headers={"Link": f"<{other.base_url}/x>; rel=next"})
-    with open_api(settings, print) as opened:
-        assert list(opened.records("x")) == ROWS
+    with (
+        open_api(settings, print) as opened,
+        pytest.raises(ResourceExtractionError, match=f"leads to {other.base_url}"),
+    ):
+        list(opened.records("x"))
     assert "authorization" in web.asked[0].headers
-    assert "authorization" not in other.asked[0].headers
+    assert not other.asked
+
+
+def test_a_token_is_as_secret_as_what_brought_it(
+    listen: Listen, connect: Connect, fetch: Callable[[Settings, str], list[Any]]
+) -> None:
+    settings, web = connect(listen(lambda _: {"access_token": "t0ken-of-the-test"}))
+    web.answer = lambda asked: [{"id": 1, "sent": asked.headers["authorization"]}]
+    settings.api["client"]["paginator"] = "single_page"
+    assert fetch(settings, "x") == [{"id": 1, "sent": "Bearer ***"}]
+    assert redact("with t0ken-of-the-test") == "with ***"
+    assert fetch(settings, "x"), "the same token once more, not the three stars"
+    assert web.asked[1].headers["authorization"] == "Bearer t0ken-of-the-test"
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"access_token": None}, {"error": "no"}])
+def test_an_answer_without_a_token_says_so(listen: Listen, connect: Connect, answer: Any) -> None:
+    settings, web = connect(listen(lambda _: answer))
+    with pytest.raises(ResourceExtractionError) as failed, open_api(settings, print) as opened:
+        list(opened.records("x"))
+    assert "/token answered without an access_token" in explain(failed.value)
+    assert not web.asked

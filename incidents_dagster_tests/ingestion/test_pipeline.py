@@ -69,7 +69,7 @@ def test_of_several_versions_in_one_sync_the_newest_stays(
         for key, order in orders.items()
         for hour in order
     ]
-    api.faults.reshape = lambda body: {"data": rows if body["data"] else []}
+    api.faults.reshape = lambda body: {**body, "data": rows}  # not sorted
     _sync()
     assert query("SELECT id, status FROM incidents.incident_data ORDER BY id") == [
         (key, "v4") for key in orders
@@ -88,6 +88,7 @@ def test_the_empty_table_has_the_declared_columns_with_their_types(
         ("status", "VARCHAR", "YES", None, None, None),
         ("created_at", TIMESTAMP, "YES", None, None, None),
         ("updated_at", TIMESTAMP, "YES", None, None, None),
+        ("deleted_at", TIMESTAMP, "YES", None, None, None),
         ("_dlt_load_id", "VARCHAR", "NO", None, None, None),
     ]
     _sync()
@@ -126,15 +127,18 @@ def test_a_table_of_an_earlier_version_is_gone_on_with(
     earlier = build_pipeline(database, database.with_name("earlier"))
     earlier.run(source, loader_file_format="parquet")
     before = query("SELECT * EXCLUDE (_dlt_id) FROM incidents.incident_data ORDER BY id")
-    _sync()
-    assert query("SELECT count(*) FROM incidents._dlt_loads") == [(1,)]
+    for _ in range(2):
+        _sync()
+        # The first adds the column deleted_at, and no row.
+        assert query("SELECT count(*), count(deleted_at) FROM incidents.incident_data") == [(2, 0)]
+        assert query("SELECT count(*) FROM incidents._dlt_loads") == [(2,)]
     rows[0] = {**rows[0], "status": "resolved", "updated_at": "2026-11-02T00:00:00Z"}
     rows.append(incident(3))
     _sync()
     after = query("SELECT * EXCLUDE (_dlt_id) FROM incidents.incident_data ORDER BY id")
     assert [row[0] for row in after] == ["INC-0001", "INC-0002", "INC-0003"]
     assert after[0] != before[0]
-    assert after[1] == before[1]
+    assert after[1][:-1] == before[1]
 
 
 def test_the_filled_table_has_exactly_these_types(api: DemoServer, query: Query) -> None:
@@ -149,6 +153,7 @@ def test_the_filled_table_has_exactly_these_types(api: DemoServer, query: Query)
         ("service", "JSON"),
         ("tags", "JSON"),
         ("_dlt_load_id", "VARCHAR"),
+        ("deleted_at", TIMESTAMP),
     ]
 
 
@@ -173,7 +178,6 @@ def test_each_row_tells_the_load_that_brought_it(api: DemoServer, rows: Rows, qu
     rows[2:] = []
     _sync()
     rows[0] = {**rows[0], "status": "resolved"}
-    del rows[1]
     _sync()
     first, second = query("SELECT load_id FROM incidents._dlt_loads ORDER BY inserted_at")
     loads = query("SELECT _dlt_load_id FROM incidents.incident_data ORDER BY id")
@@ -196,7 +200,7 @@ def test_missing_and_null_values_are_null(
 ) -> None:
     # The demo API sorts by created_at, so it cannot serve records without.
     records = [{"id": "missing"}, dict.fromkeys(incident(1)) | {"id": "null"}]
-    web = listen(lambda asked: {"data": records if asked.query["offset"] == "0" else []})
+    web = listen(lambda asked: {"data": records[int(asked.query["offset"]) :]})
     monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", web.base_url)
     monkeypatch.setenv("API_KEY", "k3y")
     _sync()

@@ -1,5 +1,7 @@
 """A sync that fails: one message, and the table as it was before."""
 
+import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from starlette.responses import Response
 
 from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.database import DatabaseFileError
 from incidents_dagster.ingestion.errors import explain
 from incidents_dagster.ingestion.pipeline import run_sync
 from incidents_dagster.ingestion.settings import Settings, load_settings
@@ -25,7 +28,7 @@ Rows = list[dict[str, Any]]
 LET_INSERTS_FAIL = """
 CREATE TABLE incidents.checked (
     id VARCHAR, status VARCHAR CHECK (status = 'old'), _dlt_load_id VARCHAR);
-INSERT INTO incidents.checked BY NAME FROM incidents.x;
+INSERT INTO incidents.checked BY NAME SELECT id, status, _dlt_load_id FROM incidents.x;
 DROP TABLE incidents.x;
 ALTER TABLE incidents.checked RENAME TO x;
 """
@@ -65,32 +68,6 @@ def test_a_failure_in_the_middle_leaves_the_table_as_it_was(
     assert query("SELECT DISTINCT status FROM incidents.incident_data") == [("resolved",)]
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
-        {**incident(1), "id": None},
-        {key: value for key, value in incident(1).items() if key != "id"},
-    ],
-    ids=["null", "missing"],
-)
-def test_a_record_without_an_id_fails_the_sync_and_leaves_the_table(
-    api: DemoServer, rows: Rows, query: Query, record: dict[str, Any]
-) -> None:
-    _sync()
-    before = query("FROM incidents.incident_data ORDER BY id")
-
-    def with_the_record(body: dict[str, Any]) -> dict[str, Any]:
-        page = [{**row, "status": "resolved"} for row in body["data"]]
-        return {"data": [*page, record] if page else []}
-
-    api.faults.reshape = with_the_record
-    message = _sync_and_fail()
-    assert query("FROM incidents.incident_data ORDER BY id") == before
-    assert "records have no 'id'" in message
-    assert "so nothing was loaded" in message
-    assert "\n" not in message
-
-
 def test_an_answer_that_is_not_json_leaves_the_table(api: DemoServer, query: Query) -> None:
     _sync()
     api.faults.raw_body = b"<html>Please log in</html>"
@@ -125,3 +102,99 @@ def test_a_load_that_breaks_off_leaves_the_table_as_it_was(
     assert query("SELECT id, status FROM incidents.x ORDER BY id") == [
         (str(n), "old") for n in range(3)
     ]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE incidents.incident_data",
+        "DROP SCHEMA incidents CASCADE",
+        "DELETE FROM incidents._dlt_version",
+        "DROP TABLE incidents._dlt_loads",
+        "ALTER TABLE incidents._dlt_version DROP version_hash",
+        "UPDATE incidents._dlt_version SET schema = 'no JSON'",
+        "UPDATE incidents._dlt_pipeline_state SET state = 'no state'",
+        "CREATE OR REPLACE TABLE incidents_staging.incident_data (id INTEGER, status BIGINT)",
+    ],
+)
+def test_damage_to_tables_is_healed_by_the_next_sync(
+    api: DemoServer, rows: Rows, database: Path, query: Query, damage: str
+) -> None:
+    _sync()
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(damage)
+    rows.append(incident(251, updated_at="2026-11-20T00:00:00Z"))
+    _sync()
+    assert query("SELECT count(*), count(DISTINCT id) FROM incidents.incident_data") == [(251, 251)]
+
+
+@pytest.mark.parametrize("left", [0, 8192], ids=["empty", "headers alone"])
+def test_a_database_whose_making_was_interrupted_is_made_anew(
+    api: DemoServer, database: Path, query: Query, left: int
+) -> None:
+    _sync()
+    os.truncate(database, left)
+    _sync()
+    assert query("SELECT count(*) FROM incidents.incident_data") == [(250,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [("warehouse.duckdb", "move it away, with"), ("warehouse.duckdb.wal", "DuckDB's log")],
+)
+def test_a_damaged_database_gives_one_line_with_the_cure(
+    api: DemoServer, database: Path, query: Query, name: str, cure: str
+) -> None:
+    _sync()
+    damaged = database.with_name(name)
+    if damaged == database:
+        damaged.write_bytes(b"no database" * 5000)
+    else:
+        damaged.mkdir()
+    with pytest.raises(Exception, match="sync again") as failed:
+        _sync()
+    message = explain(failed.value)
+    assert cure in message
+    assert str(damaged) in message
+    assert "\n" not in message
+
+    damaged.rename(damaged.with_name("away"))
+    _sync()
+    assert query("SELECT count(*) FROM incidents.incident_data") == [(250,)]
+
+
+def test_a_full_disk_is_named_and_leaves_the_table(
+    api: DemoServer, rows: Rows, database: Path, query: Query
+) -> None:
+    _sync()
+    rows.append(incident(251, updated_at="2026-11-20T00:00:00Z"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(DatabaseFileError) as failed:
+            _sync()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert explain(failed.value) == (
+        f"The disk of {database.parent} is full: make room there, then sync again."
+    )
+    assert query("SELECT count(*) FROM incidents.incident_data") == [(250,)]
+    _sync()
+    assert query("SELECT count(*) FROM incidents.incident_data") == [(251,)]
+
+
+@pytest.mark.parametrize("what", ["file", "link", "full folder"])
+def test_whatever_is_in_place_of_the_working_folder_is_taken_away(
+    api: DemoServer, database: Path, query: Query, what: str
+) -> None:
+    folder = database.with_name(f"{database.name}.dlt")
+    if what == "file":
+        folder.write_text("x")
+    elif what == "link":
+        folder.symlink_to("/nowhere")
+    else:
+        (folder / "incidents").mkdir(parents=True)
+        (folder / "incidents" / "state.json").write_text("no JSON")
+    _sync()
+    assert query("SELECT count(*) FROM incidents.incident_data") == [(250,)]
+    assert not folder.exists()

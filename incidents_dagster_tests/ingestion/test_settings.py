@@ -103,6 +103,8 @@ def test_the_shipped_config_shows_or_mentions_every_setting_and_needs_no_secret(
         ({"freshness": {"warn_after": 5}}, "warn_after", "did you mean 'warn_after_minutes'?"),
         ({"change_sensor": {"interval": 5}}, "interval", "did you mean 'interval_seconds'?"),
         ({"webhook": "https://x"}, "webhook", "did you mean 'webhook_url'?"),
+        ({"completeness": {"total": "n"}}, "total", "did you mean 'total_path'?"),
+        ({"delete_share": 0.1}, "delete_share", "did you mean 'deleted_share'?"),
         ({"zzz": 1}, "zzz", "known are client, "),
     ],
 )
@@ -136,6 +138,20 @@ def test_an_unknown_setting_is_refused_with_a_guess(
         ({"fetch_ahead": True}, "fetch_ahead"),
         ({"requests_per_minute": -1}, "requests_per_minute"),
         ({"requests_per_minute": "many"}, "requests_per_minute"),
+        ({"max_minutes": 0}, "max_minutes"),
+        ({"allow_plain_http": 1}, "allow_plain_http in"),
+        ({"allow_plain_http": "no"}, "must be true or false, not 'no'"),
+        ({"completeness": "total"}, "completeness"),
+        ({"completeness": {"total_path": 5}}, "completeness.total_path"),
+        ({"completeness": {"total_path": False}}, "must be text, not False"),
+        ({"completeness": {"more_path": ["more"]}}, "completeness.more_path"),
+        ({"completeness": {"overlap_pages": "false"}}, "completeness.overlap_pages"),
+        ({"quarantine_share": -0.1}, "quarantine_share"),
+        ({"quarantine_share": 1.5}, "must be a number from 0 to 1, not 1.5"),
+        ({"quarantine_share": float("nan")}, "quarantine_share"),
+        ({"quarantine_share": True}, "quarantine_share"),
+        ({"deleted_share": "half"}, "deleted_share"),
+        ({"freshness": {"newest_within_hours": 0.5}}, "must be a number from 1 on, not 0.5"),
         ({"webhook_url": 5}, "webhook_url"),
     ],
 )
@@ -177,8 +193,13 @@ def test_freshness_out_of_bounds_is_refused(configure: Configure, warn: float, f
 
 
 def test_the_narrowest_freshness_is_taken(configure: Configure) -> None:
-    freshness = {"warn_after_minutes": 1, "fail_after_minutes": 1.5}
+    freshness = {"warn_after_minutes": 1, "fail_after_minutes": 1.5, "newest_within_hours": 1}
     assert configure(resources=["x"], freshness=freshness).own["freshness"] == freshness
+
+
+def test_a_share_may_be_nothing_and_all(configure: Configure) -> None:
+    own = configure(resources=["x"], quarantine_share=0, deleted_share=1).own
+    assert (own["quarantine_share"], own["deleted_share"]) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("name", ["config.toml", "secrets.toml"])

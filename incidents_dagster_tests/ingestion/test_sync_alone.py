@@ -17,8 +17,10 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from filelock import FileLock
 
 from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion import database as database_file
 from incidents_dagster.ingestion import pipeline
-from incidents_dagster.ingestion.errors import DatabaseBusyError, explain
+from incidents_dagster.ingestion.destination import SyncClient
+from incidents_dagster.ingestion.errors import DatabaseBusyError, SettingsError, explain
 from incidents_dagster.ingestion.pipeline import open_sync, run_sync
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster_tests.samples import incident
@@ -39,11 +41,14 @@ from incidents_dagster.ingestion.pipeline import run_sync
 from incidents_dagster.ingestion.settings import load_settings
 run_sync(load_settings())
 """
-READER = """
+HOLDER = """
 import sys, duckdb
-with duckdb.connect(sys.argv[1], read_only=True):
-    print("open", flush=True)
-    sys.stdin.read()
+try:
+    with duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "read_only"):
+        print("open", flush=True)
+        sys.stdin.read()
+except duckdb.IOException:
+    pass
 """
 WITHOUT_DAGSTER = """
 import sys
@@ -192,21 +197,104 @@ def test_a_second_sync_waits_for_the_first(
     assert _count(database) == 250
 
 
-def test_a_reader_that_holds_the_file_is_named_with_its_process(
-    api: DemoServer, database: Path
+@pytest.mark.parametrize("mode", ["read_only", "read_write"])
+def test_a_sync_names_who_holds_the_file_and_gives_up_when_that_takes_too_long(
+    api: DemoServer, database: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     run_sync(load_settings(), print)
-    with _process(READER, str(database)) as reader:
-        assert reader.stdout
-        assert reader.stdout.readline() == "open\n"
+    monkeypatch.setattr(database_file, "FILE_SECONDS", 0.3)
+    said: list[str] = []
+    with _process(HOLDER, str(database), mode) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "open\n"
+        named = f"{database} is open in another process (PID {holder.pid}, python"
         with pytest.raises(PipelineStepFailed) as failed:
-            run_sync(load_settings(), print)
-        message = explain(failed.value)
-    assert message.startswith(f"{database} is open in another process (PID {reader.pid})")
+            run_sync(load_settings(), said.append)
+    message = explain(failed.value)
+    assert message.startswith(named)
     assert "close it there" in message
     assert "\n" not in message
+    assert next(line for line in said if "waiting" in line).startswith(named)
     run_sync(load_settings(), print)
     assert _count(database) == 250
+
+
+def test_a_sync_goes_on_when_the_reader_closes_the_file(
+    api: DemoServer, rows: Rows, database: Path
+) -> None:
+    run_sync(load_settings(), print)
+    rows.append(incident(251, updated_at="2026-11-20T00:00:00Z"))
+    with _process(HOLDER, str(database), "read_only") as reader:
+        assert reader.stdout
+        assert reader.stdout.readline() == "open\n"
+        said: list[str] = []
+
+        def close_it(line: str) -> None:
+            said.append(line)
+            if "waiting" in line:
+                reader.communicate()
+
+        run_sync(load_settings(), close_it)
+    assert sum("waiting" in line for line in said) == 1
+    assert _count(database) == 251
+
+
+def test_a_reader_comes_in_between_two_pages_and_not_between_merge_and_end_of_load(
+    api: DemoServer, rows: Rows, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_sync(load_settings(), print)
+    rows.append(incident(251, updated_at="2026-11-20T00:00:00Z"))
+    attempts: dict[str, str] = {}
+
+    def read(when: str) -> None:
+        with _process(HOLDER, str(database), "read_only") as reader:
+            attempts[when] = reader.communicate(timeout=60)[0]
+
+    def while_fetching(body: dict[str, Any]) -> dict[str, Any]:
+        if "fetching" not in attempts:
+            read("fetching")
+        return body
+
+    api.faults.reshape = while_fetching
+    enter = SyncClient.__enter__
+
+    def enter_after_a_reader(client: SyncClient) -> SyncClient:
+        if client.hold.keep and "merged" not in attempts:
+            read("merged")
+        return enter(client)
+
+    monkeypatch.setattr(SyncClient, "__enter__", enter_after_a_reader)
+    run_sync(load_settings(), print)
+    assert attempts == {"fetching": "open\n", "merged": ""}
+    assert _count(database) == 251
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_two_names_of_one_file_are_one_lock(
+    api: DemoServer, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    other = tmp_path / "link.duckdb"
+    if link == "file":
+        other.symlink_to(database)
+    else:
+        (tmp_path / "link").symlink_to(tmp_path)
+        other = tmp_path / "link" / database.name
+    monkeypatch.setattr(pipeline, "LOCK_SECONDS", 0.05)
+    with open_sync(load_settings(), print):
+        monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(other))
+        with pytest.raises(DatabaseBusyError):
+            run_sync(load_settings(), print)
+    run_sync(load_settings(), print)
+    assert _count(database) == 250
+
+
+def test_a_file_with_a_second_name_is_refused(
+    api: DemoServer, database: Path, tmp_path: Path
+) -> None:
+    run_sync(load_settings(), print)
+    os.link(database, tmp_path / "second.duckdb")
+    with pytest.raises(SettingsError, match="hard link"):
+        run_sync(load_settings(), print)
 
 
 def test_a_sync_runs_without_dagster_from_an_empty_folder(

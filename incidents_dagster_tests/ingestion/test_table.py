@@ -46,13 +46,13 @@ def test_the_shipped_table_is_described_as_configured(synced: tuple[Table, Conne
     table, connection = synced
     assert table.qualified == '"incidents"."incident_data"'
     assert (table.primary_key, table.newest_first) == (["id"], "updated_at")
-    assert list(table.declared) == ["id", "status", "created_at", "updated_at"]
+    assert list(table.declared) == ["id", "status", "created_at", "updated_at", "deleted_at"]
     assert table.exists(connection)
     assert table.row_count(connection) == 250
     columns = {column.name: column for column in table.columns(connection)}
     assert [name for name in columns if name != "_dlt_id"] == [
         *("id", "status", "created_at", "updated_at", "title", "service", "tags"),
-        "_dlt_load_id",
+        *("_dlt_load_id", "deleted_at"),
     ]
     assert (columns["id"].type, columns["id"].nullable) == ("VARCHAR", False)
     assert columns["updated_at"].type == "TIMESTAMP WITH TIME ZONE"
@@ -64,6 +64,7 @@ def test_the_shipped_table_is_described_as_configured(synced: tuple[Table, Conne
         ("status", "text"),
         ("created_at", "timestamp"),
         ("updated_at", "timestamp"),
+        ("deleted_at", "timestamp"),
     ]
 
 
@@ -152,7 +153,7 @@ def test_the_preview_is_short_and_newest_first(synced: tuple[Table, Connection])
     preview = table.preview(connection)
     assert [row["id"] for row in preview] == [f"INC-{n:04}" for n in range(250, 245, -1)]
     assert list(preview[0]) == [
-        *("id", "status", "created_at", "updated_at", "title", "service", "tags")
+        *("id", "status", "created_at", "updated_at", "title", "service", "tags", "deleted_at")
     ]
     assert preview[0]["updated_at"] == "2026-11-01 04:10:00+00"
     assert preview[0]["tags"] == '["a","b"]'
@@ -227,5 +228,33 @@ def test_a_table_lacks_declared_columns_until_they_are_made(connection: Connecti
 
 def test_rows_are_counted_by_the_load_that_brought_them(connection: Connection) -> None:
     connection.execute("CREATE TABLE incidents.x AS SELECT 'a' AS _dlt_load_id FROM range(3)")
-    table = Table("x", [], {})
-    assert [table.loaded_by(connection, load) for load in ("a", "b")] == [3, 0]
+    table = Table("x", ["id"], {})
+    assert [table.loaded_by(connection, load) for load in ("a", "b")] == [(3, 0), (0, 0)]
+    connection.execute("ALTER TABLE incidents.x ADD COLUMN deleted_at TIMESTAMPTZ")
+    connection.execute("INSERT INTO incidents.x VALUES ('b', now()), ('b', NULL)")
+    assert [table.loaded_by(connection, load) for load in ("a", "b")] == [(3, 0), (2, 1)]
+
+
+def test_rows_that_are_marked_as_deleted_count_apart(connection: Connection) -> None:
+    table = Table("x", ["id", "n"], {"at": UPDATED})
+    keys = pa.table({"id": ["a"], "n": [1]})
+    assert (table.row_count(connection), table.deleted_count(connection)) == (0, 0)
+    # As earlier releases made it.
+    connection.execute(
+        "CREATE TABLE incidents.x AS SELECT 'a' AS id, n, TIMESTAMPTZ '2026-11-01 00:00:00+00' "
+        "+ to_days(n::INT) AS \"at\", 'l' AS _dlt_load_id FROM range(1, 4) r(n)"
+    )
+    assert (table.marks_deleted(connection), table.deleted_count(connection)) == (False, 0)
+    assert table.missing_from(connection, keys)["n"].to_pylist() == [2, 3]
+    connection.execute("ALTER TABLE incidents.x ADD COLUMN deleted_at TIMESTAMPTZ")
+    connection.execute("UPDATE incidents.x SET deleted_at = now() WHERE n = 3")
+    assert (table.row_count(connection), table.deleted_count(connection)) == (3, 1)
+    missing = table.missing_from(connection, keys)
+    assert missing["n"].to_pylist() == [2]
+    assert missing.column_names == ["id", "n", "at", "deleted_at"]
+    assert len(table.missing_from(connection, keys, "\"at\" > '2026-11-05'")) == 0
+    # The newest of those that are there.
+    assert table.newest(connection) == datetime(2026, 11, 3, tzinfo=timezone.utc)
+    assert [row["n"] for row in table.preview(connection)] == ["2", "1"]
+    # Where nothing is ever marked, a column of that name is the user's.
+    assert not Table("x", [], {}, "append").marks_deleted(connection)

@@ -1,0 +1,289 @@
+"""Records that do not fit, or are merely odd: one or a few of each kind among 250 good ones.
+
+A part of the section `answers`, whose `sync_bad_then_good` they run through.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from faults.answers import (
+    KEY,
+    SOURCE,
+    later,
+    older_database,
+    sync_bad_then_good,
+    versions_of,
+)
+from faults.harness import Outcome, Project, in_project
+from faults.pages import Pages, Raw, incident
+
+QUARANTINE = "SELECT record FROM incidents.quarantine"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Odd records.
+
+    Attributes:
+        name: What is odd.
+        records: As the API has them.
+        rests: Where they have to come to rest: in the `table`, with the status and time that they
+            name, or in `quarantine`, or in `either`; `nowhere` where the sync has to be red.
+        table: The ids that they have in the table; default: their own, as text.
+        then: What the API has in their place for the good syncs; default: good records of the
+            same ids, changed a day later.
+        first: Tried in a first sync, too, where there is no table yet that knows better.
+    """
+
+    name: str
+    records: list[Any]
+    rests: str = "table"
+    table: dict[str, tuple[Any, ...]] | None = None
+    then: list[Any] | None = None
+    first: bool = True
+
+
+def odd(**fields: Any) -> dict[str, Any]:
+    """Incident 251, with `fields` on top."""
+    return incident(251, version=2, **fields)
+
+
+def raw(value: str, name: str = "detail") -> Raw:
+    """Incident 251, with a field in the words of its JSON."""
+    return Raw(json.dumps(odd(**{name: "@"})).replace('"@"', value))
+
+
+def lacking(*names: str) -> dict[str, Any]:
+    """Incident 251, less some of its fields."""
+    return {name: value for name, value in odd().items() if name not in names}
+
+
+WANTED = versions_of([odd()])
+AT = datetime(2026, 10, 3, 10, 30, tzinfo=timezone.utc)
+
+
+def _timed(spelled: Any, at: datetime | None = AT) -> dict[str, Any]:
+    return {"records": [odd(updated_at=spelled)], "table": {"INC-0251": ("version 2", at)}}
+
+
+BAD: dict[str, Any] = {
+    "no id": lacking("id"),
+    "id null": odd(id=None),
+    "id true": odd(id=True),
+    "id false": odd(id=False),
+    "id a fraction": odd(id=1.5),
+    "id an object": odd(id={"value": "INC-0251"}),
+    "id a list": odd(id=["INC-0251"]),
+    "id an empty text": odd(id=""),
+    "id an empty object": odd(id={}),
+    "record null": None,
+    "record a text": "INC-0251",
+    "record a number": 251,
+    "record true": True,
+    "record a list": [odd()],
+    "record an empty list": [],
+    "record an empty object": {},
+    "status an object": odd(status={"name": "open"}),
+    "status a list": odd(status=["open"]),
+    "updated_at a word": odd(updated_at="yesterday"),
+    "updated_at of month 13": odd(updated_at="2026-13-45T00:00:00Z"),
+    "updated_at of 30 February": odd(updated_at="2026-02-30T00:00:00Z"),
+    "updated_at of hour 25": odd(updated_at="2026-10-03T25:00:00Z"),
+    "updated_at true": odd(updated_at=True),
+    "updated_at an object": odd(updated_at={"at": "2026-10-03T10:30:00Z"}),
+    "updated_at a list": odd(updated_at=["2026-10-03T10:30:00Z"]),
+    "updated_at in a zone of 99 hours": odd(updated_at="2026-10-03T10:30:00+99:00"),
+    "created_at a word": odd(created_at="yesterday"),
+    "created_at an object": odd(created_at={}),
+}
+EITHER: dict[str, Any] = {
+    "id blank": odd(id="   "),
+    "updated_at an empty text": odd(updated_at=""),
+    "created_at an empty text": odd(created_at=""),
+    "id with NUL": odd(id="INC\x000251"),
+    "id half a surrogate pair": odd(id="INC-\ud800"),
+    "id a whole fraction": odd(id=251.0),
+    "status a number": odd(status=5),
+    "status true": odd(status=True),
+    "status half a surrogate pair": odd(status="\udfff"),
+    "updated_at in seconds": odd(updated_at=1791023400),
+    "updated_at in milliseconds": odd(updated_at=1791023400000),
+    "updated_at in seconds, as text": odd(updated_at="1791023400"),
+    "updated_at a fraction of seconds": odd(updated_at=1791023400.5),
+    "updated_at negative": odd(updated_at=-1),
+    "updated_at of a leap second": odd(updated_at="2015-06-30T23:59:60Z"),
+    "updated_at of hour 24": odd(updated_at="2026-10-03T24:00:00Z"),
+    "updated_at of the year 0": odd(updated_at="0000-01-01T00:00:00Z"),
+    "updated_at of the year 10000": odd(updated_at="10000-01-01T00:00:00Z"),
+    "updated_at a year": odd(updated_at="2026"),
+    "updated_at in the American order": odd(updated_at="10/03/2026 10:30"),
+    "updated_at of HTTP": odd(updated_at="Sat, 03 Oct 2026 10:30:00 GMT"),
+    "updated_at in a zone by name": odd(updated_at="2026-10-03T10:30:00[Europe/Berlin]"),
+    "updated_at a time without a day": odd(updated_at="10:30:00"),
+    "created_at of a week": odd(created_at="2026-W40-6"),
+}
+TABLE: dict[str, Any] = {
+    "updated_at missing": {
+        "records": [lacking("updated_at")],
+        "table": {"INC-0251": ("version 2", None)},
+    },
+    "updated_at null": _timed(None, None),
+    "updated_at without a zone": _timed("2026-10-03T10:30:00"),
+    "updated_at with a blank": _timed("2026-10-03 10:30:00"),
+    "updated_at 14 hours ahead": _timed("2026-10-04T00:30:00+14:00"),
+    "updated_at 12 hours behind": _timed("2026-10-02T22:30:00-12:00"),
+    "updated_at in a zone without a colon": _timed("2026-10-03T11:30:00+0100"),
+    "updated_at with nine digits": _timed("2026-10-03T10:30:00.000000000Z"),
+    "updated_at in seven digits": _timed("2026-10-03T10:30:00.0000000+00:00"),
+    "updated_at a day": _timed("2026-10-03", AT.replace(hour=0, minute=0)),
+    "updated_at of the year 1": _timed(
+        "0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=timezone.utc)
+    ),
+    "status null": {"records": [odd(status=None)]},
+    "status missing": {
+        "records": [lacking("status")],
+        "table": {"INC-0251": (None, WANTED["INC-0251"][1])},
+    },
+    "id a number": {"records": [odd(id=7)]},
+    "id a negative number": {"records": [odd(id=-7)]},
+    "id beyond 64 bit": {"records": [odd(id=2**70)]},
+    "id 7 and id 007": {"records": [odd(id=7), odd(id="007")]},
+    "id 1 and id 1 as text": {
+        "records": [odd(id=1), incident(251, version=3, id="1")],
+        "table": {"1": tuple(versions_of([incident(251, version=3)])["INC-0251"])},
+        "then": [incident(251, version=4, id=1)],
+    },
+    "id with blanks around": {"records": [odd(id=" INC-0251 "), odd()]},
+    "id in two Unicode forms": {"records": [odd(id="caf\u00e9"), odd(id="cafe\u0301")]},
+    "ids that differ in case": {"records": [odd(id="inc-0251"), odd()]},
+    "id of 10,000 characters": {"records": [odd(id="x" * 10_000)]},
+    "id like SQL": {"records": [odd(id="'; DROP TABLE incidents.incident_data; --")]},
+    "a number of 2^63": {"records": [odd(detail=2**63)]},
+    "a number of 2^64": {"records": [odd(detail=-(2**64))]},
+    "a number of 400 digits": {"records": [raw("9" * 400)]},
+    "a number of 5,000 digits": {"records": [raw("9" * 5_000)]},
+    "1e999": {"records": [raw("1e999")]},
+    "NaN": {"records": [raw("NaN")]},
+    "minus zero": {"records": [raw("-0.0")]},
+    "a NUL in a text": {"records": [odd(title="a\x00b")]},
+    "half a surrogate pair in a text": {"records": [odd(title="\ud800")]},
+    "half a surrogate pair in an object": {"records": [odd(service={"name": "\ud800"})]},
+    "half a surrogate pair in a field's name": {"records": [odd(**{"\ud800": 1})]},
+    "100 levels deep": {"records": [raw('{"a":' * 100 + "1" + "}" * 100)]},
+    "900 levels deep": {"records": [raw("[" * 900 + "]" * 900)]},
+    "a text of 10 MB": {"records": [odd(detail="x" * 10_000_000)]},
+    "2,000 fields": {"records": [odd(**{f"field_{n}": n for n in range(2_000)})]},
+    "fields of dlt's own": {"records": [odd(_dlt_id="mine", _dlt_load_id="1", _dlt_root_id="r")]},
+    "a field deleted_at": {"records": [odd(deleted_at="2026-10-03T10:30:00Z")]},
+    "a field deleted_at of another type": {"records": [odd(deleted_at=True)]},
+    "a field without a name": {"records": [odd(**{"": "nothing"})]},
+    "a field of one blank": {"records": [odd(**{" ": "nothing"})]},
+    "a field's name of 5,000 characters": {"records": [odd(**{"n" * 5_000: 1})]},
+    "a field's name with quotes": {"records": [odd(**{'a"b; --': 1, "a'b": 2})]},
+    "a field's name of SQL": {"records": [odd(select=1, order="by", table=None)]},
+    "a field's name of an emoji": {"records": [odd(**{"🔥": 1})]},
+    "fields of one name": {"records": [odd(detailName=1, detail_name=2, DetailName=3)]},
+    "a field Status beside status": {"records": [odd(Status="another")]},
+    "a field ID beside id": {"records": [odd(ID="another")]},
+    "a field updatedAt beside updated_at": {"records": [odd(updatedAt="yesterday")]},
+    "a field like a variant column": {
+        "records": [odd(title=5, title__v_bigint="x", status__v_text="y")]
+    },
+    "types that change from page to page": {
+        "records": [odd(id=f"odd-{n}", title=v) for n, v in enumerate((5, 0.5, True, [], {}, "x"))]
+    },
+}
+
+
+def _kinds() -> Iterator[Kind]:
+    for name, record in BAD.items():
+        yield Kind(name, [record], "quarantine", {}, first=False)
+    for name, record in EITHER.items():
+        yield Kind(name, [record], "either")
+    for name, kept in TABLE.items():
+        yield Kind(name, **kept)
+    # What the parsers of JSON refuse already, is refused.
+    yield Kind("5,000 levels deep", [raw("[" * 5_000 + "]" * 5_000)], "anywhere", {})
+    future = odd(updated_at="2999-01-01T00:00:00Z")
+    yield Kind("updated_at of the year 2999, and so it stays", [future], "either", then=[future])
+    yield Kind("updated_at of the year 2999, corrected later", [future], "either")
+    yield Kind("ten bad records of ten kinds", list(BAD.values())[:10], "quarantine", {})
+    yield Kind("bad records above the share", [odd(id=None, n=n) for n in range(40)], "nowhere", {})
+
+
+def _fixed(kind: Kind) -> list[Any]:
+    if kind.then is not None:
+        return kind.then
+    fixed = {}
+    for record in kind.records:
+        try:
+            found = record.get("id")
+        except AttributeError:
+            found = None
+        odd_id = found is None or isinstance(found, (bool, dict, list)) or not str(found).strip()
+        name = "INC-0251" if odd_id or "\ud800" in str(found) else str(found)
+        fixed[name] = incident(251, version=3, id=name)
+    return list(fixed.values())
+
+
+def _wanted(records: list[Any]) -> dict[str, tuple[Any, ...]]:
+    return versions_of([odd() if isinstance(record, Raw) else record for record in records])
+
+
+def _sorted(records: list[Any]) -> list[str]:
+    return sorted(json.dumps(record, sort_keys=True) for record in records)
+
+
+def _judged(kind: Kind, name: str, project: Project, message: str | None, after: Any) -> Outcome:
+    if message is not None:
+        clear = "Traceback" not in message and "\n" not in message
+        return Outcome(
+            name, "red" if kind.rests in ("nowhere", "anywhere") and clear else "wrong", message
+        )
+    if kind.rests == "nowhere":
+        return Outcome(name, "wrong", "green")
+    good = versions_of(SOURCE)
+    lost = [i for i, version in good.items() if after.get(i) != version]
+    if lost:
+        return Outcome(name, "wrong", f"green, with {len(lost)} good rows lost or changed")
+    found = {i: version for i, version in after.items() if i not in good}
+    kept = [json.loads(row[0]) for row in project.query(QUARANTINE)]
+    if kind.rests in ("either", "anywhere"):
+        together = len(found) + len(kept)
+        ok = together == len(kind.records)
+        said = f"{len(found)} in the table and {len(kept)} in quarantine, of {len(kind.records)}"
+    elif kind.rests == "quarantine":
+        ok = not found and _sorted(kept) == _sorted(kind.records)
+        said = f"{len(found)} in the table, in quarantine {str(kept)[:200]}"
+    else:
+        wanted = kind.table if kind.table is not None else _wanted(kind.records)
+        ok = found == wanted and not kept
+        said = f"{len(kept)} in quarantine, in the table {str(found)[:200]}"
+    return Outcome(name, "right" if ok else "wrong", "" if ok else said)
+
+
+def tried(kind: Kind, first: bool) -> Outcome:
+    """The outcome of a kind, in a first sync or in a later one."""
+    name = f"{kind.name}: {'first' if first else 'later'} sync"
+    with Pages() as api, in_project(api.base_url, KEY) as project:
+        if not first:
+            shutil.copy(older_database(), project.database)
+        half = len(SOURCE) // 2
+        # The odd ones come in the middle of the walk, but for the demo API's own order.
+        api.rows = [*SOURCE[:half], *kind.records, *SOURCE[half:]]
+
+        def judge(message: str | None, before: Any, after: Any) -> Outcome:
+            return _judged(kind, name, project, message, after)
+
+        return sync_bad_then_good(name, project, api, judge, [*later(SOURCE), *_fixed(kind)])
+
+
+def cases() -> list[tuple[Kind, bool]]:
+    """Every kind, each in a first and in a later sync."""
+    return [
+        (kind, first) for kind in _kinds() for first in (True, False) if kind.first or not first
+    ]

@@ -1,0 +1,87 @@
+"""An API on loopback that hands out one list page by page, and what a reading of it brings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from incidents_dagster.ingestion.completeness import Reader
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.source import open_api
+from incidents_dagster.ingestion.table import Table
+from incidents_dagster.ingestion.walks import Proof
+from incidents_dagster_tests.ingestion.web import Asked
+
+OFFSET = {"type": "offset", "limit": 5, "total_path": ""}
+PAGE = {"type": "page_number", "base_page": 1, "total_path": ""}
+CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
+LINK = {"type": "json_link", "next_url_path": "next"}
+
+
+class Pages:
+    """Serves `rows`, five on a page; a test changes it in place.
+
+    Attributes:
+        rows: The list, of records or of their ids.
+        cap: Most rows on a page.
+        edits: Number of a request, from 1 on → what happens to the list after its answer.
+        reshape: Gets each `{"data": …, "next": …}` and returns what to send.
+        asked: Where the pages asked for begin, in the order of arrival.
+    """
+
+    def __init__(self, rows: list[Any]) -> None:
+        self.rows = rows
+        self.cap = 5
+        self.edits: dict[int, Callable[[list[Any]], Any]] = {}
+        self.reshape: Callable[[dict[str, Any]], Any] = lambda body: body
+        self.asked: list[int] = []
+
+    def __call__(self, asked: Asked) -> Any:
+        told = asked.query
+        at = (int(told["page"]) - 1) * self.cap if "page" in told else 0
+        at = int(told.get("offset", told.get("after", at)))
+        page = self.rows[at : at + min(self.cap, int(told.get("limit", self.cap)))]
+        self.asked.append(at)
+        after = at + len(page)
+        following = after if after < len(self.rows) else None
+        records = [row if isinstance(row, dict) else {"id": row} for row in page]
+        body = self.reshape({"data": records, "next": following})
+        if edit := self.edits.get(len(self.asked)):
+            edit(self.rows)
+        return body
+
+
+def resource(address: str, paginator: Any, **more: Any) -> dict[str, Any]:
+    """Settings of one resource `x` at `address`; `more` are settings of the endpoint."""
+    given = {} if paginator is None else {"paginator": paginator}
+    endpoint = {"path": "/x", "data_selector": "data", **given, **more}
+    return {
+        "client": {"base_url": address},
+        "resources": [
+            {
+                "name": "x",
+                "primary_key": "id",
+                "write_disposition": "merge",
+                "endpoint": {name: value for name, value in endpoint.items() if value is not None},
+            }
+        ],
+        "fetch_ahead": 1,  # so that what moves moves between pages
+    }
+
+
+@dataclass
+class Read:
+    """What a reading brought: ids in their order, the proof, the lines of its report."""
+
+    ids: list[Any]
+    proof: Proof
+    said: list[str]
+
+
+def read(settings: Settings, since: Any = None, name: str = "x") -> Read:
+    """Reads resource `name` as a sync does, without loading it."""
+    done = Read([], Proof(), [])
+    with open_api(settings, done.said.append) as api:
+        known = Table.of(api.declared, name).declared
+        for record in Reader(api, name, known).everything(since, done.proof):
+            done.ids.append(record.get("id"))
+    return done

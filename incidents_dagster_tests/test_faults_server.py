@@ -1,0 +1,28 @@
+"""The fault server in front of another API: what is right arrives unchanged, faults are met."""
+
+from typing import Any
+
+import pytest
+
+from faults.server import HOST, FaultServer, forward, seeded
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.pipeline import run_sync
+from incidents_dagster.ingestion.settings import load_settings
+
+
+def test_a_sync_through_the_fault_server_recovers_and_is_complete(
+    api: DemoServer,
+    rows: list[dict[str, Any]],
+    database: Any,
+    waits: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with FaultServer(forward(api.base_url), seeded(7)) as server:
+        monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", f"http://{HOST}:{server.port}")
+        info = run_sync(load_settings(), lambda _: None)
+    assert not info.has_failed_jobs
+    assert waits, "the seed has no fault for so few requests: take another"
+    assert len(server.seen) == 3 + len(waits)
+    assert any("right" not in line for line in server.seen)
+    assert not any(api.api_key in line or "?" in line for line in server.seen)
+    assert api.requests[-1].path == "/v1/incidents"

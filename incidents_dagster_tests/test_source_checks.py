@@ -1,0 +1,90 @@
+"""The checks that look beyond the table: what the last sync read, and the quarantine."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from incidents_dagster.checks import incident_checks
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster_tests.samples import incident
+
+Sync = Callable[..., dg.ExecuteInProcessResult]
+MATCHES, EMPTY = "table_matches_source", "quarantine_is_empty"
+
+
+def found(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluation:
+    """The check `name` as the run has evaluated it; none of these two fails a run."""
+    assert result.success
+    (check,) = (c for c in result.get_asset_check_evaluations() if c.check_name == name)
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    return check
+
+
+@pytest.mark.usefixtures("api")
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("DELETE FROM {t} WHERE id = 'INC-0001'", "249 rows in the table, 250 read"),
+        ("INSERT INTO {t} BY NAME SELECT * REPLACE ('X' AS id) FROM {t} LIMIT 1", "251 rows"),
+        ("UPDATE {t} SET deleted_at = now() WHERE id = 'INC-0001'", "249 rows"),
+    ],
+)
+def test_a_table_that_somebody_changed_does_not_match(
+    statement: str,
+    told: str,
+    sync: Sync,
+    instance: dg.DagsterInstance,
+    database: Path,
+) -> None:
+    check = found(sync(), MATCHES)
+    assert check.passed
+    assert (check.metadata["rows"].value, check.metadata["ids_read"].value) == (250, 250)
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(statement.format(t="incidents.incident_data"))
+    again = dg.materialize(
+        [incident_checks],
+        resources={"duckdb": IncidentsDuckDB(database=str(database))},
+        selection=dg.AssetSelection.all_asset_checks(),
+        instance=instance,
+    )
+    check = found(again, MATCHES)
+    assert not check.passed
+    assert told in (check.description or "")
+    with duckdb.connect(str(database), read_only=True) as connection:
+        counted = connection.execute(str(check.metadata["sql"].value)).fetchone()
+    assert counted == (check.metadata["rows"].value,)
+
+
+def test_after_an_incremental_sync_it_compares_what_was_asked_for(
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync
+) -> None:
+    sync()
+    rows.append(incident(251))
+    check = found(sync(), MATCHES)
+    assert check.passed
+    assert (check.metadata["rows"].value, check.metadata["ids_read"].value) == (3, 3)
+    del rows[-2]  # in reach of the next sync, and not the table's newest, which would tell
+    check = found(sync(), MATCHES)
+    assert not check.passed
+    assert "incidents_reconcile" in (check.description or "")
+    assert found(sync(reconcile=True), MATCHES).passed
+
+
+def test_the_quarantine_is_empty_again_when_a_good_version_has_come(
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync
+) -> None:
+    assert found(sync(), EMPTY).passed
+    rows.append(incident(251, status={"odd": True}))
+    result = sync()
+    check = found(result, EMPTY)
+    assert not check.passed
+    assert check.metadata["records"].value == 1
+    assert "status" in (check.description or "")
+    assert found(result, MATCHES).passed
+    rows[-1] = incident(251)
+    assert found(sync(), EMPTY).passed
