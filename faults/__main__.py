@@ -16,6 +16,7 @@ SECTIONS = (
     "traps",
     "http",
     "answers",
+    "mutate",
     "paging",
     "kills",
     "damage",

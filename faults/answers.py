@@ -42,6 +42,7 @@ CASE_SECONDS = 300
 KEY = "harness-key-1234567890"
 BEFORE = [incident(n) for n in range(1, 201)]
 SOURCE = [incident(n, version=2) for n in range(1, 251)]
+LATER = 9  # the version of what changes then
 # Two incidents twice, once the older version first and once the newer.
 TWICE = [*SOURCE[:120], incident(150), *SOURCE[120:], incident(60)]
 
@@ -406,8 +407,8 @@ def versions_of(rows: list[Any]) -> dict[str, tuple[Any, ...]]:
 
 
 def later(rows: list[Any]) -> list[Any]:
-    """The source a day later: fifty of its incidents have changed."""
-    return [incident(n, version=3) for n in range(1, 51)] + rows[50:]
+    """The source a week later: fifty of its incidents have changed."""
+    return [incident(n, version=LATER) for n in range(1, 51)] + rows[50:]
 
 
 def in_table(project: Project) -> dict[str, tuple[Any, ...]]:

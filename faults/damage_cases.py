@@ -195,6 +195,7 @@ DAMAGE: dict[str, Callable[[Project], Any]] = {
     ),
     "the lock file is a folder": lambda p: _folder_in_place_of(_beside(p, ".lock")),
     "the table was dropped": sql(DROPPED),
+    "a declared column was dropped": sql("ALTER TABLE incidents.incident_data DROP status"),
     "the table was emptied": sql("DELETE FROM incidents.incident_data"),
     "the schema was dropped": sql("DROP SCHEMA incidents CASCADE"),
     "the schema holds no table": sql("DROP SCHEMA incidents CASCADE; CREATE SCHEMA incidents"),

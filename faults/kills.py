@@ -29,13 +29,13 @@ WHAT = (
     "and the next sync must be green, without any repair, and equal the source."
 )
 
-KILLS = 120
+KILLS = 110
 PART = (0, 1, 2, 3, 4, 5, 6, 9)
 ROWS, PAGE = 2_000, 500
 STAGES = ("fetch", "normalize", "load", "merge", "after")
 TOO_LATE = "ended before the kill"
 # Seconds that a stage takes at most, about: a kill comes at any time of them.
-LASTS = {"fetch": 0.5, "normalize": 0.15, "load": 0.12, "merge": 0.05, "after": 0.06}
+LASTS = {"fetch": 0.25, "normalize": 0.12, "load": 0.1, "merge": 0.04, "after": 0.04}
 COMMAND = (
     "import os, runpy, sys; from faults import kills; "
     "kills.mark_stages(lambda stage: os.write(1, f'@{stage}\\n'.encode())); "

@@ -144,7 +144,7 @@ def incident_assets(
         opened = open_sync(current, context.log.info, config.full_refresh, config.reconcile)
         with opened as sync:
             synced = {name: Table.of(sync.api.declared, name) for name in tables}
-            with reading(sync.database) as connection:
+            with reading(sync.database, report=context.log.info) as connection:
                 before = {name: table.row_count(connection) for name, table in synced.items()}
             results = dlt.run(
                 context=context,

@@ -86,7 +86,8 @@ class Landing:
         if self.table.keyed:
             proof.distinct = len(self.keys) if self._keys else 0
             pa.default_memory_pool().release_unused()  # the load has better use for it
-        proof.quarantined = len(self.rejected)
+        # Pages that are read twice bring bad records twice.
+        proof.quarantined = len({repr(bad) for bad in self.rejected})
         quarantine.check(self.name, self.rejected, read, share)
 
     def rest(self) -> Iterator[Any]:
@@ -137,7 +138,6 @@ class Landing:
             now = pa.scalar(datetime.now(timezone.utc), pa.timestamp("us", "UTC"))
             if DELETED_AT in missing.column_names:
                 missing = missing.drop_columns([DELETED_AT])
-            self.known.setdefault(DELETED_AT, {"name": DELETED_AT})
             yield from self._load(
                 missing.append_column(DELETED_AT, pa.repeat(now, len(missing))), compare=False
             )
@@ -308,6 +308,7 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
 def _start(
     api: OpenApi, name: str, table: Table, connection: duckdb.DuckDBPyConnection
 ) -> Start | None:
-    if name not in api.incremental or not table.exists(connection):
+    # A declared column that is not there yet, or no more, has to be filled in all rows.
+    if name not in api.incremental or not table.has_every_declared_column(connection):
         return None
     return api.incremental[name].start(table, connection)

@@ -4,7 +4,7 @@ Reads again where rows moved while pages were read, a bounded number of times. W
 shows is gathered in `walks`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -43,18 +43,21 @@ class Reader:
         Raises:
             Exception: An answer is not what it has to be, or the records are too few or too many.
         """
-        evidence = Evidence()
+        earlier: Evidence | None = None
         for _ in range(MOST_READINGS):
-            earlier, evidence = evidence, Evidence()
-            yield from self._reading(since, proof, evidence)
+            evidence = Evidence()
+            proof.readings += yield from self._reading(since, proof, evidence)
             several_pages = evidence.pages > evidence.walks
             incremental = self.name in self.api.incremental
             # Without a time there is no asking for what changed meanwhile.
             evidence.positional |= incremental and not self._unit
-            if not (several_pages and evidence.positional) or evidence.print == earlier.print:
+            if not (several_pages and evidence.positional):
                 break
-            if earlier.pages:
+            if earlier and evidence.fingerprint == earlier.fingerprint:
+                break
+            if earlier:
                 self.api.report(f"{self.name}: records moved while pages were read; once more.")
+            earlier = evidence
         else:
             evidence.unproven["records move while pages are read, and pages cannot overlap"] = None
         proof.rows, proof.expected = evidence.rows, evidence.expected
@@ -73,10 +76,13 @@ class Reader:
         column = self.known.get(self.api.incremental[self.name].column, {})
         return UNITS.get(str(column.get("data_type")), 0)
 
-    def _reading(self, since: Any, proof: Proof, evidence: Evidence) -> Iterator[Any]:
-        """One reading; another in its place where rows moved so that it could not be finished."""
+    def _reading(self, since: Any, proof: Proof, evidence: Evidence) -> Generator[Any, None, int]:
+        """One reading; another in its place where rows moved so that it could not be finished.
+
+        Returns:
+            How often it began.
+        """
         for attempt in range(1, MOST_READINGS + 1):
-            proof.readings += 1
             try:
                 for record in self.api.records(self.name, since, evidence=evidence):
                     proof.began = proof.began or evidence.began
@@ -100,6 +106,7 @@ class Reader:
             raise IncompleteError(
                 f"{self.name}: the API's pages broke off before their end, nothing was loaded."
             )
+        return attempt
 
     def _catching_up(self, proof: Proof, evidence: Evidence) -> Iterator[Any]:
         """What changed while pages were read, where the next sync's lag does not reach so far."""
@@ -111,6 +118,5 @@ class Reader:
             assert evidence.began
             since = Moment.of(evidence.began - timedelta(seconds=lag))
             self.api.report(f"{self.name}: asking for what changed since {since}, meanwhile.")
-            evidence, readings = Evidence(), proof.readings
+            evidence = Evidence()
             yield from self._reading(since if self._unit == 1 else since.date(), proof, evidence)
-            proof.readings = readings

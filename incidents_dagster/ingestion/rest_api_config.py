@@ -42,12 +42,18 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
         if isinstance(limit, int) and limit < 1:
             raise SettingsError(refused(f"paginator: limit={limit} is below 1"))
         selector = holder.get("data_selector")
-        if isinstance(selector, str) and selector:
-            try:
-                jsonpath.compile_path(selector)
-            except JSONPathError:
-                raise SettingsError(refused(f"data_selector {selector!r} is no JSONPath")) from None
+        if isinstance(selector, str) and selector and not is_jsonpath(selector):
+            raise SettingsError(refused(f"data_selector {selector!r} is no JSONPath"))
     return endpoints
+
+
+def is_jsonpath(path: str) -> bool:
+    """Whether dlt can read it."""
+    try:
+        jsonpath.compile_path(path)
+    except JSONPathError:
+        return False
+    return True
 
 
 @contextmanager

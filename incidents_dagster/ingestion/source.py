@@ -26,7 +26,12 @@ from incidents_dagster.ingestion.incremental import Incremental, asking_from, ta
 from incidents_dagster.ingestion.judge import Judge
 from incidents_dagster.ingestion.paginators import paginator
 from incidents_dagster.ingestion.progress import Progress
-from incidents_dagster.ingestion.rest_api_config import endpoints, refused, settings_errors
+from incidents_dagster.ingestion.rest_api_config import (
+    endpoints,
+    is_jsonpath,
+    refused,
+    settings_errors,
+)
 from incidents_dagster.ingestion.settings import DATASET, SECTION, Settings, config_file
 from incidents_dagster.ingestion.table import DELETED_AT, Table
 from incidents_dagster.ingestion.transport import ApiAdapter, open_session
@@ -129,6 +134,10 @@ def declared_source(settings: Settings) -> DltSource:
     for holder in [api["client"], *endpoints(api)]:
         with settings_errors():
             check_auth(holder.pop("auth", None))
+    for setting in ("total_path", "more_path"):
+        path = settings.own["completeness"][setting]
+        if path and not is_jsonpath(path):
+            raise SettingsError(refused(f"completeness.{setting} {path!r} is no JSONPath"))
     source = _build(api)
     for name, resource in source.resources.items():
         table = Table.of(source, name)

@@ -72,7 +72,7 @@ class Evidence:
         positional: Whether pages were told apart by their place in a list that may move.
         began: The API's time at its first answer.
         last_answer: What it has answered last.
-        print: The same for two readings that brought the same records in the same order.
+        fingerprint: The same for two readings that brought the same records in the same order.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Evidence:
         self.positional = False
         self.began: datetime | None = None
         self.last_answer: Response | None = None
-        self.print = 0
+        self.fingerprint = 0
         self._started = time.monotonic()
 
     @property
@@ -253,7 +253,7 @@ class Walk(BasePaginator):
             raise MovedError("the API answers with records again that it has answered already")
         self._first = self._first or marks
         self._recent.append(marks)
-        evidence.print = hash((evidence.print, *marks))
+        evidence.fingerprint = hash((evidence.fingerprint, *marks))
 
     def _end(self, response: Response) -> None:
         inner, evidence = self.inner, self._evidence

@@ -17,7 +17,7 @@ from incidents_dagster.ingestion.source import open_api
 from incidents_dagster_tests.ingestion.web import Asked, Web
 
 # A configuration of the test's own would let dlt phone home and log.
-RUNTIME = {"dlthub_telemetry": False, "log_level": "ERROR"}
+RUNTIME = {"dlthub_telemetry": False, "log_level": "CRITICAL"}
 
 
 @pytest.fixture(scope="module")

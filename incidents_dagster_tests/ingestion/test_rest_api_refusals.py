@@ -64,6 +64,13 @@ def test_what_rest_api_refuses_is_one_message_that_names_the_setting(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("setting", ["total_path", "more_path"])
+def test_a_path_that_is_no_jsonpath_is_one_message(configure: Configure, setting: str) -> None:
+    settings = configure(resources=["x"], completeness={setting: "]["}, **_client())
+    with pytest.raises(SettingsError, match=rf"completeness\.{setting} '\]\[' is no JSONPath"):
+        declared_source(settings)
+
+
 KEY = "k3y-of-the-test"
 OAUTH = {"type": "oauth2_client_credentials", "client_id": "me", "client_secret": KEY}
 
