@@ -108,7 +108,7 @@ def test_a_next_link_takes_the_key_to_another_host(
     api: DemoServer, rows: list[dict[str, Any]]
 ) -> None:
     """rest_api signs every request alike, a next link to a foreign host too.
-    `transport.KeyOnTheWire` signs those to the API's own origin alone because of this."""
+    `transport.KeyOnTheWire` refuses what leads elsewhere because of this."""
     paging = {"paginator": {"type": "json_link", "next_url_path": "next"}}
     foreign = {**rows[0], "id": "FOREIGN"}
     # It answers nobody who comes without the key.
@@ -120,7 +120,9 @@ def test_a_next_link_takes_the_key_to_another_host(
         )
 
         guarded = source_of(api, {**paging, **ours(api, query_auth(api.api_key))})
-        assert "401" in str(error_of(lambda: read(guarded), "The foreign host got the key."))
+        asked = len(elsewhere.requests)
+        assert "is not asked" in str(error_of(lambda: read(guarded), "The link was followed."))
+        assert len(elsewhere.requests) == asked
 
 
 def test_the_key_is_in_the_text_of_a_connection_error(waits: list[float]) -> None:
