@@ -28,7 +28,7 @@ from faults.model import (
     Model,
     ModelServer,
 )
-from incidents_dagster.ingestion import pipeline, walks
+from incidents_dagster.ingestion import evidence, pipeline
 
 TITLE = "Pages that move"
 WHAT = (
@@ -263,7 +263,7 @@ def sync(project: Project, model: Model, **options: Any) -> Synced:
 
     # How long a walk takes is told by the clock that the API owns.
     clock = SimpleNamespace(monotonic=lambda: model.clock / SECOND)
-    with patch.object(pipeline, "open_sync", open_sync), patch.object(walks, "time", clock):
+    with patch.object(pipeline, "open_sync", open_sync), patch.object(evidence, "time", clock):
         message = project.sync(**options)
     if message is not None:
         return Synced(message)

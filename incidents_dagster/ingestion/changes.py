@@ -20,11 +20,11 @@ from incidents_dagster.ingestion.batches import Rejected, chunks, to_arrow
 from incidents_dagster.ingestion.completeness import Reader
 from incidents_dagster.ingestion.database import alone_on, reading
 from incidents_dagster.ingestion.errors import IncompleteError
+from incidents_dagster.ingestion.evidence import Proof
 from incidents_dagster.ingestion.incremental import Start
 from incidents_dagster.ingestion.settings import Settings, database_path
 from incidents_dagster.ingestion.source import OpenApi, open_api
 from incidents_dagster.ingestion.table import DELETED_AT, Table
-from incidents_dagster.ingestion.walks import Proof
 
 # Rows that changed so shortly before they were read may be read again in another version that
 # has the same time of change.

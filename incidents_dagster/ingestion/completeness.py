@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 from incidents_dagster.ingestion.errors import IncompleteError
+from incidents_dagster.ingestion.evidence import Evidence, Proof, moved
 from incidents_dagster.ingestion.incremental import Moment
 from incidents_dagster.ingestion.source import OpenApi
-from incidents_dagster.ingestion.walks import Evidence, Proof, moved
 
 MOST_READINGS = 3
 MOST_CATCHING_UP = 5

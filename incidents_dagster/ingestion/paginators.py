@@ -128,8 +128,7 @@ class OffsetPaginator(_FetchingAhead, DltOffsetPaginator):
             return
         del rows[:place]  # what the page before has brought already
         self.position = self.current_value + received
-        total = self._total(response)
-        more = self._has_more(response)
+        total, more = self._total(response), self._has_more(response)
         if not rows and place > 1:
             # New rows before it push the known one to the end of the page; or offsets are ignored.
             self._steps_back += 1
@@ -139,16 +138,11 @@ class OffsetPaginator(_FetchingAhead, DltOffsetPaginator):
         if rows:
             self.overlapping &= bool(self._known) or self.current_value == self.initial_value
             self._known, self._steps_back = last, 0
-        if more is False:
-            self._finish("the API says that there is no more")
-        elif not rows:
-            if more:
-                raise MovedError("the API says that there is more and brings nothing new")
-            self._finish("a page that brought nothing new")
-        elif not more and received != self.limit and total == self.position:
-            self._finish("a last page and a total that agree")
-        elif self.maximum_value is not None and self.position >= self.maximum_value:
-            self._finish("maximum_offset")
+        # A page may be full at the end, and a total may count something else: together they tell.
+        agreed = received != self.limit and total == self.position
+        self.how = self._end_of(bool(rows), more, agreed)
+        if self.how:
+            self._has_next_page = False
         elif self.overlap and received > 1:
             self.current_value = self.position - 1
             self.value_step = received - 1  # the API may cap its pages
@@ -179,8 +173,19 @@ class OffsetPaginator(_FetchingAhead, DltOffsetPaginator):
                 f"(tried {MOST_STEPS_BACK} times)"
             )
 
-    def _finish(self, how: str) -> None:
-        self.how, self._has_next_page = how, False
+    def _end_of(self, news: bool, more: bool | None, agreed: bool) -> str:
+        """How the end is known; empty where it is not there yet."""
+        if more is False:
+            return "the API says that there is no more"
+        if not news and more:
+            raise MovedError("the API says that there is more and brings nothing new")
+        if not news:
+            return "a page that brought nothing new"
+        if agreed and not more:
+            return "a last page and a total that agree"
+        if self.maximum_value is not None and self.position >= self.maximum_value:
+            return "maximum_offset"
+        return ""
 
     def _has_more(self, response: Response) -> bool | None:
         if not self.has_more_path:

@@ -22,6 +22,7 @@ from incidents_dagster.ingestion import quarantine
 from incidents_dagster.ingestion.binding import bind_secrets
 from incidents_dagster.ingestion.credentials import check_auth
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.evidence import Evidence, Marks, Proof
 from incidents_dagster.ingestion.incremental import Incremental, asking_from, take_from
 from incidents_dagster.ingestion.judge import Judge
 from incidents_dagster.ingestion.paginators import paginator
@@ -35,7 +36,7 @@ from incidents_dagster.ingestion.rest_api_config import (
 from incidents_dagster.ingestion.settings import DATASET, SECTION, Settings, config_file
 from incidents_dagster.ingestion.table import DELETED_AT, Table
 from incidents_dagster.ingestion.transport import ApiAdapter, open_session
-from incidents_dagster.ingestion.walks import Evidence, Marks, Proof, Walk
+from incidents_dagster.ingestion.walks import Walk
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
 DEMO_AUTH = {"type": "api_key", "name": "api_key", "location": "query"}

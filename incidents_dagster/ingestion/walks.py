@@ -6,16 +6,11 @@ seen, to be held against what the API says of itself. Reading again is `complete
 
 import copy
 import re
-import time
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from dlt.common.normalizers.naming import NamingConvention
 from dlt.sources.helpers.rest_client.detector import PaginatorFactory
 from dlt.sources.helpers.rest_client.paginators import (
     BasePaginator,
@@ -26,6 +21,7 @@ from dlt.sources.helpers.rest_client.paginators import (
 from requests import Request, Response
 
 from incidents_dagster.ingestion.errors import IncompleteError, MovedError
+from incidents_dagster.ingestion.evidence import Evidence, Marks, date_of
 from incidents_dagster.ingestion.judge import Judge
 from incidents_dagster.ingestion.paginators import OffsetPaginator
 
@@ -33,115 +29,6 @@ REMEMBERED_PAGES = 10
 # Pages in a row that bring no row at all, for APIs whose filter works page by page.
 MOST_EMPTY_PAGES = 20
 PLACES = re.compile(r"page|offset|skip|start|from", re.IGNORECASE)
-
-
-class Marks:
-    """Tells whether two records are the same: by primary key and time of change where they are.
-
-    Not by all fields: an API may render some anew for every answer, such as signed links.
-    """
-
-    def __init__(
-        self, primary_key: list[str], newest_first: str | None, naming: NamingConvention
-    ) -> None:
-        self._columns = [*primary_key, *filter(None, [newest_first])] if primary_key else []
-        self._naming = naming
-        self._fields: list[str] | None = None
-
-    def __call__(self, record: Any) -> Hashable:
-        """Something that only the same record has."""
-        if not isinstance(record, dict):
-            return repr(record)
-        if self._fields is None:  # the fields that dlt makes these columns of
-            names = {self._naming.normalize_path(field): field for field in reversed([*record])}
-            self._fields = [names[c] for c in self._columns if c in names]
-        values = tuple(record.get(field) for field in self._fields)
-        return values if any(values) and _hashable(values) else repr(record)
-
-
-class Evidence:
-    """What one reading of a resource has shown.
-
-    Attributes:
-        pages: Answers with rows or without.
-        rows: Records taken from them.
-        walks: Walks begun; one for each record of a parent resource.
-        expected: Records that the API says there are, where all walks said so.
-        hows: How the ends were known.
-        unproven: Why it cannot be told whether these are all records.
-        positional: Whether pages were told apart by their place in a list that may move.
-        began: The API's time at its first answer.
-        last_answer: What it has answered last.
-        fingerprint: The same for two readings that brought the same records in the same order.
-    """
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        """Forgets everything, for another reading in the place of this one."""
-        self.pages = self.rows = self.walks = self.ended = 0
-        self.expected: int | None = 0
-        self.hows: dict[str, None] = {}
-        self.unproven: dict[str, None] = {}
-        self.positional = False
-        self.began: datetime | None = None
-        self.last_answer: Response | None = None
-        self.fingerprint = 0
-        self._started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Since the reading began, by our clock or the API's, whichever has gone further."""
-        by_the_api = timedelta(0)
-        if self.began and self.last_answer is not None:
-            by_the_api = _date(self.last_answer) - self.began
-        return max(time.monotonic() - self._started, by_the_api.total_seconds())
-
-    @property
-    def complete(self) -> bool:
-        """Whether every walk that brought something came to its end."""
-        return self.ended >= self.walks
-
-
-@dataclass
-class Proof:
-    """What tells that a reading is complete.
-
-    Attributes:
-        asked_for: What the API was asked for, as an SQL condition; `true` for everything.
-        readings: How often pages were read from the beginning, catching up left out.
-        pages: Answers, of all readings together.
-        rows: Records of the reading that counts.
-        expected: Records that the API says there are; None where it does not say.
-        how: How the end was known.
-        unproven: Why it cannot be told that it is all; empty where it is proven.
-        began: The API's time when it first answered.
-        distinct: Different primary keys among the records; None without a primary key.
-        quarantined: Records that could not be loaded.
-    """
-
-    asked_for: str = "true"
-    readings: int = 0
-    pages: int = 0
-    rows: int = 0
-    expected: int | None = None
-    how: str = ""
-    unproven: list[str] = field(default_factory=list)
-    began: datetime | None = None
-    distinct: int | None = None
-    quarantined: int = 0
-
-    @property
-    def proven(self) -> bool:
-        """Whether the API's own evidence says that this is all."""
-        return bool(self.readings) and not self.unproven
-
-    def __str__(self) -> str:
-        if self.unproven:
-            return f"unproven: {'; '.join(self.unproven)}"
-        again = f", read {self.readings} times" if self.readings > 1 else ""
-        return f"proven: {self.rows:,} records in {self.pages:,} pages{again}; {self.how}"
 
 
 class Walk(BasePaginator):
@@ -205,7 +92,7 @@ class Walk(BasePaginator):
         evidence.pages += 1
         evidence.last_answer = response
         if evidence.began is None:
-            evidence.began = _date(response)
+            evidence.began = date_of(response)
         if self.inner is None:
             self.inner, _ = PaginatorFactory().create_paginator(response)
         assert self.inner
@@ -300,10 +187,6 @@ class Walk(BasePaginator):
         return total == counted
 
 
-def _hashable(values: tuple[Any, ...]) -> bool:
-    return not any(isinstance(value, (dict, list)) for value in values)
-
-
 def _fingerprint(request: Request) -> int:
     return hash((request.url, repr(request.params), repr(request.json), repr(request.data)))
 
@@ -317,18 +200,3 @@ def _counts_on(before: tuple[str, dict[str, Any]], request: Request) -> bool:
         PLACES.search(name) and value.isdigit() and str(earlier.get(name, "")) != value
         for name, value in asked.items()
     )
-
-
-def _date(response: Response) -> datetime:
-    """The API's clock at an answer, which goes before ours."""
-    try:
-        return parsedate_to_datetime(response.headers["Date"]).astimezone(timezone.utc)
-    except (KeyError, ValueError, TypeError):
-        return datetime.now(timezone.utc)
-
-
-def moved(error: BaseException | None) -> str:
-    """Why reading again may help, where that is what dlt wraps in `error`; else nothing."""
-    while error is not None and not isinstance(error, MovedError):
-        error = error.__cause__ or error.__context__
-    return str(error or "")

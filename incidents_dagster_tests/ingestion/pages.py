@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from incidents_dagster.ingestion.completeness import Reader
+from incidents_dagster.ingestion.evidence import Proof
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.source import open_api
 from incidents_dagster.ingestion.table import Table
-from incidents_dagster.ingestion.walks import Proof
 from incidents_dagster_tests.ingestion.web import Asked
 
 OFFSET = {"type": "offset", "limit": 5, "total_path": ""}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from incidents_dagster.ingestion.errors import explain
+from incidents_dagster.ingestion.evidence import Evidence, Proof
 from incidents_dagster.ingestion.pipeline import open_sync, run_sync
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.walks import Evidence, Proof
 from incidents_dagster_tests.ingestion.pages import (
     CURSOR,
     LINK,
