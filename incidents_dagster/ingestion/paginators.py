@@ -126,21 +126,23 @@ class OffsetPaginator(_FetchingAhead, DltOffsetPaginator):
             rows.clear()
             self._step_back()
             return
-        del rows[:place]  # what the page before has brought already
+        # What the page before has brought already; in another order, there may be more before it.
+        rows[:place] = [row for row in rows[:place] if self.mark(row) not in self._known]
+        news = received > place
         self.position = self.current_value + received
         total, more = self._total(response), self._has_more(response)
-        if not rows and place > 1:
+        if not news and place > 1:
             # New rows before it push the known one to the end of the page; or offsets are ignored.
             self._steps_back += 1
             self._check_progress()
             self.current_value += place - 1
             return
-        if rows:
+        if news:
             self.overlapping &= bool(self._known) or self.current_value == self.initial_value
             self._known, self._steps_back = last, 0
         # A page may be full at the end, and a total may count something else: together they tell.
         agreed = received != self.limit and total == self.position
-        self.how = self._end_of(bool(rows), more, agreed)
+        self.how = self._end_of(news, more, agreed)
         if self.how:
             self._has_next_page = False
         elif self.overlap and received > 1:

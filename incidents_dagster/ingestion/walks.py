@@ -150,6 +150,12 @@ class Walk(BasePaginator):
         if isinstance(inner, OffsetPaginator):
             counted, how = inner.position - inner.initial_value, inner.how
             evidence.positional |= self._pages > 1 and not inner.overlapping
+            # As many may be new since the first page; the next sync finds them.
+            grown = max(0, self._totals[-1] - self._totals[0]) if self._totals else 0
+            if counted - self._rows > grown:
+                raise MovedError(
+                    f"{self._rows:,} records came, of a list that has {counted:,} places"
+                )
         elif isinstance(inner, RangePaginator):
             how = "an empty page" if self._empty else "the number of pages"
         elif isinstance(inner, SinglePagePaginator):
