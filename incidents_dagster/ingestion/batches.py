@@ -195,6 +195,7 @@ class _Building:
 def _columns(records: list[dict[str, Any]], naming: NamingConvention) -> dict[str, list[Any]]:
     """Column name → its value in each record."""
     columns: dict[str, list[Any]] = {}
+    exact: set[str] = set()
     for field in dict.fromkeys(chain.from_iterable(record.keys() for record in records)):
         name = naming.normalize_path(field) or "_empty"  # as dlt does
         if name.startswith("_dlt_"):
@@ -203,7 +204,12 @@ def _columns(records: list[dict[str, Any]], naming: NamingConvention) -> dict[st
             name = "source_deleted_at"  # or like the one that tells when a row has gone
         values = [record.get(field) for record in records]
         if name in columns:  # two fields with one name, such as createdAt and created_at
-            pairs = zip(columns[name], values, strict=True)
-            values = [first if second is None else second for first, second in pairs]
+            first, second = values, columns[name]
+            if name in exact:  # the field of that very name goes before the other
+                first, second = second, first
+            pairs = zip(first, second, strict=True)
+            values = [other if one is None else one for one, other in pairs]
+        if field == name:
+            exact.add(name)
         columns[name] = values
     return columns

@@ -247,7 +247,9 @@ class Table:
         changed = " OR ".join(differs) or "false"
         if (newest := self.newest_first) in comparable and newest:
             older = f"coalesce(r.{quoted(newest)} < t.{quoted(newest)}, false)"
-            changed = f"({changed}) AND NOT {older}"
+            if existing[newest].startswith("TIMESTAMP"):  # a time to come is a mistake to mend
+                older += f" AND t.{quoted(newest)} <= now() + INTERVAL 1 DAY"
+            changed = f"({changed}) AND NOT ({older})"
         if DELETED_AT in existing:  # back at the source, in whichever version
             changed = f"({changed}) OR t.{DELETED_AT} IS NOT NULL"
         found = connection.sql(

@@ -693,14 +693,18 @@ def test_a_key_may_have_several_columns(loaded: Loaded, monkeypatch: pytest.Monk
     assert loaded.select(loads) == [(1,), (3,)]
 
 
-def test_of_two_fields_with_one_name_the_later_one_that_is_not_null_stays(loaded: Loaded) -> None:
-    assert loaded.sync(
-        [
-            {"id": "1", "createdAt": "a", "created_at": "b"},
-            {"id": "2", "createdAt": "a", "created_at": None},
-            {"id": "3", "createdAt": "a"},
-        ]
-    ) == [{"id": n, "created_at": value} for n, value in (("1", "b"), ("2", "a"), ("3", "a"))]
+@pytest.mark.parametrize("turn", [1, -1], ids=["the exact one last", "the exact one first"])
+def test_of_two_fields_with_one_name_the_one_of_that_very_name_stays(
+    loaded: Loaded, turn: int
+) -> None:
+    given = [
+        [("createdAt", "a"), ("created_at", "b"), ("ID", "x"), ("id", "1")],
+        [("createdAt", "a"), ("created_at", None), ("id", "2")],
+        [("createdAt", "a"), ("id", "3")],
+    ]
+    assert loaded.sync([dict(fields[::turn]) for fields in given]) == [
+        {"id": n, "created_at": value} for n, value in (("1", "b"), ("2", "a"), ("3", "a"))
+    ]
 
 
 def test_fields_called_like_columns_of_our_own_or_dlts_are_kept_beside_them(loaded: Loaded) -> None:

@@ -69,6 +69,16 @@ def test_exactly_what_is_new_or_differs_and_is_not_older_is_news(
     ]
 
 
+@pytest.mark.parametrize(("time", "stays"), [("2999-01-01", False), ("2020-01-01", True)])
+def test_a_row_from_the_future_is_corrected_by_an_earlier_version(
+    connection: Connection, time: str, stays: bool
+) -> None:
+    connection.execute(f"CREATE TABLE incidents.x AS SELECT 'a' AS id, TIMESTAMPTZ '{time}' AS n")
+    table = Table("x", ["id"], {"id": {}, "n": {"dedup_sort": "desc"}})
+    mended = pa.table({"id": ["a"], "n": pa.array([0], pa.timestamp("us", "UTC"))})
+    assert len(table.without_what_it_has(connection, mended)) == (not stays)
+
+
 def test_a_value_that_goes_is_a_change_and_a_null_in_a_new_column_is_none(
     connection: Connection,
 ) -> None:
