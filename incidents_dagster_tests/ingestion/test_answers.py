@@ -52,19 +52,3 @@ def test_a_body_without_an_end_ends_at_its_most(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(IngestionError, match=r"/x answers with more than 1 MB at a time"):
         _get(fault)
     assert _get(None, "x" * (2**20 - 2)).json() == "x" * (2**20 - 2)
-
-
-@pytest.mark.parametrize(
-    ("body", "charset", "why"),
-    [
-        (b'{"title": "\xff"}', "", "bytes in it that are no text"),
-        (b'{"title": "\xff"}', "; charset=utf-8", "bytes in it that are no text"),
-        (b"{}", "; charset=utf-99", "unknown encoding, utf-99"),
-        (b"[" * 100_000 + b"]" * 100_000, "", "nested too deep"),
-        (b'{"n": ' + b"9" * 5_000 + b"}", "", "thousands of digits"),
-    ],
-)
-def test_json_that_cannot_be_read_says_why(body: bytes, charset: str, why: str) -> None:
-    answer = _get(changed("x", lambda _: body, f"Content-Type: text/json{charset}"))
-    with pytest.raises(IngestionError, match=why):
-        answer.json()
