@@ -81,8 +81,7 @@ def _other_than_read(
         return f"The last sync is {said['completeness']}.", {"proof": said["completeness"]}
     read, bad, asked_for = said["distinct_ids"], said["quarantined"], said.get("asked_for", "true")
     sql = f"SELECT count(*) FROM {table.present(connection)} WHERE {asked_for}"
-    row = connection.execute(sql).fetchone()
-    rows = row[0] if row else 0
+    ((rows,),) = connection.execute(sql).fetchall()
     metadata = {"rows": rows, "ids_read": read, "sql": sql, "proof": said["completeness"]}
     where = f" with {asked_for}" if asked_for != "true" else ""
     # A quarantined record may have an earlier, good version in the table.

@@ -101,12 +101,13 @@ class Incremental:
         timed = types[self.column].startswith(("TIMESTAMP", "DATE"))
         # A record from the future would otherwise hide all that changes until then.
         usable = f"{cursor} <= now()" if timed else f"{cursor} IS NOT NULL"
-        row = connection.execute(
+        rows = connection.execute(
             f"SELECT {cursor}, {keys} FROM {table.present(connection)} WHERE {usable} "
             f"ORDER BY {cursor} DESC LIMIT 1"
-        ).fetchone()
-        if row is None:
+        ).fetchall()
+        if not rows:
             return None
+        row = rows[0]
         newest = dict(zip(table.primary_key, row[1:], strict=True))
         return Start(self._less_lag(row[0]), newest)
 

@@ -115,7 +115,7 @@ class Table:
             connection.execute(
                 "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
                 [DATASET, self.name],
-            ).fetchone()
+            ).fetchall()
         )
 
     def columns(self, connection: duckdb.DuckDBPyConnection) -> list[Column]:
@@ -270,9 +270,8 @@ class Table:
         """Rows that a dlt load brought in their present version, and those marked as deleted."""
         marked = f"count({DELETED_AT})" if self.marks_deleted(connection) else "0"
         sql = f"SELECT count(*), {marked} FROM {self.qualified} WHERE _dlt_load_id = ?"
-        row = connection.execute(sql, [load_id]).fetchone()
-        assert row
-        return row[0], row[1]
+        ((loaded, deleted),) = connection.execute(sql, [load_id]).fetchall()
+        return loaded, deleted
 
 
 @cache
@@ -286,5 +285,6 @@ def quoted(name: str) -> str:
 
 
 def _value(connection: duckdb.DuckDBPyConnection, sql: str, *parameters: Any) -> Any:
-    row = connection.execute(sql, parameters).fetchone()
-    return row[0] if row else None
+    # All of them: DuckDB 2 takes a result that was not read to its end for unfinished.
+    rows = connection.execute(sql, parameters).fetchall()
+    return rows[0][0] if rows else None
