@@ -18,6 +18,8 @@ from random import Random
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from faults.loopback import HOST, OnLoopback
+
 SECOND = 1_000_000  # the clock counts microseconds
 DAY = 86_400 * SECOND
 # Long past, as a sync takes no time after the real now for a cursor.
@@ -262,7 +264,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(*which)
 
 
-class ModelServer:
+class ModelServer(OnLoopback):
     """Serves a model on loopback, as a context manager.
 
     Attributes:
@@ -309,22 +311,7 @@ class ModelServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def base_url(self) -> str:
-        """Address without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> "ModelServer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_Server((HOST, 0), Handler))
 
 
 def _parsed(time: str | None) -> int:

@@ -5,7 +5,6 @@ Where it says nothing else, an answer is `{"data": [...], "total": N}` and what 
 """
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -13,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-HOST = "127.0.0.1"
+from faults.loopback import HOST, OnLoopback
+
 PATH = "/v1/incidents"
 PAGE_ROWS = 100
 # A sync that asks more often than this does not end by itself.
@@ -92,7 +92,7 @@ def incident(number: int, version: int = 1, **fields: Any) -> dict[str, Any]:
     }
 
 
-class Pages:
+class Pages(OnLoopback):
     """The server, as a context manager.
 
     Attributes:
@@ -129,23 +129,9 @@ class Pages:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((HOST, 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def base_url(self) -> str:
-        """Address without a slash at the end."""
-        return f"http://{HOST}:{self._server.server_port}"
-
-    def __enter__(self) -> "Pages":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        server = ThreadingHTTPServer((HOST, 0), Handler)
+        server.daemon_threads = True
+        super().__init__(server)
 
     def _answer(
         self, path: str, query: dict[str, str], heard: dict[str, str]

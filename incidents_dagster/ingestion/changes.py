@@ -145,20 +145,16 @@ class Landing:
     @property
     def keys(self) -> pa.Table:
         """The different primary keys of all records that were read."""
-        together = pa.concat_tables(self._keys)
-        return together.group_by(together.column_names, use_threads=False).aggregate([])
+        return _different(self._keys)
 
     @property
     def unique(self) -> bool:
         """Whether no row is loaded twice."""
         if self.api.proofs[self.name].distinct == sum(map(len, self._keys)) and not self._again:
             return True
-        together = pa.concat_tables(self._loaded)
-        groups = together.group_by(together.column_names, use_threads=False).aggregate([])
-        once = groups.num_rows == len(together)
-        del groups
+        once = len(_different(self._loaded)) == sum(map(len, self._loaded))
         pa.default_memory_pool().release_unused()  # the load has better use for it
-        return bool(once)
+        return once
 
     def _load(self, rows: pa.Table, compare: bool = True) -> Iterator[Any]:
         if compare:
@@ -219,6 +215,11 @@ class Landing:
             )
         kind = self._keys[0].schema
         return pa.concat_tables([self.keys, pa.table([pa.array(ids).cast(kind.types[0])], kind)])
+
+
+def _different(keys: list[pa.Table]) -> pa.Table:
+    together = pa.concat_tables(keys)
+    return together.group_by(together.column_names, use_threads=False).aggregate([])
 
 
 def changed_rows(

@@ -67,17 +67,18 @@ def explain(error: BaseException) -> str:
 
     dlt wraps what went wrong in exceptions of its own; what a user can act on is inside.
     """
-    causes = list(_chain(error))
+    chain = list(causes(error))
     for kind, describe in DESCRIPTIONS.items():
-        for cause in causes:
+        for cause in chain:
             if isinstance(cause, kind) and (text := describe(cause)):
                 return text
-    innermost = causes[-1]
+    innermost = chain[-1]
     first_line = next(iter(str(innermost).splitlines()), "")
     return f"{type(innermost).__name__}: {first_line[:300]}"
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """`error` and what it came of, without what was left out of it on purpose."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

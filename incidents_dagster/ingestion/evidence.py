@@ -13,7 +13,7 @@ from typing import Any
 from dlt.common.normalizers.naming import NamingConvention
 from requests import Response
 
-from incidents_dagster.ingestion.errors import MovedError
+from incidents_dagster.ingestion.errors import MovedError, causes
 
 
 class Marks:
@@ -127,9 +127,7 @@ class Proof:
 
 def moved(error: BaseException | None) -> str:
     """Why reading again may help, where that is what dlt wraps in `error`; else nothing."""
-    while error is not None and not isinstance(error, MovedError):
-        error = error.__cause__ or error.__context__
-    return str(error or "")
+    return next((str(cause) for cause in causes(error) if isinstance(cause, MovedError)), "")
 
 
 def _hashable(values: tuple[Any, ...]) -> bool:

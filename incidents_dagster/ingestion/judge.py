@@ -33,7 +33,7 @@ class Judge:
     """
 
     def __init__(self, selector: Any, single: bool, total_path: str, more_path: str) -> None:
-        self._selector = selector
+        self._choose(selector)
         self._guessed = selector is None
         self._single = single
         self.total_path = total_path
@@ -48,11 +48,8 @@ class Judge:
         body = response.json()
         if self._guessed:
             self._guess(body)
-        if isinstance(body, dict) and str(self._selector) != "$":
-            own = str(self._selector).split(".")  # an API of errors has its records there
-            fault = next(
-                (body[name] for name in FAULTS if body.get(name) and name not in own), None
-            )
+        if isinstance(body, dict) and self._where != "$":
+            fault = next((body[name] for name in self._faults if body.get(name)), None)
             refused = any(body.get(name) is False for name in VERDICTS)
             if fault is not None or refused:
                 raise IncompleteError(
@@ -75,6 +72,11 @@ class Judge:
         found = self._more(response.json())
         return found if isinstance(found, bool) else None
 
+    def _choose(self, selector: Any) -> None:
+        self._selector, self._where = selector, str(selector)
+        own = self._where.split(".")  # an API of errors has its records there
+        self._faults = [name for name in FAULTS if name not in own]
+
     def _guess(self, body: Any) -> None:
         if self._selector is None:
             path, _ = find_response_page_data(body)  # as dlt guesses
@@ -83,16 +85,16 @@ class Judge:
                     "No endpoint.data_selector is set, and the only list in the API's answer is "
                     f"{'.'.join(path)!r}: set it to where the records are."
                 )
-            self._selector = jsonpath.compile_path(".".join(path))
+            self._choose(jsonpath.compile_path(".".join(path)))
 
     def _look(self, body: Any) -> None:
-        where = f"endpoint.data_selector {str(self._selector)!r}"
+        where = f"endpoint.data_selector {self._where!r}"
         if self._guessed:
             where += " (guessed, as none is set)"
         found = jsonpath.find_values(self._selector, body)
-        several = re.search(r"\*|\.\.|\[", str(self._selector))
+        several = re.search(r"\*|\.\.|\[", self._where)
         if not found and several:
-            stem = str(self._selector)[: several.start()].rstrip(".")
+            stem = self._where[: several.start()].rstrip(".")
             found = jsonpath.find_values(stem, body) if stem else [body]
         if not found:
             there = ", ".join(list(body)[:8]) if isinstance(body, dict) else type(body).__name__

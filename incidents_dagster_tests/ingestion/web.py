@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-HOST = "127.0.0.1"
+from faults.loopback import HOST, OnLoopback
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ HANG_UP = Reply(status=0)
 SILENCE = Reply(status=-1)
 
 
-class Web:
+class Web(OnLoopback):
     """The server, as a context manager.
 
     Attributes:
@@ -81,21 +81,10 @@ class Web:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((HOST, 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        server = ThreadingHTTPServer((HOST, 0), Handler)
+        server.daemon_threads = True
+        super().__init__(server)
 
-    @property
-    def base_url(self) -> str:
-        """Address without a slash at the end."""
-        return f"http://{HOST}:{self._server.server_port}"
-
-    def __enter__(self) -> "Web":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stopped.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__(*error)
