@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("--part", action="store_true", help="a sample of each, writes no report")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="default: docs")
     given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     kept = given.out / "reliability.json"
     results = json.loads(kept.read_text()) if kept.exists() else {}
     wrong = 0

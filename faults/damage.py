@@ -11,7 +11,7 @@ import duckdb
 
 from faults.damage_cases import DAMAGE, LIMITED, half_a_sync
 from faults.forks import Forks, Tell, forks
-from faults.harness import Outcome, Project, Result, in_project
+from faults.harness import Outcome, Project, Result, clear, in_project
 from faults.source import KEY, VERSION, Source
 from incidents_dagster.demo_api.server import DemoServer
 
@@ -109,7 +109,7 @@ def _judged(case: str, project: Project, source: Source, message: str | None) ->
     if message is not None:
         found_cures = ((cure, re.search(words, message)) for words, cure in CURES.items())
         cure, said = next(((cure, said) for cure, said in found_cures if said), (None, None))
-        if cure is None or said is None or "\n" in message or "Traceback" in message:
+        if cure is None or said is None or not clear(message):
             return Outcome(case, "wrong", f"no cure in: {message}")
         cure(project, said)
         if again := project.sync():

@@ -6,6 +6,7 @@ that need Dagster, or a process to kill, start `python -m incidents_dagster` the
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +29,7 @@ from incidents_dagster.ingestion.settings import load_settings
 ROOT = Path(__file__).resolve().parents[1]
 # What a sync reads its settings from; taken out of sight while a project of ours is in use.
 AMBIENT = ("SOURCES__", "DLT_", "DAGSTER_", "API_KEY", "INCIDENTS_")
+UNEXPLAINED = re.compile(r"\w*(Error|Exception|Interrupt)\b|Traceback")
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,12 @@ def judged(
         )
     if after != before:
         return Outcome(case, "wrong", f"red, and the table changed: {message}")
-    clear = message and "Traceback" not in message and "\n" not in message
-    return Outcome(case, "red" if clear else "wrong", message)
+    return Outcome(case, "red" if clear(message) else "wrong", message)
+
+
+def clear(message: str) -> bool:
+    """Whether that is one message of ours: one line, and no exception that nobody has explained."""
+    return bool(message) and "\n" not in message and not UNEXPLAINED.match(message)
 
 
 class HungError(BaseException):

@@ -17,6 +17,7 @@ from faults.harness import (
     Outcome,
     Project,
     Result,
+    clear,
     in_processes,
     in_project,
     judged,
@@ -211,7 +212,7 @@ def case(
         came, wrong = "green, and equal to the source", ""
         if message is not None:
             came, wrong = "red", judged(name, message, before, after, source).note
-            wrong = "" if after == before and _clear(message) else wrong
+            wrong = "" if after == before and clear(message) else wrong
         elif after != source:
             came = AS_TOLD
             kept = project.query("SELECT record FROM incidents.quarantine")
@@ -229,10 +230,6 @@ def case(
     if wrong:
         return "wrong", Outcome(name, "wrong", wrong)
     return came, Outcome(name, "red" if came == "red" else "right", message or "")
-
-
-def _clear(message: str) -> bool:
-    return bool(message) and "\n" not in message and "Traceback" not in message
 
 
 def _differences(source: dict[str, Any], table: dict[str, Any], lied_to: bool) -> list[str]:

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import tomlkit
 
-from faults.harness import ROOT, Outcome, Project, Result, in_processes, in_project
+from faults.harness import ROOT, Outcome, Project, Result, clear, in_processes, in_project
 from faults.model import (
     CHANGES,
     OFFSETS,
@@ -326,7 +326,7 @@ def unequal(model: Model, table: dict[str, Any]) -> list[str]:
 def red_faults(message: str, before: list[Any], after: list[Any]) -> list[str]:
     """What is wrong with a red sync, by its message and the rows of the table."""
     wrong = ["red, and the table changed"] if before != after else []
-    if not message or "\n" in message or "Traceback" in message:
+    if not clear(message):
         wrong.append(f"no clear message: {message[:200]!r}")
     return wrong
 

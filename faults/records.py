@@ -19,7 +19,7 @@ from faults.answers import (
     sync_bad_then_good,
     versions_of,
 )
-from faults.harness import Outcome, Project, in_project
+from faults.harness import Outcome, Project, clear, in_project
 from faults.pages import Pages, Raw, incident
 
 QUARANTINE = "SELECT record FROM incidents.quarantine"
@@ -245,10 +245,8 @@ def _sorted(records: list[Any]) -> list[str]:
 
 def _judged(kind: Kind, name: str, project: Project, message: str | None, after: Any) -> Outcome:
     if message is not None:
-        clear = "Traceback" not in message and "\n" not in message
-        return Outcome(
-            name, "red" if kind.rests in ("nowhere", "anywhere") and clear else "wrong", message
-        )
+        right = kind.rests in ("nowhere", "anywhere") and clear(message)
+        return Outcome(name, "red" if right else "wrong", message)
     if kind.rests == "nowhere":
         return Outcome(name, "wrong", "green")
     good = versions_of(SOURCE)

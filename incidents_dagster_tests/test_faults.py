@@ -18,6 +18,8 @@ from incidents_dagster.ingestion.judge import Judge
 # Seed → what it found: each was wrong once.
 FOUND = {
     1: "a row left out in the middle of a page, and offsets that go on as if it were there",
+    144: "a row in the place of another, so that as many came as the API says there are",
+    627: "the same, on another page",
     36: "a page in another order: what stands before the row that pages share was left out",
 }
 ROWS = [incident(n) for n in range(1, 31)]

@@ -4,6 +4,8 @@ Whether it is complete and makes sense is `judge`'s business.
 """
 
 import codecs
+import json
+import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -67,14 +69,30 @@ class ApiResponse(requests.Response):
         return str(self.url).split("?", maxsplit=1)[0]
 
     def _parse(self, body: bytes) -> Any:
-        if body.startswith(codecs.BOM_UTF8):
-            self.encoding = "utf-8-sig"
-        elif self.encoding == "ISO-8859-1" and "charset" not in self.headers["Content-Type"]:
-            self.encoding = None  # requests' guess for text/…, but JSON is UTF-8
-        utf8 = (self.encoding or "utf-8").lower() == "utf-8"  # orjson checks that it is
+        charset = self._charset(body)
+        utf8 = charset.lower() == "utf-8"  # orjson checks that it is
         if utf8 and LONG_NUMBER not in body.translate(DIGITS):
             try:
                 return orjson.loads(body)
             except orjson.JSONDecodeError:
                 pass
-        return super().json()
+        self.encoding = charset
+        try:
+            body.decode(charset)  # requests would put other characters where bytes are no text
+            return super().json()
+        except requests.JSONDecodeError:
+            raise
+        except (UnicodeDecodeError, LookupError):
+            what = f"bytes that are not {charset}: JSON is UTF-8, or its Content-Type says what"
+        except RecursionError:
+            what = "JSON that is nested too deeply"
+        except ValueError:
+            what = f"a number of more than {sys.get_int_max_str_digits():,} digits"
+        raise IngestionError(f"{self._address} answers with {what}. Nothing was loaded.")
+
+    def _charset(self, body: bytes) -> str:
+        """What is declared, else which UTF it is; not requests' guesses for text/…"""
+        declared = "charset" in self.headers.get("Content-Type", "")
+        if declared and self.encoding and not body.startswith(codecs.BOM_UTF8):
+            return self.encoding
+        return json.detect_encoding(body)

@@ -50,20 +50,40 @@ class Landing:
         self.last: pa.Table | None = None  # of what is to be loaded, without its rows
         self._again = False
         self._waiting = quarantine.waiting(connection, name, self.table)
-        self._keys: list[pa.Table] = []  # of all records that could be read
+        self._read: list[pa.Table] = []  # primary key and time of change of all that was read
+        self._unasked = 0  # what the API brought on top
         self._loaded: list[pa.Table] = []
         self._fresh: list[pa.Table] = []
         self._new_columns: TTableSchemaColumns = {}
 
     def read(self, start: Start | None) -> Iterator[Any]:
-        """What a reading brings, but for the rows that may be read again: `rest` has those."""
+        """What a reading brings, but for the rows that may be read again: `rest` has those.
+
+        Raises:
+            IncompleteError: The API's answers are not all that it has.
+            RecordError: Too many records cannot be loaded.
+        """
+        yield from self._reading(start)
+        if lacking := self._lacking():
+            self.api.report(f"{self.name}: {lacking}; once more.")
+            yield from self._reading(start)
+            if lacking := self._lacking():
+                raise IncompleteError(
+                    f"{self.name}: {lacking}: as many others may be missing, so nothing was "
+                    "loaded. Have the API sort them by something unique in endpoint.params; where "
+                    'it does list some twice, set completeness.total_path = "".'
+                )
+        quarantine.check(self.name, self.rejected, self._received, self.api.own["quarantine_share"])
+
+    def _reading(self, start: Start | None) -> Iterator[Any]:
         self._again = self.name in self.api.proofs
         proof = self.api.proofs[self.name] = Proof()
         if incremental := self.api.incremental.get(self.name):
             proof.asked_for = incremental.condition(start.value if start else None)
-        self._keys, self.rejected = [], []
+        self._read, self.rejected = [], []
+        self._received = self._unasked = 0
         reader = Reader(self.api, self.name, self.known)
-        read, share = 0, self.api.own["quarantine_share"]
+        share = self.api.own["quarantine_share"]
         for records in chunks(reader.everything(start.value if start else None, proof)):
             batch = to_arrow(
                 records,
@@ -73,22 +93,42 @@ class Landing:
                 self.table.typed,
             )
             self.rejected += batch.rejected
-            read += len(records)
+            self._received += len(records)
             if len(self.rejected) > MOST_REJECTED:  # they are in memory
-                quarantine.check(self.name, self.rejected, read, share)
+                quarantine.check(self.name, self.rejected, self._received, share)
             self.known.update(batch.new_columns)
             self._new_columns.update(batch.new_columns)
             rows = batch.rows
             self.arrived = self.arrived or (start is not None and start.seen_in(rows))
             if self.table.keyed and len(rows):
-                self._keys.append(self._asked(rows, start).select(self.table.primary_key))
+                asked = self._asked(rows, start)
+                self._unasked += len(rows) - len(asked)
+                self._read.append(asked.select(self.table.version_of(asked)))
             yield from self._load(self._without_fresh(rows, proof.began))
         if self.table.keyed:
-            proof.distinct = len(self.keys) if self._keys else 0
+            proof.distinct = len(self.keys) if self._read else 0
             pa.default_memory_pool().release_unused()  # the load has better use for it
         # Pages that are read twice bring bad records twice.
         proof.quarantined = len({repr(bad) for bad in self.rejected})
-        quarantine.check(self.name, self.rejected, read, share)
+
+    def _lacking(self) -> str:
+        """What is wrong where the API counts a record twice, so that another one may be missing.
+
+        Two versions of a record are two. Several lists, as parents have, may share records.
+        """
+        proof = self.api.proofs[self.name]
+        if proof.expected is None or proof.distinct is None or proof.walks != 1:
+            return ""
+        others = self._unasked + len(self.rejected)
+        if proof.distinct + others >= proof.expected:
+            return ""
+        once = (len(_different(self._read)) if self._read else 0) + others
+        if once >= proof.expected:
+            return ""
+        return (
+            f"of the {proof.expected:,} records that the API says there are, "
+            f"{proof.expected - once:,} came twice in the same version"
+        )
 
     def rest(self) -> Iterator[Any]:
         """What may be read twice in versions of the same time: of those, the last that was read."""
@@ -113,7 +153,7 @@ class Landing:
         missing = None
         if not proof.proven:
             why = str(proof)
-        elif not self._keys:
+        elif not self._read:
             why = "the API returned no records"
         elif nameless := sum(bad.record_id is None for bad in self.rejected):
             why = (
@@ -145,12 +185,12 @@ class Landing:
     @property
     def keys(self) -> pa.Table:
         """The different primary keys of all records that were read."""
-        return _different(self._keys)
+        return _different([read.select(self.table.primary_key) for read in self._read])
 
     @property
     def unique(self) -> bool:
         """Whether no row is loaded twice."""
-        if self.api.proofs[self.name].distinct == sum(map(len, self._keys)) and not self._again:
+        if self.api.proofs[self.name].distinct == sum(map(len, self._read)) and not self._again:
             return True
         once = len(_different(self._loaded)) == sum(map(len, self._loaded))
         pa.default_memory_pool().release_unused()  # the load has better use for it
@@ -213,12 +253,13 @@ class Landing:
             raise IncompleteError(
                 f"{self.name} cannot be reconciled: {len(ids):,} records cannot be loaded."
             )
-        kind = self._keys[0].schema
-        return pa.concat_tables([self.keys, pa.table([pa.array(ids).cast(kind.types[0])], kind)])
+        keys = self.keys
+        column = pa.array(ids).cast(keys.schema.types[0])
+        return pa.concat_tables([keys, pa.table([column], keys.schema)])
 
 
-def _different(keys: list[pa.Table]) -> pa.Table:
-    together = pa.concat_tables(keys)
+def _different(rows: list[pa.Table]) -> pa.Table:
+    together = pa.concat_tables(rows, promote_options="default")
     return together.group_by(together.column_names, use_threads=False).aggregate([])
 
 

@@ -61,6 +61,7 @@ class Reader:
         else:
             evidence.unproven["records move while pages are read, and pages cannot overlap"] = None
         proof.rows, proof.expected = evidence.rows, evidence.expected
+        proof.walks = evidence.walks
         proof.how = ", ".join(evidence.hows)
         if not evidence.walks:  # as endpoint.response_actions may have it
             evidence.unproven["the API gave no answer with records"] = None

@@ -94,6 +94,7 @@ class Proof:
         readings: How often pages were read from the beginning, catching up left out.
         pages: Answers, of all readings together.
         rows: Records of the reading that counts.
+        walks: Lists in it: one, or one for each record of a parent resource.
         expected: Records that the API says there are; None where it does not say.
         how: How the end was known.
         unproven: Why it cannot be told that it is all; empty where it is proven.
@@ -106,6 +107,7 @@ class Proof:
     readings: int = 0
     pages: int = 0
     rows: int = 0
+    walks: int = 0
     expected: int | None = None
     how: str = ""
     unproven: list[str] = field(default_factory=list)

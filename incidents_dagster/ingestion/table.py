@@ -101,6 +101,11 @@ class Table:
         newest = [name for name, c in self.declared.items() if c.get("dedup_sort") == "desc"]
         return newest[0] if newest else None
 
+    def version_of(self, rows: pa.Table) -> list[str]:
+        """The columns of `rows` that tell one version of a row from another."""
+        names = [*self.primary_key, self.newest_first]
+        return [name for name in names if name in rows.column_names]  # type: ignore[misc]
+
     @property
     def declared_columns(self) -> list[Column]:
         """The columns as the configuration has them, with dlt's names for their types."""

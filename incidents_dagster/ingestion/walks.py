@@ -102,10 +102,21 @@ class Walk(BasePaginator):
             self._end(response)
 
     def update_request(self, request: Request) -> None:
-        """As the paginator says; a request that was made before would be made for ever."""
+        """As the paginator says; a request that was made before would be made for ever.
+
+        Raises:
+            IncompleteError: What names the next page is of an odd type.
+            MovedError: It is one that was read already.
+        """
         assert self.inner
         before = str(request.url), dict(request.params or {})
-        self.inner.update_request(request)
+        try:
+            self.inner.update_request(request)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise IncompleteError(
+                "The API's answer names a next page in a way that cannot be followed, so nothing "
+                "was loaded. Check the paginator in .dlt/config.toml."
+            ) from error
         if not self.inner.has_next_page:
             return
         if isinstance(self.inner, RangePaginator):

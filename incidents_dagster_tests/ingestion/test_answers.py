@@ -38,6 +38,35 @@ def test_another_charset_is_believed_where_it_is_declared(charset: str) -> None:
     assert _get(changed("x", lambda _: body, header)).json() == {"title": TITLE}
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-32", "utf-32-le"])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/json"])
+def test_other_utfs_are_seen(charset: str, content_type: str) -> None:
+    body = f'{{"title": "{TITLE}"}}'.encode(charset)
+    fault = changed("x", lambda _: body, f"Content-Type: {content_type}")
+    assert _get(fault).json() == {"title": TITLE}
+
+
+# body, Content-Type → what the message has
+NO_TEXT: dict[str, tuple[bytes, str, str]] = {
+    "latin-1": ('["ä"]'.encode("latin-1"), "application/json", "bytes that are not utf-8"),
+    "latin-1 as text": ('["ä"]'.encode("latin-1"), "text/plain", "bytes that are not utf-8"),
+    "other than declared": (b'["\xff"]', "text/json; charset=utf-8", "that are not utf-8"),
+    "a charset of nobody": (b'["a"]', "text/json; charset=klingon", "that are not klingon"),
+    "too deep": (b"[" * 100_000 + b"]" * 100_000, "text/json", "nested too deeply"),
+    "too many digits": (b"[" + b"9" * 5_000 + b"]", "text/json", "more than 4,300 digits"),
+}
+
+
+@pytest.mark.parametrize("what", NO_TEXT)
+def test_a_body_that_cannot_be_read_exactly_is_an_error(what: str) -> None:
+    body, content_type, told = NO_TEXT[what]
+    answer = _get(changed("x", lambda _: body, f"Content-Type: {content_type}"))
+    with pytest.raises(IngestionError, match=told) as failure:
+        answer.json()
+    assert "/x answers with" in str(failure.value)
+    assert "s3cr3t" not in str(failure.value)
+
+
 @pytest.mark.parametrize("code", [202, 204, 205, 300, 304])
 def test_a_status_without_records_has_none(code: int) -> None:
     body = b"" if code in (204, 304) else b'{"data": []}'

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from incidents_dagster.ingestion.errors import explain
 from incidents_dagster.ingestion.evidence import Evidence, Proof
@@ -281,6 +282,60 @@ def test_records_that_are_read_twice_are_counted_once(
     proof = _synced()
     assert (proof.readings, proof.rows, proof.distinct) == (2, 10, 9)
     assert query("SELECT count(*) FROM incidents.quarantine") == [(1,)]
+
+
+ROW = {"id": 3, "at": "2026-01-01T00:00:00Z"}
+NEWER = {**ROW, "at": "2026-01-02T00:00:00Z"}
+# what stands in the place of record 8, whether the API gives a total → whether that is a sync
+IN_PLACE: dict[str, tuple[Any, str, bool]] = {
+    "a record that came before": (ROW, "total", False),
+    "a newer version of it": (NEWER, "total", True),
+    "a record without an id": ({"id": None, "at": ROW["at"]}, "total", True),
+    "one that came before, and no total": (ROW, "", True),
+}
+
+
+@pytest.mark.parametrize("paginator", [CURSOR, OFFSET], ids=["cursor", "offset"])
+@pytest.mark.parametrize("what", IN_PLACE)
+def test_a_record_that_comes_twice_does_not_count_for_another(
+    listen: Listen, configure: Configure, query: Query, what: str, paginator: Any
+) -> None:
+    other, total_path, green = IN_PLACE[what]
+    pages = Pages([{**ROW, "id": n} for n in range(12)])
+    pages.rows[8] = other
+    pages.reshape = lambda body: {**body, "total": 12}
+    section = resource(listen(pages).base_url, paginator)
+    section["resources"][0]["columns"] = {"at": TIME}
+    settings = configure(**section, completeness={"total_path": total_path}, quarantine_share=0.5)
+    said: list[str] = []
+    if green:
+        run_sync(settings, said.append)
+        assert not said
+        return
+    with pytest.raises(PipelineStepFailed) as failure:
+        run_sync(settings, said.append)
+    assert "of the 12 records that the API says there are, 1 came twice" in explain(failure.value)
+    assert "completeness.total_path" in explain(failure.value)
+    assert [line for line in said if "once more" in line]  # it may have been a list that moved
+    assert query("SELECT 1 FROM duckdb_tables() WHERE table_name = 'x'") == []
+
+
+def test_a_record_that_comes_twice_once_is_read_again(
+    listen: Listen, configure: Configure, query: Query
+) -> None:
+    pages = Pages([{"id": n} for n in range(12)])
+    wrong = [3, *range(1, 12)]
+    pages.reshape = lambda body: {
+        **body,
+        "total": 12,
+        "data": [{"id": wrong[r["id"]]} for r in body["data"]]
+        if len(pages.asked) <= 3
+        else body["data"],
+    }
+    configure(**resource(listen(pages).base_url, CURSOR))
+    proof = _synced()
+    assert (proof.proven, proof.distinct, proof.expected) == (True, 12, 12)
+    assert query("SELECT count(*) FROM incidents.x") == [(12,)]
 
 
 def test_no_record_is_proven_too(listen: Listen, configure: Configure) -> None:

@@ -290,12 +290,7 @@ BODIES = {
     "NaN": b"[NaN, Infinity]",
     "half a surrogate": b'["\\ud800"]',
     "the same name twice": b'{"a": 1, "a": 2}',
-    "nested deeply": b"[" * 1200 + b"]" * 1200,
     "umlauts": '["\u00e4\u00f6\u20ac"]'.encode(),
-    "latin-1": '["\u00e4\u00f6"]'.encode("latin-1"),
-    "UTF-16": '["\u00e4"]'.encode("utf-16"),
-    "UTF-32 without a mark": '["\u00e4"]'.encode("utf-32-le"),
-    "UTF-8 with a mark": '["\u00e4"]'.encode("utf-8-sig"),
     "nothing": b"",
     "spaces": b"  ",
     "HTML": b"<html>log in</html>",
@@ -305,8 +300,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize(
-    "content_type",
-    ["application/json", "text/html", "text/plain; charset=utf-8", "application/x-data"],
+    "content_type", ["application/json", "text/plain; charset=utf-8", "application/x-data"]
 )
 @pytest.mark.parametrize("body", BODIES)
 def test_a_body_is_read_as_requests_reads_it(listen: Listen, body: str, content_type: str) -> None:

@@ -177,6 +177,18 @@ ENDS: dict[str, tuple[Any, Callable[[dict[str, Any]], Any], str | None, int | No
         None,
         None,
     ),
+    "a next link that is a number": (
+        LINK,
+        lambda body: {**body, "next": 7},
+        "names a next page in a way that cannot be followed, so nothing was loaded",
+        None,
+    ),
+    "a next link that is an object": (
+        LINK,
+        lambda body: {**body, "next": {"href": "/x"}},
+        "names a next page in a way that cannot be followed, so nothing was loaded",
+        None,
+    ),
     "a total and cursors": (CURSOR, lambda body: {**body, "total": 12}, None, 12),
 }
 
