@@ -40,6 +40,8 @@ from incidents_dagster.ingestion.walks import Walk
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
 DEMO_AUTH = {"type": "api_key", "name": "api_key", "location": "query"}
+# dlt's merge strategies that expect each primary key once.
+LETTING_IN_TWICE = ("upsert", "insert-only")
 
 DELETED_AT_COLUMN: TColumnSchema = {
     "name": DELETED_AT,
@@ -146,6 +148,12 @@ def declared_source(settings: Settings) -> DltSource:
             raise SettingsError(
                 f"{name}: the table {table.name} is for records that cannot be loaded: give the "
                 "resource another name, or a table_name."
+            )
+        if table.merge_strategy in LETTING_IN_TWICE:
+            raise SettingsError(
+                f"{name}: the merge strategy {table.merge_strategy!r} would keep a row twice that "
+                'comes twice in a sync, so it is not used here: write_disposition = "merge" keeps '
+                "the newest version of each."
             )
         if DELETED_AT in table.declared:
             raise SettingsError(

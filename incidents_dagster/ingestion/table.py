@@ -91,7 +91,7 @@ class Table:
     @property
     def takes_changes_alone(self) -> bool:
         """Whether loading nothing but new and changed rows comes to the same as loading all."""
-        # "upsert" takes a row twice that a sync meets twice, "scd2" retires what is left out.
+        # "scd2" retires what is left out.
         deletes_first = self.merge_strategy in (None, "delete-insert")
         return self.keyed and self.write_disposition == "merge" and deletes_first
 

@@ -201,7 +201,6 @@ def test_rows_before_the_initial_value_were_not_asked_for(it: Api, query: Query)
     [
         {"write_disposition": "append"},
         {"write_disposition": "replace"},
-        {"write_disposition": {"disposition": "merge", "strategy": "upsert"}},
     ],
     ids=str,
 )

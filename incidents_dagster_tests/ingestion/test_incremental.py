@@ -590,8 +590,6 @@ def test_a_wrong_setting_is_named_before_anything_is_asked(
     "more",
     [
         {"write_disposition": "append"},
-        # Would take a row twice that a sync meets twice.
-        {"write_disposition": {"disposition": "merge", "strategy": "upsert"}, "primary_key": "id"},
         {"write_disposition": "replace"},
         {"write_disposition": {"disposition": "merge", "strategy": "scd2"}},
         {"primary_key": []},

@@ -248,7 +248,7 @@ def test_beside_any_resource_dlt_makes_the_table_as_described_with_each_record_o
     for attempt in (1, 2):
         columns = {"id": {"data_type": "text", "nullable": False, "primary_key": True}}
         columns |= {"at": {"data_type": "timestamp", "dedup_sort": "desc"}}  # type: ignore[dict-item]
-        disposition: Any = {"disposition": "merge", "strategy": "upsert"}
+        disposition: Any = {"disposition": "merge", "strategy": "delete-insert"}
         resource = dlt.resource(both, name="x", columns=columns, write_disposition=disposition)  # type: ignore[call-overload]
         resource.apply_hints(
             schema_contract={"columns": "freeze"},

@@ -71,6 +71,17 @@ def test_a_path_that_is_no_jsonpath_is_one_message(configure: Configure, setting
         declared_source(settings)
 
 
+@pytest.mark.parametrize("strategy", ["upsert", "insert-only"])
+def test_a_strategy_that_lets_rows_in_twice_is_one_message(
+    configure: Configure, strategy: str
+) -> None:
+    disposition = {"disposition": "merge", "strategy": strategy}
+    resource = {"name": "x", "primary_key": "id", "write_disposition": disposition}
+    settings = configure(resources=[resource], **_client())
+    with pytest.raises(SettingsError, match=f"x: the merge strategy '{strategy}' would keep"):
+        declared_source(settings)
+
+
 KEY = "k3y-of-the-test"
 OAUTH = {"type": "oauth2_client_credentials", "client_id": "me", "client_secret": KEY}
 
