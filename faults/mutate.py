@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from faults.answers import KEY, in_table, shipped, versions_of
 from faults.harness import (
     HungError,
     Outcome,
@@ -25,6 +24,7 @@ from faults.harness import (
 )
 from faults.oracle import told_otherwise
 from faults.pages import Page, Pages, Tell, as_json, incident, truth
+from faults.syncs import KEY, in_table, shipped, versions_of
 
 TITLE = "Mutated answers"
 WHAT = (

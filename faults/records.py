@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from faults.answers import (
+from faults.answers_cases import SOURCE
+from faults.harness import Outcome, Project, clear, in_project
+from faults.pages import Pages, Raw, incident
+from faults.syncs import (
     KEY,
     LATER,
-    SOURCE,
     later,
     older_database,
     sync_bad_then_good,
     versions_of,
 )
-from faults.harness import Outcome, Project, clear, in_project
-from faults.pages import Pages, Raw, incident
 
 QUARANTINE = "SELECT record FROM incidents.quarantine"
 

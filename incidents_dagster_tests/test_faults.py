@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faults import answers, mutate, records, traps
+from faults.answers_cases import Case, cases, on
 from faults.harness import HungError, Outcome, in_project, judged, limited
 from faults.oracle import told_otherwise
 from faults.pages import Page, Pages, incident
+from faults.syncs import KEY, versions_of
 from incidents_dagster.ingestion.judge import Judge
 
 # Seed → what it found: each was wrong once.
@@ -32,8 +34,8 @@ def answer(offset: int, limit: int = 10, **fields: Any) -> tuple[Page, bytes]:
     return page, json.dumps(body).encode()
 
 
-def case_named(name: str) -> answers.Case:
-    return next(case for case in answers._cases() if case.name == name)
+def case_named(name: str) -> Case:
+    return next(case for case in cases() if case.name == name)
 
 
 def test_a_lie_that_the_product_believes_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +82,9 @@ def test_mutated_answers_are_found_out_or_harmless(choose: random.Random, number
     good = {"data": ROWS[number * 10 - 10 : number * 10], "total": len(ROWS)}
     lie = mutate.mutated(good, choose)
 
-    with Pages("offset", 10) as api, in_project(api.base_url, answers.KEY) as project:
+    with Pages("offset", 10) as api, in_project(api.base_url, KEY) as project:
         project.configure(mutate.section("offset"))
-        tell = answers.on(number, lambda _: lie)
+        tell = on(number, lambda _: lie)
         api.rows = ROWS
         _, outcome = mutate.case("example", project, api, tell)
 
@@ -99,7 +101,7 @@ def test_mutations_leave_the_good_answer_alone(choose: random.Random) -> None:
     assert json.dumps(good) == before
 
 
-SOURCE = answers.versions_of(ROWS)
+SOURCE = versions_of(ROWS)
 LOST = {name: version for name, version in SOURCE.items() if name != "INC-0030"}
 
 
@@ -144,7 +146,7 @@ LOST = {name: version for name, version in SOURCE.items() if name != "INC-0030"}
         ),
         pytest.param(
             [answer(0, 30, data=[*ROWS, incident(30, 0)])],
-            {**SOURCE, "INC-0030": answers.versions_of([incident(30, 0)])["INC-0030"]},
+            {**SOURCE, "INC-0030": versions_of([incident(30, 0)])["INC-0030"]},
             [],
             "told",
             id="the older of two versions",
@@ -175,7 +177,7 @@ def test_what_does_not_end_is_ended() -> None:
 
 
 def test_every_case_has_a_name_of_its_own() -> None:
-    names: list[str] = [case.name for case in answers._cases()]
+    names: list[str] = [case.name for case in cases()]
     names += [f"{kind.name} {first}" for kind, first in records.cases()]
 
     assert len(names) == len({*names})
