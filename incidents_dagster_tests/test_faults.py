@@ -22,6 +22,7 @@ FOUND = {
     1: "a row left out in the middle of a page, and offsets that go on as if it were there",
     144: "a row in the place of another, so that as many came as the API says there are",
     627: "the same, on another page",
+    460: "a total beyond belief on one page, so that any number of records seemed to fit",
     36: "a page in another order: what stands before the row that pages share was left out",
 }
 ROWS = [incident(n) for n in range(1, 31)]

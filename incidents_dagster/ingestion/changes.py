@@ -202,6 +202,10 @@ class Landing:
             rows = self.table.without_what_it_has(self.connection, rows, self._waiting)
         if not len(rows):
             return
+        if self.table.takes_changes_alone and DELETED_AT not in rows.column_names:
+            # Where a file lacks a column of the table, dlt writes it anew.
+            nothing = pa.nulls(len(rows), pa.timestamp("us", "UTC"))
+            rows = rows.append_column(DELETED_AT, nothing)
         self.last = rows.slice(0, 0)
         if self.table.takes_changes_alone:
             self._loaded.append(rows.select(self.table.primary_key))

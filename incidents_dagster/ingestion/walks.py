@@ -182,8 +182,9 @@ class Walk(BasePaginator):
                 "were read, nothing was loaded. Check the paginator in .dlt/config.toml."
             )
         elif total is not None and not self._fits(total, counted):
+            said = next(told for told in reversed(self._totals) if told != counted)
             raise MovedError(
-                f"{counted:,} records were read, and the API says that there are {total:,}"
+                f"{counted:,} records were read, and the API says that there are {said:,}"
             )
         elif total is None and isinstance(inner, SinglePagePaginator) and self._guessed:
             evidence.unproven["no paginator is set, and nothing tells of more pages or none"] = None
@@ -197,7 +198,8 @@ class Walk(BasePaginator):
             # A total that was passed long ago counts something else, such as the page.
             return total <= counted
         if isinstance(self.inner, BaseReferencePaginator):
-            return min(self._totals) <= counted <= max(self._totals)
+            # Incidents come and go while pages are read; as many as there are at once do not.
+            return min(self._totals) <= counted <= max(self._totals) <= 2 * counted
         if isinstance(self.inner, RangePaginator):
             of_pages = str(self.inner.total_path) == self._judge.total_path
             return of_pages or {counted} == {*self._totals}

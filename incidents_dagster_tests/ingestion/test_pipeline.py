@@ -152,8 +152,8 @@ def test_the_filled_table_has_exactly_these_types(api: DemoServer, query: Query)
         ("title", "VARCHAR"),
         ("service", "JSON"),
         ("tags", "JSON"),
-        ("_dlt_load_id", "VARCHAR"),
         ("deleted_at", TIMESTAMP),
+        ("_dlt_load_id", "VARCHAR"),
     ]
 
 

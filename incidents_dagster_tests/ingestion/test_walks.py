@@ -189,6 +189,12 @@ ENDS: dict[str, tuple[Any, Callable[[dict[str, Any]], Any], str | None, int | No
         "names a next page in a way that cannot be followed, so nothing was loaded",
         None,
     ),
+    "a total beyond belief on one page": (
+        CURSOR,
+        lambda body: {**body, "total": 10**20 if body["data"][0]["id"] == 5 else 12},
+        "12 records were read, and the API says that there are 100,000,000,000,000,000,000",
+        None,
+    ),
     "a total and cursors": (CURSOR, lambda body: {**body, "total": 12}, None, 12),
 }
 
