@@ -1,4 +1,4 @@
-"""The incident API of the benchmark: pages rendered beforehand, on loopback, in its own process.
+"""The incident API of the benchmark: incidents rendered beforehand, on loopback, in its own process.
 
 Incident number i is a formula, newest first: `status` and all else follow from i, and
 `updated_at` lies i minutes before NEWEST. The last `changed` incidents of `/control` are newer
@@ -44,23 +44,23 @@ def incident(number: int, changed_at: datetime | None = None) -> str:
 
 
 class Api:
-    """What the server holds: the pages, the switches, the counts."""
+    """What the server holds: the incidents, the switches, the counts."""
 
     def __init__(self) -> None:
         self.total = self.latency = self.requests = self.in_flight = self.most = 0
         self.cpu = 0.0
         self.changed: dict[int, datetime] = {}  # in the order of their updated_at, newest first
-        self.pages: dict[int, bytes] = {}
+        self.incidents: list[str] = []
 
     def control(self, total: int, latency_ms: int = 0, changed: int = 0) -> None:
-        """Sets the switches; the pages are rendered here, not while a peer waits for them."""
+        """Sets the switches; the incidents are rendered here, not while a peer waits for them."""
         if (total, changed) != (self.total, len(self.changed)):
             step = total // changed if changed else 0
             self.changed = {
                 n * step: NEWEST + timedelta(minutes=changed - n) for n in range(changed)
             }
-            self.total, self.pages = total, {}
-            self.pages = {at: self.answer(at, PAGE, None) for at in range(0, total, PAGE)}
+            self.total = total
+            self.incidents = [incident(n, self.changed.get(n)) for n in range(total)]
         self.latency, self.requests, self.most = latency_ms, 0, 0
         self.cpu = time.process_time()
 
@@ -68,16 +68,13 @@ class Api:
         """A page of the incidents, of those updated at or after `since` where that is given."""
         minutes = (NEWEST - since) // timedelta(minutes=1) if since else self.total
         if minutes >= self.total:
-            if limit == PAGE and offset in self.pages:
-                return self.pages[offset]
-            numbers = list(range(offset, min(offset + limit, self.total)))
-            total = self.total
+            rows, total = self.incidents[offset : offset + limit], self.total
         else:
             found = [n for n, at in self.changed.items() if since is None or at >= since]
             found += [n for n in range(minutes + 1) if n not in self.changed]
-            numbers, total = found[offset : offset + limit], len(found)
-        rows = ",".join([incident(n, self.changed.get(n)) for n in numbers])
-        return http("200 OK", f'{{"data":[{rows}],"total":{total}}}')
+            rows = [self.incidents[n] for n in found[offset : offset + limit]]
+            total = len(found)
+        return http("200 OK", f'{{"data":[{",".join(rows)}],"total":{total}}}')
 
     def get(self, path: str, params: dict[str, str]) -> bytes:
         """The answer to a request for incidents."""
