@@ -1,4 +1,4 @@
-"""The incident API of the benchmark: incidents rendered beforehand, on loopback, in its own process.
+"""The incident API of the benchmark: incidents made beforehand, on loopback, in its own process.
 
 Incident number i is a formula, newest first: `status` and all else follow from i, and
 `updated_at` lies i minutes before NEWEST. The last `changed` incidents of `/control` are newer

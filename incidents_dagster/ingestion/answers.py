@@ -70,7 +70,7 @@ class ApiResponse(requests.Response):
 
     def _parse(self, body: bytes) -> Any:
         charset = self._charset(body)
-        utf8 = charset.lower() == "utf-8"  # orjson checks that it is
+        utf8 = charset == "utf-8"  # orjson checks that it is
         if utf8 and LONG_NUMBER not in body.translate(DIGITS):
             try:
                 return orjson.loads(body)
@@ -92,7 +92,15 @@ class ApiResponse(requests.Response):
 
     def _charset(self, body: bytes) -> str:
         """What is declared, else which UTF it is; not requests' guesses for text/…"""
-        declared = "charset" in self.headers.get("Content-Type", "")
-        if declared and self.encoding and not body.startswith(codecs.BOM_UTF8):
-            return self.encoding
+        declared = "charset" in self.headers.get("Content-Type", "") and self.encoding
+        if declared and not body.startswith(codecs.BOM_UTF8):
+            try:
+                name = codecs.lookup(declared).name
+                if name == "utf-8":
+                    return name
+                body.decode(name)
+            except (UnicodeDecodeError, LookupError):
+                pass  # some declare what they do not send
+            else:
+                return name
         return json.detect_encoding(body)

@@ -6,9 +6,10 @@ shows is gathered in `walks`.
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from incidents_dagster.ingestion.batches import chunks
 from incidents_dagster.ingestion.errors import IncompleteError
 from incidents_dagster.ingestion.evidence import Evidence, Proof, moved
 from incidents_dagster.ingestion.incremental import Moment
@@ -33,41 +34,53 @@ class Reader:
     name: str
     known: Mapping[str, Any]
 
-    def everything(self, since: Any, proof: Proof) -> Iterator[Any]:
+    def everything(self, since: Any, proof: Proof) -> Iterator[list[Any] | None]:
         """Every record, some of them more than once, a newer version after an older one.
 
         Args:
             since: Asks for what changed at or after this cursor value; None for everything.
             proof: Gets what tells that it is all.
 
+        Yields:
+            Up to `BATCH_ROWS` records; None where what follows takes the place of all before.
+
         Raises:
             Exception: An answer is not what it has to be, or the records are too few or too many.
         """
         earlier: Evidence | None = None
         for _ in range(MOST_READINGS):
+            if earlier:
+                yield None
             evidence = Evidence()
             proof.readings += yield from self._reading(since, proof, evidence)
-            several_pages = evidence.pages > evidence.walks
             incremental = self.name in self.api.incremental
             # Without a time there is no asking for what changed meanwhile.
             evidence.positional |= incremental and not self._unit
-            if not (several_pages and evidence.positional):
+            if not evidence.may_have_moved:
                 break
-            if earlier and evidence.fingerprint == earlier.fingerprint:
+            if earlier and evidence.fingerprints == earlier.fingerprints:
                 break
             if earlier:
                 self.api.report(f"{self.name}: records moved while pages were read; once more.")
             earlier = evidence
         else:
             evidence.unproven["records move while pages are read, and pages cannot overlap"] = None
-        proof.rows, proof.expected = evidence.rows, evidence.expected
-        proof.walks = evidence.walks
-        proof.how = ", ".join(evidence.hows)
-        if not evidence.walks:  # as endpoint.response_actions may have it
+        proof.rows, proof.walks = evidence.rows, evidence.walks
+        proof.expected, proof.at_least = evidence.expected, evidence.at_least
+        childless = any(parent.walks and not parent.rows for parent in evidence.parents)
+        proof.how = ", ".join(evidence.hows) or ("no parent has any" if childless else "")
+        if not evidence.walks and not childless:  # as endpoint.response_actions may have it
             evidence.unproven["the API gave no answer with records"] = None
+        for parent in evidence.parents:
+            evidence.unproven.update(parent.unproven)
         proof.unproven = list(evidence.unproven)
         if incremental and self._unit:
             yield from self._catching_up(proof, evidence)
+
+    def meanwhile(self, proof: Proof) -> Iterator[list[Any]]:
+        """What changed while pages were read, where the API can be asked for that."""
+        if self._unit and proof.began and proof.pages > proof.walks:
+            yield from self._since(proof.began, proof, Evidence())
 
     @property
     def _unit(self) -> int:
@@ -77,7 +90,9 @@ class Reader:
         column = self.known.get(self.api.incremental[self.name].column, {})
         return UNITS.get(str(column.get("data_type")), 0)
 
-    def _reading(self, since: Any, proof: Proof, evidence: Evidence) -> Generator[Any, None, int]:
+    def _reading(
+        self, since: Any, proof: Proof, evidence: Evidence
+    ) -> Generator[list[Any] | None, None, int]:
         """One reading; another in its place where rows moved so that it could not be finished.
 
         Returns:
@@ -85,17 +100,17 @@ class Reader:
         """
         for attempt in range(1, MOST_READINGS + 1):
             try:
-                for record in self.api.records(self.name, since, evidence=evidence):
+                for records in chunks(self.api.records(self.name, since, evidence=evidence)):
                     proof.began = proof.began or evidence.began
-                    yield record
+                    yield records
             except Exception as error:
                 if not (why := moved(error)):
                     raise
                 if attempt == MOST_READINGS:
                     raise IncompleteError(
                         f"{self.name} could not be read completely: {why}. Tried {MOST_READINGS} "
-                        "times, nothing was loaded. Check the paginator in .dlt/config.toml, or "
-                        "sync at a quieter time."
+                        "times, nothing was loaded. Check the paginator and [completeness] in "
+                        ".dlt/config.toml, or sync at a quieter time."
                     ) from None
                 self.api.report(f"{self.name}: {why}; reading from the beginning.")
             else:
@@ -103,13 +118,14 @@ class Reader:
             finally:
                 proof.pages += evidence.pages
             evidence.restart()
+            yield None
         if not evidence.complete:
             raise IncompleteError(
                 f"{self.name}: the API's pages broke off before their end, nothing was loaded."
             )
         return attempt
 
-    def _catching_up(self, proof: Proof, evidence: Evidence) -> Iterator[Any]:
+    def _catching_up(self, proof: Proof, evidence: Evidence) -> Iterator[list[Any]]:
         """What changed while pages were read, where the next sync's lag does not reach so far."""
         lag = self.api.incremental[self.name].lag * self._unit
         for _ in range(MOST_CATCHING_UP):
@@ -117,7 +133,13 @@ class Reader:
             if evidence.pages <= evidence.walks or evidence.seconds <= lag / 2:
                 return
             assert evidence.began
-            since = Moment.of(evidence.began - timedelta(seconds=lag))
-            self.api.report(f"{self.name}: asking for what changed since {since}, meanwhile.")
-            evidence = Evidence()
-            yield from self._reading(since if self._unit == 1 else since.date(), proof, evidence)
+            began, evidence = evidence.began, Evidence()
+            yield from self._since(began, proof, evidence)
+        proof.unproven.append("it takes longer to read what changed meanwhile than the lag is long")
+
+    def _since(self, began: datetime, proof: Proof, evidence: Evidence) -> Iterator[list[Any]]:
+        lag = self.api.incremental[self.name].lag * self._unit
+        since = Moment.of(began - timedelta(seconds=lag))
+        self.api.report(f"{self.name}: asking for what changed since {since}, meanwhile.")
+        reading = self._reading(since if self._unit == 1 else since.date(), proof, evidence)
+        yield from (records for records in reading if records is not None)

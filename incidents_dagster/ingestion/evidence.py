@@ -48,12 +48,14 @@ class Evidence:
         rows: Records taken from them.
         walks: Walks begun; one for each record of a parent resource.
         expected: Records that the API says there are, where all walks said so.
+        at_least: Records that it said there are, when there were fewest.
         hows: How the ends were known.
         unproven: Why it cannot be told whether these are all records.
         positional: Whether pages were told apart by their place in a list that may move.
         began: The API's time at its first answer.
         last_answer: What it has answered last.
         fingerprint: The same for two readings that brought the same records in the same order.
+        parents: The same of the resources that values for the requests came from.
     """
 
     def __init__(self) -> None:
@@ -63,12 +65,14 @@ class Evidence:
         """Forgets everything, for another reading in the place of this one."""
         self.pages = self.rows = self.walks = self.ended = 0
         self.expected: int | None = 0
+        self.at_least = 0
         self.hows: dict[str, None] = {}
         self.unproven: dict[str, None] = {}
         self.positional = False
         self.began: datetime | None = None
         self.last_answer: Response | None = None
         self.fingerprint = 0
+        self.parents: list[Evidence] = []
         self._started = time.monotonic()
 
     @property
@@ -82,7 +86,17 @@ class Evidence:
     @property
     def complete(self) -> bool:
         """Whether every walk that brought something came to its end."""
-        return self.ended >= self.walks
+        return all(one.ended >= one.walks for one in (self, *self.parents))
+
+    @property
+    def may_have_moved(self) -> bool:
+        """Whether records may have moved from one page to another unnoticed."""
+        return any(one.positional and one.pages > one.walks for one in (self, *self.parents))
+
+    @property
+    def fingerprints(self) -> list[int]:
+        """The `fingerprint` of each resource that was read."""
+        return [one.fingerprint for one in (self, *self.parents)]
 
 
 @dataclass
@@ -96,6 +110,7 @@ class Proof:
         rows: Records of the reading that counts.
         walks: Lists in it: one, or one for each record of a parent resource.
         expected: Records that the API says there are; None where it does not say.
+        at_least: Records that it said there are, when there were fewest; 0 where it does not say.
         how: How the end was known.
         unproven: Why it cannot be told that it is all; empty where it is proven.
         began: The API's time when it first answered.
@@ -109,6 +124,7 @@ class Proof:
     rows: int = 0
     walks: int = 0
     expected: int | None = None
+    at_least: int = 0
     how: str = ""
     unproven: list[str] = field(default_factory=list)
     began: datetime | None = None

@@ -18,6 +18,7 @@ from incidents_dagster.ingestion.errors import IncompleteError
 # What an API puts beside its data, or in its place, when something went wrong after all.
 FAULTS = ("error", "errors")
 VERDICTS = ("ok", "success")
+FAILED = ("error", "fail", "failed", "failure")
 EXTRACT_CHARACTERS = 100
 PLAIN_PATH = re.compile(r"(\$\.)?[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
 
@@ -27,15 +28,18 @@ class Judge:
 
     Args:
         selector: rest_api's `data_selector`; None where it is to be guessed.
-        single: Whether the answer may be one object in the place of a list.
         total_path: JSONPath to how many records there are in all; empty for nowhere.
         more_path: JSONPath to whether there are more; empty for nowhere.
+
+    Attributes:
+        single: Whether the answer may be one object in the place of a list.
     """
 
-    def __init__(self, selector: Any, single: bool, total_path: str, more_path: str) -> None:
+    single = False
+
+    def __init__(self, selector: Any, total_path: str, more_path: str) -> None:
         self._choose(selector)
         self._guessed = selector is None
-        self._single = single
         self.total_path = total_path
         self._total, self._more = _finder(total_path), _finder(more_path)
 
@@ -50,7 +54,10 @@ class Judge:
             self._guess(body)
         if isinstance(body, dict) and self._where != "$":
             fault = next((body[name] for name in self._faults if body.get(name)), None)
+            if isinstance(fault, dict) and fault.get("code") in (0, "0") and rows:
+                fault = None  # what some call a success
             refused = any(body.get(name) is False for name in VERDICTS)
+            refused |= not rows and str(body.get("status")).lower() in FAILED
             if fault is not None or refused:
                 raise IncompleteError(
                     "The API reports an error in an answer with status 200, so nothing was loaded: "
@@ -103,9 +110,7 @@ class Judge:
                 f"It has: {there or 'no fields'}."
             )
         what = found[0]
-        if not isinstance(what, list) and not (
-            isinstance(what, dict) and (self._single or several)
-        ):
+        if not isinstance(what, list) and not (isinstance(what, dict) and (self.single or several)):
             name = {dict: "an object", type(None): "null"}.get(type(what), type(what).__name__)
             raise IncompleteError(
                 f"The API's answer has {name} at {where}, where a list of records has to be, so "

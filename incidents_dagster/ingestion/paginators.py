@@ -109,12 +109,14 @@ class OffsetPaginator(_FetchingAhead, DltOffsetPaginator):
     position = 0
     how = ""
     overlapping = True
+    told_total: Callable[[Response], int | None]  # where no total_path is set
     _known: list[Hashable]  # marks of the last records of the page before
     _steps_back = 0
+    _largest = 0
 
     def init_request(self, request: Request) -> None:
         """As dlt does, from the first row on."""
-        self._known, self._steps_back, self.how = [], 0, ""
+        self._known, self._steps_back, self._largest, self.how = [], 0, 0, ""
         self.position, self.overlapping = self.initial_value, self.overlap
         super().init_request(request)
 
@@ -141,7 +143,9 @@ class OffsetPaginator(_FetchingAhead, DltOffsetPaginator):
             self.overlapping &= bool(self._known) or self.current_value == self.initial_value
             self._known, self._steps_back = last, 0
         # A page may be full at the end, and a total may count something else: together they tell.
-        agreed = received != self.limit and total == self.position
+        short = received != self.limit and not 0 < received == self._largest
+        self._largest = max(self._largest, received)
+        agreed = short and total == self.position
         self.how = self._end_of(news, more, agreed)
         if self.how:
             self._has_next_page = False
@@ -214,9 +218,12 @@ class OffsetPaginator(_FetchingAhead, DltOffsetPaginator):
                 return int(total)  # type: ignore[arg-type]
             except (ValueError, TypeError):
                 self._handle_invalid_total(total)
-        answer = response.json()
-        total = answer.get("total") if isinstance(answer, dict) else None
-        return total if type(total) is int else None  # True passes isinstance
+        return self.told_total(response)
+
+
+def _at_the_top(answer: Any) -> int | None:
+    total = answer.get("total") if isinstance(answer, dict) else None
+    return total if type(total) is int else None  # True passes isinstance
 
 
 KINDS: dict[Any, type[_FetchingAhead]] = {
@@ -226,7 +233,11 @@ KINDS: dict[Any, type[_FetchingAhead]] = {
 
 
 def paginator(
-    config: Any, session: AheadSession, mark: Mark = repr, overlap: bool = True
+    config: Any,
+    session: AheadSession,
+    mark: Mark = repr,
+    overlap: bool = True,
+    told_total: Callable[[Response], int | None] = lambda response: _at_the_top(response.json()),
 ) -> BasePaginator | None:
     """rest_api's paginator for `config`, its `paginator` setting; None where it is to be guessed.
 
@@ -235,6 +246,7 @@ def paginator(
         session: Offsets and page numbers fetch ahead over it.
         mark: Tells whether two records of two pages are the same.
         overlap: Whether offset pages may overlap.
+        told_total: How many records an answer says there are, for offsets without a total_path.
 
     Raises:
         Exception: What rest_api would raise.
@@ -247,7 +259,7 @@ def paginator(
     fetching = kind(**exclude_keys(settings, {"type"}))
     fetching.session = session
     if isinstance(fetching, OffsetPaginator):
-        fetching.mark = mark
+        fetching.mark, fetching.told_total = mark, told_total
         fetching.overlap = overlap and fetching.limit > 1
         fetching.value_step = fetching.limit - 1 if fetching.overlap else fetching.limit
     return fetching

@@ -97,6 +97,8 @@ class OpenApi:
             if asked and params:
                 endpoint["params"] = {**endpoint.get("params", {}), **params}
             seen = evidence if asked and evidence else Evidence()
+            if evidence and not asked:
+                evidence.parents.append(seen)
             endpoint["paginator"] = self._walk(resource["name"], endpoint, seen)
             config["resources"].append({**resource, "endpoint": endpoint})
         return _build(config).resources[name].add_metrics(self.progress[name])
@@ -111,10 +113,11 @@ class OpenApi:
         else:
             made = inner or client.get("paginator")
         settings = self.own["completeness"]
+        judge = Judge(selector, settings["total_path"], settings["more_path"])
         if made is not None:
-            made = paginator(made, client["session"], mark, settings["overlap_pages"])
-        single = isinstance(made, SinglePagePaginator)
-        judge = Judge(selector, single, settings["total_path"], settings["more_path"])
+            overlap = settings["overlap_pages"]
+            made = paginator(made, client["session"], mark, overlap, judge.total)
+        judge.single = isinstance(made, SinglePagePaginator)
         return Walk(made, judge, mark, evidence)
 
     def _needed_for(self, name: str) -> list[dict[str, Any]]:
@@ -142,8 +145,14 @@ def declared_source(settings: Settings) -> DltSource:
         if path and not is_jsonpath(path):
             raise SettingsError(refused(f"completeness.{setting} {path!r} is no JSONPath"))
     source = _build(api)
+    tables: dict[str, str] = {}
     for name, resource in source.resources.items():
         table = Table.of(source, name)
+        if (other := tables.setdefault(table.name, name)) != name:
+            raise SettingsError(
+                f"{other} and {name} share the table {table.name}, where neither could tell what "
+                "is gone from the API: give each a table_name of its own."
+            )
         if table.name == quarantine.NAME:
             raise SettingsError(
                 f"{name}: the table {table.name} is for records that cannot be loaded: give the "
@@ -162,8 +171,12 @@ def declared_source(settings: Settings) -> DltSource:
             )
         if table.takes_changes_alone:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
-    for name in _take_incrementals(api):
-        if not Table.of(source, name).takes_changes_alone:
+    for name, incremental in _take_incrementals(api).items():
+        table = Table.of(source, name)
+        if not any("dedup_sort" in column for column in table.declared.values()):
+            newest = TColumnSchema(name=incremental.column, dedup_sort="desc")
+            source.resources[name].apply_hints(columns={incremental.column: newest})
+        if not table.takes_changes_alone:
             raise SettingsError(
                 refused(
                     f"{name} has incremental, which needs a primary_key and write_disposition merge"

@@ -91,9 +91,11 @@ class Table:
     @property
     def takes_changes_alone(self) -> bool:
         """Whether loading nothing but new and changed rows comes to the same as loading all."""
-        # "scd2" retires what is left out.
+        # "scd2" retires what is left out, and a merge_key deletes it.
         deletes_first = self.merge_strategy in (None, "delete-insert")
-        return self.keyed and self.write_disposition == "merge" and deletes_first
+        by_key_alone = not any(column.get("merge_key") for column in self.declared.values())
+        merged = self.keyed and self.write_disposition == "merge"
+        return merged and deletes_first and by_key_alone
 
     @property
     def newest_first(self) -> str | None:

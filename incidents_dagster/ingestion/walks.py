@@ -4,6 +4,7 @@
 seen, to be held against what the API says of itself. Reading again is `completeness`' business.
 """
 
+import base64
 import copy
 import re
 from collections import deque
@@ -29,6 +30,7 @@ REMEMBERED_PAGES = 10
 # Pages in a row that bring no row at all, for APIs whose filter works page by page.
 MOST_EMPTY_PAGES = 20
 PLACES = re.compile(r"page|offset|skip|start|from", re.IGNORECASE)
+BASE64 = re.compile(r"[\w+/=-]{4,}")
 
 
 class Walk(BasePaginator):
@@ -122,7 +124,7 @@ class Walk(BasePaginator):
         if isinstance(self.inner, RangePaginator):
             self._evidence.positional |= not isinstance(self.inner, OffsetPaginator)
             return
-        self._evidence.positional |= _counts_on(before, request)
+        self._evidence.positional |= self._counts_on(before, request)
         asked = _fingerprint(request)
         if asked in self._asked:
             raise MovedError("the API's next page is one that it has answered before")
@@ -192,30 +194,53 @@ class Walk(BasePaginator):
         # One that fits without being the count is of something else, or of another moment.
         both = total == counted and evidence.expected is not None
         evidence.expected = evidence.expected + total if both else None  # type: ignore[operator]
+        if total is not None and not self._of_pages:
+            evidence.at_least += min(self._totals)
 
     def _fits(self, total: int, counted: int) -> bool:
+        # Incidents come and go while pages are read; as many as there are at once do not.
         if isinstance(self.inner, OffsetPaginator):
             # A total that was passed long ago counts something else, such as the page.
             return total <= counted
-        if isinstance(self.inner, BaseReferencePaginator):
-            # Incidents come and go while pages are read; as many as there are at once do not.
-            return min(self._totals) <= counted <= max(self._totals) <= 2 * counted
-        if isinstance(self.inner, RangePaginator):
-            of_pages = str(self.inner.total_path) == self._judge.total_path
-            return of_pages or {counted} == {*self._totals}
+        if isinstance(self.inner, (BaseReferencePaginator, RangePaginator)):
+            # What changes on the way may come twice, so that more come than there are.
+            return self._of_pages or min(self._totals) <= counted >= max(self._totals) / 2
         return total == counted
+
+    @property
+    def _of_pages(self) -> bool:
+        """Whether the total counts pages."""
+        inner = self.inner
+        if not isinstance(inner, RangePaginator) or isinstance(inner, OffsetPaginator):
+            return False
+        return str(inner.total_path) == self._judge.total_path
+
+    def _counts_on(self, before: tuple[str, dict[str, Any]], request: Request) -> bool:
+        """Whether the next page is told by a place in the list, such as `page=3` in a link.
+
+        By its name, or as it is how many pages or rows there were so far, in base64 too.
+        """
+        query = parse_qsl(urlsplit(str(request.url)).query)
+        asked = {**dict(query), **{k: str(v) for k, v in (request.params or {}).items()}}
+        earlier = {**dict(parse_qsl(urlsplit(before[0]).query)), **before[1]}
+        places = {str(n) for n in (self._pages, self._pages + 1, self._rows, self._rows + 1)}
+        return any(
+            (PLACES.search(name) and value.isdigit()) or places & {value, *_numbers_in(value)}
+            for name, value in asked.items()
+            if str(earlier.get(name, "")) != value
+        )
+
+
+def _numbers_in(value: str) -> list[str]:
+    """The numbers in what `value` is the base64 of, where that is a text."""
+    if not BASE64.fullmatch(value):
+        return []
+    try:
+        text = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii")
+    except ValueError:
+        return []
+    return re.findall(r"\d+", text) if text.isprintable() else []
 
 
 def _fingerprint(request: Request) -> int:
     return hash((request.url, repr(request.params), repr(request.json), repr(request.data)))
-
-
-def _counts_on(before: tuple[str, dict[str, Any]], request: Request) -> bool:
-    """Whether the next page is told by a place in the list, such as `page=3` in a link."""
-    query = parse_qsl(urlsplit(str(request.url)).query)
-    asked = {**dict(query), **{k: str(v) for k, v in (request.params or {}).items()}}
-    earlier = {**dict(parse_qsl(urlsplit(before[0]).query)), **before[1]}
-    return any(
-        PLACES.search(name) and value.isdigit() and str(earlier.get(name, "")) != value
-        for name, value in asked.items()
-    )

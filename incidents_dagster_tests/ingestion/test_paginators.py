@@ -152,7 +152,7 @@ def test_steps_back_are_bounded_far_from_the_beginning_too(
     pages.edits[10] = lambda rows: rows.__setitem__(slice(None), range(1000, 1060))
     done = read(configure(**resource(listen(pages).base_url, OFFSET)))
     assert pages.asked[9:17] == [36, 40, 36, 32, 28, 24, 20, 0]
-    assert set(done.ids) == {*range(41), *range(1000, 1060)}
+    assert done.ids == [*range(1000, 1060)]
     assert (done.proof.readings, done.proof.proven) == (2, True)
     assert "reading from the beginning" in done.said[0]
 
@@ -209,7 +209,7 @@ def test_a_paginator_is_dlts_own_with_the_same_settings(most: int) -> None:
         assert isinstance(made, kind)
         ours = {"session": session}
         if kind is OffsetPaginator:
-            ours |= {"mark": repr, "overlap": False}
+            ours |= {"mark": repr, "overlap": False, "told_total": made.told_total}  # type: ignore[attr-defined]
         assert vars(made) == {**vars(create_paginator(config)), **ours}  # type: ignore[arg-type]
 
 

@@ -52,7 +52,7 @@ def test_the_shipped_table_is_described_as_configured(synced: tuple[Table, Conne
     columns = {column.name: column for column in table.columns(connection)}
     assert [name for name in columns if name != "_dlt_id"] == [
         *("id", "status", "created_at", "updated_at", "title", "service", "tags"),
-        *("_dlt_load_id", "deleted_at"),
+        *("deleted_at", "_dlt_load_id"),
     ]
     assert (columns["id"].type, columns["id"].nullable) == ("VARCHAR", False)
     assert columns["updated_at"].type == "TIMESTAMP WITH TIME ZONE"

@@ -29,7 +29,7 @@ A = [{"id": "a"}]
 
 
 def _number(asked: Asked) -> int:
-    return int(asked.query.get("after", 0))
+    return int(asked.query.get("after", "0").removeprefix("c"))
 
 
 AGAIN = "the API's next page is one that it has answered before"
@@ -100,7 +100,7 @@ def test_pages_without_rows_are_walked_over(listen: Listen, configure: Configure
     web = listen(
         lambda asked: {
             "data": [{"id": _number(asked)}] if _number(asked) in full else [],
-            "next": _number(asked) + 1 if _number(asked) < 31 else None,
+            "next": f"c{_number(asked) + 1}" if _number(asked) < 31 else None,
         }
     )
     done = read(configure(**resource(web.base_url, CURSOR)))
@@ -307,7 +307,7 @@ def test_what_cannot_be_proven_is_called_so(
     assert (proof.proven, str(proof)) == (False, f"unproven: {why}")
 
 
-@pytest.mark.parametrize("extra", [{"total": 5}, {"next": "/x?after=5"}], ids=str)
+@pytest.mark.parametrize("extra", [{"total": 5}, {"next": "/x?after=c5"}], ids=str)
 def test_no_paginator_and_a_sign_of_the_end_is_proven(
     listen: Listen, configure: Configure, extra: dict[str, Any]
 ) -> None:
@@ -318,7 +318,7 @@ def test_no_paginator_and_a_sign_of_the_end_is_proven(
     }
     if "next" in extra:
         pages.cap = 6
-        extra["next"] = "/x?after=6"
+        extra["next"] = "/x?after=c6"
     done = read(configure(**resource(listen(pages).base_url, None)))
     assert done.proof.proven
     assert done.ids == (ROWS if "next" in extra else ROWS[:5])
