@@ -69,9 +69,9 @@ class Landing:
                 break
             if attempt == MOST_READINGS:
                 raise IncompleteError(
-                    f"{self.name}: {lacking}: as many others may be missing, so nothing was "
-                    "loaded. Have the API sort them by something unique in endpoint.params; where "
-                    'it does list some twice, set completeness.total_path = "".'
+                    f"{self.name}: {lacking}, so nothing was loaded. Have the API sort them by "
+                    "something unique in endpoint.params; where it lists some twice, or counts "
+                    'more than it shows, set completeness.total_path = "".'
                 )
             self.api.report(f"{self.name}: {lacking}; once more.")
         quarantine.check(self.name, self.rejected, self._received, self.api.own["quarantine_share"])
@@ -140,10 +140,7 @@ class Landing:
         once = (len(_different(here)) if here else 0) + self._others
         if once >= proof.at_least:
             return ""
-        return (
-            f"of the {proof.at_least:,} records that the API says there are, "
-            f"{proof.at_least - once:,} came twice in the same version"
-        )
+        return f"of {proof.at_least:,} records, as the API says, {once:,} different ones came"
 
     def rest(self) -> Iterator[Any]:
         """What was held back.

@@ -179,7 +179,8 @@ def declared_source(settings: Settings) -> DltSource:
         if not table.takes_changes_alone:
             raise SettingsError(
                 refused(
-                    f"{name} has incremental, which needs a primary_key and write_disposition merge"
+                    f"{name} has incremental, which needs a primary_key and write_disposition "
+                    "merge, with dlt's own strategy and without a merge_key"
                 )
             )
     return source
