@@ -145,5 +145,8 @@ DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] =
     CannotCoerceNullException: lambda error: (
         f"A record lacks a value that may not be missing, so nothing was loaded: {error}"
     ),
+    duckdb.ConstraintException: lambda error: (
+        f"The table refuses a row, so nothing was loaded: {str(error).splitlines()[0]}"
+    ),
     duckdb.IOException: _locked,
 }

@@ -1,5 +1,6 @@
 """Reading again where rows moved, catching up with what changed meanwhile, and the proof of it."""
 
+import base64
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler
@@ -92,6 +93,50 @@ def test_links_by_place_are_read_twice_and_cursors_once(
         assert {*done.ids} == {*ROWS}
         readings[name] = done.proof.readings
     assert readings == {"offset=5": 2, "after": 1, "cursor": 1}
+
+
+@pytest.mark.parametrize("kind", ["page number", "row number", "base64 of an offset", "token"])
+def test_places_are_seen_for_what_they_are_whatever_they_are_called(
+    listen: Listen, configure: Configure, kind: str
+) -> None:
+    def spelled(at: int) -> str:
+        if kind == "page number":
+            return str(at // 5 + 1)
+        if kind == "row number":
+            return str(at)
+        text = f"offset:{at}" if kind == "base64 of an offset" else f"o{at}-\x01"
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    tokens = {spelled(at): at for at in (5, 10)}
+
+    def answer(asked: Asked) -> Any:
+        at = tokens.get(asked.query.get("p", ""), 0)
+        following = f"/x?p={spelled(at + 5)}" if at < 10 else None
+        return {"data": [{"id": n} for n in ROWS[at : at + 5]], "next": following}
+
+    done = read(configure(**resource(listen(answer).base_url, LINK)))
+    assert {*done.ids} == {*ROWS}
+    assert done.proof.readings == (1 if kind == "token" else 2)
+
+
+# pages, what happens between them → whether the reading is proven
+GROWING: dict[str, tuple[Any, Callable[[list[Any]], Any], bool]] = {
+    "an update moves a row to the end": (CURSOR, lambda rows: rows.append(rows[0]), True),
+    "one more at the end": (PAGE, lambda rows: rows.append(len(rows)), False),
+}
+
+
+@pytest.mark.parametrize("what", GROWING)
+def test_a_total_that_does_not_fit_the_rows_for_good_reason_is_no_error(
+    listen: Listen, configure: Configure, what: str
+) -> None:
+    paginator, edit, proven = GROWING[what]
+    pages = Pages([*ROWS])
+    pages.reshape = lambda body: {**body, "total": len(set(pages.rows))}
+    pages.edits = dict.fromkeys([2] if proven else [2, 5, 8], edit)
+    done = read(configure(**resource(listen(pages).base_url, paginator)))
+    assert {*done.ids} == {*pages.rows}
+    assert done.proof.proven == proven
 
 
 def test_one_page_is_one_moment(listen: Listen, configure: Configure) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -65,6 +66,15 @@ def test_an_unknown_error_is_its_innermost_type_and_first_line() -> None:
     innermost = ZeroDivisionError(f"{'x' * 400}\nsecond line")
     assert explain(_raised(innermost, RuntimeError("outer"))) == f"ZeroDivisionError: {'x' * 300}"
     assert explain(KeyboardInterrupt()) == "KeyboardInterrupt: "
+
+
+def test_a_constraint_of_the_table_is_one_line() -> None:
+    error = duckdb.ConstraintException("Constraint Error: CHECK failed\nmore")
+    told = explain(_raised(error, RuntimeError("wrapped")))
+    assert told.startswith(
+        "The table refuses a row, so nothing was loaded: Constraint Error: CHECK"
+    )
+    assert "more" not in told
 
 
 def test_a_circle_of_causes_comes_to_an_end() -> None:

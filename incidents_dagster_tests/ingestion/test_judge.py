@@ -38,6 +38,9 @@ TAKEN: dict[str, tuple[Any, str | None, list[str]]] = {
         "data",
         ["a"],
     ),
+    "a code of no error": ({"data": [A], "error": {"code": 0, "m": "success"}}, "data", ["a"]),
+    "a status beside rows": ({"data": [A], "status": "error"}, "data", ["a"]),
+    "a status of success": ({"data": [], "status": "success"}, "data", []),
     "an API of errors": ({"errors": [A, B], "page": 1}, "errors", ["a", "b"]),
 }
 
@@ -59,6 +62,17 @@ REFUSED: dict[str, tuple[Any, str | None, str]] = {
     "an error with a code": ({"error": {"code": "E5", "x": 1}}, "data", FAULT + "E5"),
     "errors beside data": ({"data": [A], "errors": [{"message": "m"}]}, "data", FAULT + "m"),
     "errors beside many": ({"data": [A, B], "errors": ["partial"]}, "data", FAULT + "partial"),
+    "a code of no error and no rows": (
+        {"data": [], "error": {"code": 0, "message": "m"}},
+        "data",
+        FAULT + "m",
+    ),
+    "a status of error": (
+        {"data": [], "status": "error", "message": "m"},
+        "data",
+        FAULT + "m",
+    ),
+    "a status of Fail": ({"data": [], "status": "Fail"}, "data", FAULT + "no message"),
     "not ok": ({"data": [], "ok": False}, "data", FAULT + "no message"),
     "not ok, with a message": ({"ok": False, "message": "m"}, "data", FAULT + "m"),
     "no success": ({"success": False, "data": [A]}, "data", FAULT + "no message"),

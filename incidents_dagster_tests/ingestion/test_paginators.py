@@ -157,6 +157,28 @@ def test_steps_back_are_bounded_far_from_the_beginning_too(
     assert "reading from the beginning" in done.said[0]
 
 
+@pytest.mark.parametrize("total", [8, 12, 20])
+def test_a_full_page_of_an_api_that_caps_them_is_not_the_end(
+    listen: Listen, configure: Configure, total: int
+) -> None:
+    # Totals stop counting at ten thousand.
+    pages = Pages([*range(20)])
+    pages.reshape = lambda body: {**body, "total": total}
+    section = resource(listen(pages).base_url, {**OFFSET, "limit": 9})
+    done = read(configure(**section))
+    assert done.ids == [*range(20)]
+    assert done.proof.proven
+
+
+def test_where_totals_are_is_a_setting_of_offsets_too(listen: Listen, configure: Configure) -> None:
+    pages = Pages([*range(20)])
+    pages.reshape = lambda body: {**body, "total": len(body["data"])}
+    section = resource(listen(pages).base_url, {**OFFSET, "limit": 9})
+    assert read(configure(**section)).ids == [*range(5)], "the API's word"
+    done = read(configure(**section, completeness={"total_path": ""}))
+    assert done.ids == [*range(20)]
+
+
 # --- What is dlt's -------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import pytest
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings import Settings, config_file
 from incidents_dagster.ingestion.source import declared_source, open_api
+from incidents_dagster.ingestion.table import Table
 
 Configure = Callable[..., Settings]
 
@@ -80,6 +81,23 @@ def test_a_strategy_that_lets_rows_in_twice_is_one_message(
     settings = configure(resources=[resource], **_client())
     with pytest.raises(SettingsError, match=f"x: the merge strategy '{strategy}' would keep"):
         declared_source(settings)
+
+
+def test_resources_that_share_a_table_are_one_message(configure: Configure) -> None:
+    shared = [{"name": name, "table_name": "t"} for name in ("x", "y")]
+    settings = configure(resources=shared, **_client())
+    with pytest.raises(SettingsError, match="x and y share the table t.*table_name of its own"):
+        declared_source(settings)
+
+
+def test_what_deletes_by_another_key_cannot_be_read_incrementally(configure: Configure) -> None:
+    hints = {"primary_key": "id", "merge_key": "day", "write_disposition": "merge"}
+    endpoint = {"path": "/x", "incremental": {"cursor_path": "at", "start_param": "since"}}
+    settings = configure(resources=[{"name": "x", **hints, "endpoint": endpoint}], **_client())
+    with pytest.raises(SettingsError, match="x has incremental.*without a merge_key"):
+        declared_source(settings)
+    settings = configure(resources=[{"name": "x", **hints}], **_client())
+    assert not Table.of(declared_source(settings), "x").takes_changes_alone
 
 
 KEY = "k3y-of-the-test"
