@@ -251,6 +251,7 @@ def test_catching_up_is_bounded_and_ends_with_a_page_that_shows_one_moment(clock
     assert clock.since[1:] == sorted(map(str, clock.since[1:]))
     assert {*done.ids} >= {*ROWS, *range(100, 107)}
     assert done.proof.rows == 19
+    assert "longer to read what changed meanwhile" in str(done.proof), "no materialization"
     del clock.pages.rows[-6:]
     clock.pages.reshape = lambda body: {**body, "total": len(clock.pages.rows)}
     clock.since.clear()

@@ -144,16 +144,15 @@ def test_a_bad_record_of_a_composite_key_stops_nothing(
     rows: list[Any] = [{"id": f"a{n}", "part": n} for n in range(9)]
     pages = Pages(rows)
     section = resource(listen(pages).base_url, OFFSET)
-    section["resources"][0]["primary_key"] = ["id", "part"]
+    section["resources"][0].update(primary_key=["id", "part"], columns={"at": TIME})
     configure(**section, quarantine_share=0.5)
     _sync()
-    rows[0] = {"id": None, "part": 1}
+    rows[0] = {"id": "a0", "part": 0, "at": "yesterday"}
     rows.append({"id": "new", "part": 1})
-    rows.append({"id": "odd", "part": {}})
     said = _sync()
-    assert "no row was marked as deleted" in said[0]
+    assert "1 records of a key of several columns cannot be loaded" in said[0]
     assert query("SELECT count(*), count(deleted_at) FROM incidents.x") == [(10, 0)]
-    assert query("SELECT count(*) FROM incidents.quarantine") == [(2,)]
+    assert query("SELECT count(*) FROM incidents.quarantine") == [(1,)]
 
 
 def test_doubts_about_the_parents_are_doubts_about_their_children(

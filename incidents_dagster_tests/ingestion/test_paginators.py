@@ -157,7 +157,7 @@ def test_steps_back_are_bounded_far_from_the_beginning_too(
     assert "reading from the beginning" in done.said[0]
 
 
-@pytest.mark.parametrize("total", [8, 12, 20])
+@pytest.mark.parametrize("total", [9, 13, 20])
 def test_a_full_page_of_an_api_that_caps_them_is_not_the_end(
     listen: Listen, configure: Configure, total: int
 ) -> None:

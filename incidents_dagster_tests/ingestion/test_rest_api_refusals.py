@@ -86,7 +86,7 @@ def test_a_strategy_that_lets_rows_in_twice_is_one_message(
 def test_resources_that_share_a_table_are_one_message(configure: Configure) -> None:
     shared = [{"name": name, "table_name": "t"} for name in ("x", "y")]
     settings = configure(resources=shared, **_client())
-    with pytest.raises(SettingsError, match="x and y share the table t.*table_name of its own"):
+    with pytest.raises(SettingsError, match=r"x and y share the table t.*table_name of its own"):
         declared_source(settings)
 
 
@@ -94,7 +94,7 @@ def test_what_deletes_by_another_key_cannot_be_read_incrementally(configure: Con
     hints = {"primary_key": "id", "merge_key": "day", "write_disposition": "merge"}
     endpoint = {"path": "/x", "incremental": {"cursor_path": "at", "start_param": "since"}}
     settings = configure(resources=[{"name": "x", **hints, "endpoint": endpoint}], **_client())
-    with pytest.raises(SettingsError, match="x has incremental.*without a merge_key"):
+    with pytest.raises(SettingsError, match=r"x has incremental.*without a merge_key"):
         declared_source(settings)
     settings = configure(resources=[{"name": "x", **hints}], **_client())
     assert not Table.of(declared_source(settings), "x").takes_changes_alone
