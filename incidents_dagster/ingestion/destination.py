@@ -106,7 +106,7 @@ class SyncClient(DuckDbClient):
         return super().update_stored_schema(only_tables, expected_update, True)  # type: ignore[arg-type]
 
     def get_stored_state(self, pipeline_name: str) -> StateInfo | None:  # type: ignore[override]
-        """None where it is no good: nothing in it is needed to go on."""
+        """None where it is no good: everything is read then."""
         try:
             info = super().get_stored_state(pipeline_name)
             if info:

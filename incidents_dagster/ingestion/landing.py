@@ -43,6 +43,7 @@ class Landing:
         self.table = Table.of(api.declared, name)
         self.known = self.table.types(connection)
         self.rejected: list[Rejected] = []
+        self._received = 0
         self.arrived = False  # the table's newest row
         self.last: pa.Table | None = None  # of what is to be loaded, without its rows
         self._again = False
@@ -109,12 +110,13 @@ class Landing:
             quarantine.check(self.name, self.rejected, self._received, share)
         self.known.update(batch.new_columns)
         self._new_columns.update(batch.new_columns)
+        self._others += len(batch.rejected)
         rows = batch.rows
         self.arrived = self.arrived or (start is not None and start.seen_in(rows))
         if self.table.keyed and len(rows):
             asked = self._asked(rows, start)
             self._unasked |= len(asked) < len(rows)
-            self._others += len(batch.rejected) + len(rows) - len(asked)
+            self._others += len(rows) - len(asked)
             self._read.append(asked.select(self.table.version_of(asked)))
         yield from self._load(self._without_fresh(rows, self.api.proofs[self.name].began))
 

@@ -155,6 +155,16 @@ def test_a_bad_record_of_a_composite_key_stops_nothing(
     assert query("SELECT count(*) FROM incidents.quarantine") == [(1,)]
 
 
+def test_bad_records_count_towards_the_total(
+    listen: Listen, configure: Configure, query: Query
+) -> None:
+    pages = Pages([{"id": None, "n": n} for n in range(12)])
+    pages.reshape = lambda body: {**body, "total": 12}
+    configure(**resource(listen(pages).base_url, CURSOR), quarantine_share=1.0)
+    assert not [line for line in _sync() if "once more" in line]
+    assert query("SELECT count(*) FROM incidents.quarantine") == [(12,)]
+
+
 def test_doubts_about_the_parents_are_doubts_about_their_children(
     listen: Listen, configure: Configure
 ) -> None:

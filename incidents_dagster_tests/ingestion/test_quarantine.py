@@ -109,7 +109,11 @@ def test_of_a_record_that_is_too_deep_or_too_long_the_rest_is_kept() -> None:
     deep: Any = []
     for _ in range(200_000):
         deep = [deep]
-    rejected = [_bad({"id": "1", "deep": deep}), _bad([deep]), _bad({"long": "lorem ipsum " * 100_000})]
+    rejected = [
+        _bad({"id": "1", "deep": deep}),
+        _bad([deep]),
+        _bad({"long": "lorem ipsum " * 100_000}),
+    ]
     first, second, third = quarantine.rows("x", rejected, NOW)["record"].to_pylist()
     assert json.loads(first) == {"id": "1", "deep": "[[[[[[[...]]]]]]]"}
     assert second.startswith("[[[[")
