@@ -130,6 +130,8 @@ class FaultServer:
                 if not fault:
                     connection.sendall(answer.wire())
                     continue
+                if fault.then == "close" and not fault.every:
+                    _end_with_the_bytes(connection)
                 for piece in fault.sends(answer):
                     connection.sendall(piece)
                     if self._stopped.wait(fault.every) if fault.every else False:
@@ -143,6 +145,15 @@ class FaultServer:
                     socket.close(connection.detach())
                 if fault.then != "keep":
                     return
+
+
+def _end_with_the_bytes(connection: socket.socket) -> None:
+    """Has what is sent go out with the end of the connection, as one packet where it fits.
+
+    Otherwise it is chance whether a client that asks again at once finds the connection closed.
+    """
+    if cork := getattr(socket, "TCP_CORK", None):  # Linux
+        connection.setsockopt(socket.IPPROTO_TCP, cork, 1)
 
 
 def _read(reader: Any) -> Request | None:
