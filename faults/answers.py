@@ -22,7 +22,7 @@ WHAT = (
     "one thing otherwise: a shape, an error with status 200, a total, a page, a link, a record. "
     "Acceptable are the source's table or a clear red run that leaves the table as it was; for "
     "bad records, all good rows in the table and exactly the bad ones in quarantine. After each, "
-    "two good syncs must be green and end equal to the source. Rows are compared by id, status "
+    "a good sync must be green and end equal to the source. Rows are compared by id, status "
     "and updated_at."
 )
 
