@@ -16,6 +16,16 @@ PAGE = {"type": "page_number", "base_page": 1, "total_path": ""}
 CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
 LINK = {"type": "json_link", "next_url_path": "next"}
 
+TIME = {"data_type": "timestamp", "dedup_sort": "desc"}
+INCREMENTAL = {"cursor_path": "at", "start_param": "since", "lag": 60}
+MARKED = "SELECT id FROM incidents.x WHERE deleted_at IS NOT NULL ORDER BY id"
+
+
+def row(number: int, v: Any = "a", minute: int | None = None) -> dict[str, Any]:
+    """A record with a time of change `at`: so many minutes past midnight, default `number`."""
+    minute = number if minute is None else minute
+    return {"id": str(number), "at": f"2026-11-01T00:{minute:02}:00Z", "v": v}
+
 
 class Pages:
     """Serves `rows`, five on a page; a test changes it in place.

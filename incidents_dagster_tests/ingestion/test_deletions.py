@@ -11,21 +11,20 @@ from incidents_dagster.ingestion.errors import SettingsError, explain
 from incidents_dagster.ingestion.pipeline import run_sync
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.source import declared_source
-from incidents_dagster_tests.ingestion.pages import OFFSET, Pages, resource
+from incidents_dagster_tests.ingestion.pages import (
+    INCREMENTAL,
+    MARKED,
+    OFFSET,
+    TIME,
+    Pages,
+    resource,
+    row,
+)
 from incidents_dagster_tests.ingestion.web import Asked, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
 Query = Callable[[str], list[Any]]
-
-TIME = {"data_type": "timestamp", "dedup_sort": "desc"}
-INCREMENTAL = {"cursor_path": "at", "start_param": "since", "lag": 60}
-MARKED = "SELECT id FROM incidents.x WHERE deleted_at IS NOT NULL ORDER BY id"
-
-
-def _row(number: int, v: Any = "a", minute: int | None = None) -> dict[str, Any]:
-    minute = number if minute is None else minute
-    return {"id": str(number), "at": f"2026-11-01T00:{minute:02}:00Z", "v": v}
 
 
 class Api:
@@ -33,7 +32,7 @@ class Api:
 
     def __init__(self, configure: Configure, listen: Listen, query: Query) -> None:
         self._configure, self._query = configure, query
-        self.pages = Pages([_row(n) for n in range(9)])
+        self.pages = Pages([row(n) for n in range(9)])
         self.web = listen(self)
         self.said: list[str] = []
         self.since: list[str | None] = []
@@ -93,7 +92,7 @@ def test_a_row_that_returns_changed_is_back_with_an_incremental_sync(it: Api) ->
     it.sync()
     it.pages.rows.pop(3)
     assert it.sync(reconcile=True) == ["3"]
-    it.pages.rows.append(_row(3, "b", minute=30))
+    it.pages.rows.append(row(3, "b", minute=30))
     assert it.sync() == []
     assert None not in it.since
 
@@ -178,7 +177,7 @@ def test_a_composite_key_tells_rows_apart(it: Api, configure: Configure, query: 
     section = resource(it.web.base_url, OFFSET)
     section["resources"][0]["primary_key"] = ["id", "v"]
     configure(**section)
-    it.pages.rows = [{**_row(1, v), "x": {"a": [1]}} for v in "abc"]
+    it.pages.rows = [{**row(1, v), "x": {"a": [1]}} for v in "abc"]
     it.sync()
     it.pages.rows.pop(1)
     it.sync(reconcile=True)

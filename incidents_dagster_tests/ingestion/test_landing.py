@@ -10,20 +10,23 @@ from incidents_dagster.ingestion.pipeline import run_sync
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.source import declared_source
 from incidents_dagster.ingestion.table import Table
-from incidents_dagster_tests.ingestion.pages import CURSOR, OFFSET, PAGE, Pages, read, resource
+from incidents_dagster_tests.ingestion.pages import (
+    CURSOR,
+    INCREMENTAL,
+    MARKED,
+    OFFSET,
+    PAGE,
+    TIME,
+    Pages,
+    read,
+    resource,
+    row,
+)
 from incidents_dagster_tests.ingestion.web import Asked, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
 Query = Callable[[str], list[Any]]
-
-TIME = {"data_type": "timestamp", "dedup_sort": "desc"}
-INCREMENTAL = {"cursor_path": "at", "start_param": "since", "lag": 60}
-MARKED = "SELECT id FROM incidents.x WHERE deleted_at IS NOT NULL"
-
-
-def _row(n: int, v: str = "a", minute: int | None = None) -> dict[str, Any]:
-    return {"id": str(n), "at": f"2026-11-01T00:{n if minute is None else minute:02}:00Z", "v": v}
 
 
 def _incremental(address: str, paginator: Any) -> dict[str, Any]:
@@ -42,11 +45,11 @@ def test_a_row_that_was_not_asked_for_and_comes_twice_is_in_the_table_once(
     listen: Listen, configure: Configure, query: Query
 ) -> None:
     # An API that filters by the day: it brings older rows, too.
-    pages = Pages([_row(n) for n in range(12)])
+    pages = Pages([row(n) for n in range(12)])
     configure(**_incremental(listen(pages).base_url, CURSOR))
     _sync()
-    pages.rows[0] = _row(0, "mended")
-    pages.rows.append(_row(0, "mended"))
+    pages.rows[0] = row(0, "mended")
+    pages.rows.append(row(0, "mended"))
     _sync()
     assert query("SELECT v FROM incidents.x WHERE id = '0'") == [("mended",)]
     assert query("SELECT count(*) FROM incidents.x") == [(12,)]
@@ -55,7 +58,7 @@ def test_a_row_that_was_not_asked_for_and_comes_twice_is_in_the_table_once(
 def test_what_is_not_proven_to_be_all_is_read_again_until_it_is(
     listen: Listen, configure: Configure, query: Query
 ) -> None:
-    pages = Pages([_row(n) for n in range(12)][::-1])
+    pages = Pages([row(n) for n in range(12)][::-1])
     asked: list[bool] = []
 
     def answer(request: Asked) -> Any:
@@ -117,7 +120,7 @@ def test_a_row_that_changes_while_pages_are_read_is_not_gone(
     listen: Listen, configure: Configure, query: Query
 ) -> None:
     # The newest change first: what changes moves to where it was read already.
-    rows = [_row(n) for n in range(12)]
+    rows = [row(n) for n in range(12)]
     changes: list[int] = []
 
     def answer(asked: Asked) -> Any:
