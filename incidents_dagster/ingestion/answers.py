@@ -82,7 +82,7 @@ class ApiResponse(requests.Response):
             return super().json()
         except requests.JSONDecodeError:
             raise
-        except (UnicodeDecodeError, LookupError):
+        except UnicodeDecodeError:
             what = f"bytes that are not {charset}: JSON is UTF-8, or its Content-Type says what"
         except RecursionError:
             what = "JSON that is nested too deeply"

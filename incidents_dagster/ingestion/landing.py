@@ -42,6 +42,7 @@ class Landing:
         self.api, self.name, self.connection = api, name, connection
         self.table = Table.of(api.declared, name)
         self.known = self.table.types(connection)
+        self._reader = Reader(api, name, self.known)
         self.rejected: list[Rejected] = []
         self._received = 0
         self.arrived = False  # the table's newest row
@@ -75,7 +76,7 @@ class Landing:
                     'more than it shows, set completeness.total_path = "".'
                 )
             self.api.report(f"{self.name}: {lacking}; once more.")
-        quarantine.check(self.name, self.rejected, self._received, self.api.own["quarantine_share"])
+        self._check_rejected()
 
     def _reading(self, start: Start | None) -> Iterator[Any]:
         self._again = self.name in self.api.proofs
@@ -84,8 +85,7 @@ class Landing:
             proof.asked_for = incremental.condition(start.value if start else None)
         self._read, self.rejected, self._received = [], [], 0
         self._begin()
-        reader = Reader(self.api, self.name, self.known)
-        for records in reader.everything(start.value if start else None, proof):
+        for records in self._reader.everything(start.value if start else None, proof):
             if records is None:
                 self._begin()
             else:
@@ -106,8 +106,7 @@ class Landing:
         self.rejected += batch.rejected
         self._received += len(records)
         if len(self.rejected) > MOST_REJECTED:  # they are in memory
-            share = self.api.own["quarantine_share"]
-            quarantine.check(self.name, self.rejected, self._received, share)
+            self._check_rejected()
         self.known.update(batch.new_columns)
         self._new_columns.update(batch.new_columns)
         self._others += len(batch.rejected)
@@ -119,6 +118,10 @@ class Landing:
             self._others += len(rows) - len(asked)
             self._read.append(asked.select(self.table.version_of(asked)))
         yield from self._load(self._without_fresh(rows, self.api.proofs[self.name].began))
+
+    def _check_rejected(self) -> None:
+        share = self.api.own["quarantine_share"]
+        quarantine.check(self.name, self.rejected, self._received, share)
 
     def _count(self) -> None:
         proof = self.api.proofs[self.name]
@@ -218,7 +221,7 @@ class Landing:
         if not len(missing):
             return missing
         # They may have changed while pages were read, and moved to where it had been read already.
-        for records in Reader(self.api, self.name, self.known).meanwhile(proof):
+        for records in self._reader.meanwhile(proof):
             yield from self._take(records, None)
         self._count()
         yield from self.rest()
