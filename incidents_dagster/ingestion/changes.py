@@ -89,6 +89,7 @@ def changed_rows(
             yield landing.table.no_rows()
         if landing.rejected:
             yield from quarantine.load(connection, name, landing.rejected, landing.table)
+        landing.release()
 
 
 def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:

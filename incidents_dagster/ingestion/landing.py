@@ -127,7 +127,6 @@ class Landing:
         proof = self.api.proofs[self.name]
         if self.table.keyed:
             proof.distinct = len(self.keys) if self._read else 0
-            pa.default_memory_pool().release_unused()  # the load has better use for it
         # Pages that are read twice bring bad records twice.
         proof.quarantined = len({repr(bad) for bad in self.rejected})
 
@@ -238,9 +237,13 @@ class Landing:
         all_read = not self._unasked and not self._again
         if all_read and self.api.proofs[self.name].distinct == sum(map(len, self._read)):
             return True
-        once = len(_different(self._loaded)) == sum(map(len, self._loaded))
-        pa.default_memory_pool().release_unused()  # the load has better use for it
-        return once
+        return len(_different(self._loaded)) == sum(map(len, self._loaded))
+
+    def release(self) -> None:
+        """Lets go of the keys that were read and loaded: the load has better use for the memory."""
+        # dlt keeps the frames of who asks first what DuckDB can do, and with them this object.
+        self._read, self._loaded = [], []
+        pa.default_memory_pool().release_unused()
 
     def _load(self, rows: pa.Table, compare: bool = True) -> Iterator[Any]:
         if compare:
