@@ -6,22 +6,18 @@ run again stay as they are.
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 import time
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.cases import CASES, Case, Entrant
+from bench.machine import machine
 from bench.measure import ROOT, Bench, BenchError, Server
 from bench.peers.singer import installed
 
-PACKAGES = ("dlt", "dagster", "duckdb", "pyarrow", "orjson", "requests")
 PEERS = ("ours", "plain", "limit", "singer")
 
 
@@ -37,30 +33,6 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="default: docs")
     parser.add_argument("--render", action="store_true", help="the report alone, of kept results")
     return parser.parse_args(given)
-
-
-def machine() -> dict[str, str]:
-    """Where the results come from, without naming the machine."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
-        if line.startswith("model name"):
-            model = line.partition(": ")[2]
-            break
-    git = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    found = {
-        "CPU": f"{model}, {os.cpu_count()} cores",
-        "system": f"{platform.system()} {platform.machine()}",
-        "Python": platform.python_version(),
-        "commit": commit.strip() or "unknown",
-    }
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "none"
-    return found
 
 
 def rounds(case: Case, entrant: Entrant, options: argparse.Namespace) -> int:

@@ -6,10 +6,12 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 
+from bench.machine import machine
 from faults.harness import ROOT, Result
-from faults.report import write
+from faults.report import steady, write
 
 # In this order in the report.
 SECTIONS = (
@@ -51,7 +53,13 @@ def main() -> int:
                 print(f"  WRONG {outcome.case}: {outcome.note}", flush=True)
         for figure, number in result.figures.items():
             print(f"  {figure}: {number:,}", flush=True)
-        results[name] = {"seconds": round(seconds), **asdict(result)}
+        results[name] = {
+            "when": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "machine": machine(),
+            "seconds": round(seconds),
+            "outcomes": [asdict(o) | {"note": steady(o.note)} for o in result.outcomes],
+            "figures": result.figures,
+        }
     if not given.part:
         kept.write_text(json.dumps(results, indent=1) + "\n")
         write(results, given.out)

@@ -1,7 +1,9 @@
 """docs/reliability.md, from the kept results alone."""
 
 import importlib
+import re
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 INTRODUCTION = """# Reliability
@@ -13,6 +15,16 @@ server on loopback, into a real DuckDB file, and has one of three outcomes:
 - **red**: it failed with one clear message, and the table is as it was before;
 - **wrong**: anything else. There must be none.
 """
+
+# What is another one in each run: ports, processes, and folders that are gone by now.
+PORT = re.compile(r"(?<=//)(127\.0\.0\.1|localhost):\d+")
+PROCESS = re.compile(r"\bPID \d+")
+FOLDER = re.compile(re.escape(gettempdir()) + r"/\w+/")
+
+
+def steady(text: str) -> str:
+    """`text` without what is another one in each run."""
+    return FOLDER.sub("", PROCESS.sub("PID …", PORT.sub(r"\1", text)))
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
@@ -35,6 +47,9 @@ def write(results: dict[str, Any], folder: Path) -> None:
         for outcome in results[name]["outcomes"]:
             cells = (outcome["case"], outcome["verdict"], outcome["note"])
             lines.append("| " + " | ".join(_cell(str(cell)) for cell in cells) + " |")
+        details = ", ".join(f"{what} {which}" for what, which in results[name]["machine"].items())
+        command = f"make faults ARGS='--sections {name}'"
+        lines += ["", f"<sub>{results[name]['when']}; {details}; `{command}`</sub>"]
     (folder / "reliability.md").write_text("\n".join(lines) + "\n")
 
 

@@ -97,7 +97,8 @@ def _http_error(error: BaseException) -> str | None:
         hint = "the API is failing" if response.status_code >= FAILING else "request refused"
     if response.status_code in RETRIED_STATUSES:
         hint += f" (tried {1 + RETRIES} times)"
-    return f"{address} answered {response.status_code} {response.reason or ''}: {hint}."
+    status = f"{response.status_code} {response.reason or ''}".strip()
+    return f"{address} answered {status}: {hint}."
 
 
 def _redirect(error: BaseException) -> str | None:
