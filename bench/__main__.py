@@ -8,13 +8,12 @@ import argparse
 import json
 import sys
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.cases import CASES, Case, Entrant
-from bench.machine import machine
+from bench.machine import machine, now
 from bench.measure import ROOT, Bench, BenchError, Server
 from bench.peers.singer import installed
 
@@ -80,7 +79,7 @@ def run_case(bench: Bench, case: Case, options: argparse.Namespace) -> dict[str,
             print(f"{case.name}  {turn + 1}  {entrant.label:<11}{text}", file=sys.stderr)
     return {
         "title": case.title,
-        "when": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "when": now(),
         "machine": machine(),
         "command": command(options),
         "pages": case.total // 100,

@@ -3,8 +3,10 @@
 import os
 import platform
 import subprocess
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("dlt", "dagster", "duckdb", "pyarrow", "orjson", "requests")
 
@@ -35,3 +37,14 @@ def machine() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "none"
     return found
+
+
+def now() -> str:
+    """The time, for beside the figures."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def footer(result: dict[str, Any], command: str) -> str:
+    """The line under figures: their `when` and `machine`, and the command that makes them."""
+    details = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
+    return f"<sub>{result['when']}; {details}; `{command}`</sub>"

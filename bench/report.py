@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from bench.cases import AHEAD, AHEADS, CASES
+from bench.machine import footer
 
 Result = dict[str, Any]
 COLORS = {"ours": "#2563eb", "plain": "#9ca3af", "limit": "#16a34a", "singer": "#d97706"}
@@ -163,8 +164,7 @@ def case_lines(result: Result) -> Iterator[str]:
             f"{seconds / walls[fastest]:.0%} of the fastest peer's wall ({fastest}), in which the "
             f"server itself used {busy:.2f} s of CPU.\n"
         )
-    details = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
-    yield f"<sub>{result['when']}; {details}; `{result['command']}`</sub>\n"
+    yield footer(result, result["command"]) + "\n"
 
 
 def target_lines(cases: dict[str, Result]) -> Iterator[str]:

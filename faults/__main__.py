@@ -6,10 +6,9 @@ import json
 import sys
 import time
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 
-from bench.machine import machine
+from bench.machine import machine, now
 from faults.harness import ROOT, Result
 from faults.report import steady, write
 
@@ -54,7 +53,7 @@ def main() -> int:
         for figure, number in result.figures.items():
             print(f"  {figure}: {number:,}", flush=True)
         results[name] = {
-            "when": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "when": now(),
             "machine": machine(),
             "seconds": round(seconds),
             "outcomes": [asdict(o) | {"note": steady(o.note)} for o in result.outcomes],

@@ -51,7 +51,7 @@ def tried_number(number: int) -> Outcome:
 
 
 def run(part: bool) -> Result:
-    """All kinds, or every twelfth."""
+    """All cases, or every twenty-third."""
     numbers = range(0, len(list(cases())) + len(records.cases()), 23 if part else 1)
     outcomes = list(in_processes(tried_number, numbers))
     kinds = {outcome.case.split(":")[0] for outcome in outcomes} - {"good"}

@@ -32,6 +32,7 @@ from faults.paging import (
     untrue,
     versions,
 )
+from faults.report import steady
 from incidents_dagster.ingestion.pace import Pace
 
 TITLE = "A simulated day"
@@ -208,7 +209,7 @@ class SimulatedDay:
 
     def _reason(self, fault: Fault | str | None, message: str) -> None:
         name = fault.name if isinstance(fault, Fault) else fault or "no fault"
-        self.reds[name, message.replace(self.server.base_url, "http://127.0.0.1")] += 1
+        self.reds[name, steady(message)] += 1
 
     def _judge(self, number: int, kind: str, faults: list[str]) -> None:
         self.counts[kind] += 1

@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
+from bench.machine import footer
+
 INTRODUCTION = """# Reliability
 
 Written by `make faults`; nothing here is typed by hand. Each case is a real sync against a real
@@ -47,9 +49,7 @@ def write(results: dict[str, Any], folder: Path) -> None:
         for outcome in results[name]["outcomes"]:
             cells = (outcome["case"], outcome["verdict"], outcome["note"])
             lines.append("| " + " | ".join(_cell(str(cell)) for cell in cells) + " |")
-        details = ", ".join(f"{what} {which}" for what, which in results[name]["machine"].items())
-        command = f"make faults ARGS='--sections {name}'"
-        lines += ["", f"<sub>{results[name]['when']}; {details}; `{command}`</sub>"]
+        lines += ["", footer(results[name], f"make faults ARGS='--sections {name}'")]
     (folder / "reliability.md").write_text("\n".join(lines) + "\n")
 
 
