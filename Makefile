@@ -34,8 +34,9 @@ test-slow: $(VENV)/dev  ## Run the tests that take minutes
 # Those that open a database; for the others it is all the same.
 ON_DUCKDB := $(addprefix incidents_dagster_tests/,$(addsuffix .py,test_assets test_checks test_reconcile test_resources \
 	test_sensors test_source_checks test_traps_duckdb test_traps_incremental $(addprefix \
-	ingestion/test_,batches changes deletions incremental pipeline pipeline_failures quarantine \
-	sync_alone table table_changes)))
+	ingestion/,test_sync test_sync_failures test_sync_alone landing/test_changes \
+	landing/test_deletions landing/test_quarantine reading/test_incremental rows/test_batches \
+	warehouse/test_stored_table warehouse/test_table_changes)))
 
 test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB 2
 	@.venv-duckdb2/bin/python -m pytest -n auto -m "not slow and not browser" $(ON_DUCKDB)

@@ -14,8 +14,8 @@ import duckdb
 
 from faults.forks import Tell, one_sync
 from faults.harness import Project
-from incidents_dagster.ingestion.pipeline import open_sync
 from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.sync import open_sync
 
 NOBODY = 65534  # the user whose rights are tried, where the harness runs as root
 KB = 1024

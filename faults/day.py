@@ -33,7 +33,7 @@ from faults.paging import (
     versions,
 )
 from faults.report import steady
-from incidents_dagster.ingestion.pace import Pace
+from incidents_dagster.ingestion.http.pace import Pace
 
 TITLE = "A simulated day"
 WHAT = (
@@ -100,7 +100,7 @@ FAULTS = (
 )
 MOVING = "rows that move"
 SYNC = (
-    "from incidents_dagster.ingestion.pipeline import run_sync\n"
+    "from incidents_dagster.ingestion.sync import run_sync\n"
     "from incidents_dagster.ingestion.settings import load_settings\n"
     "run_sync(load_settings(), lambda _: None)"
 )

@@ -16,12 +16,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from incidents_dagster.ingestion import database, pipeline
-from incidents_dagster.ingestion.credentials import redact
-from incidents_dagster.ingestion.errors import explain
-from incidents_dagster.ingestion.pipeline import run_sync
+from incidents_dagster.ingestion import sync as pipeline
+from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.reading.source import declared_source
+from incidents_dagster.ingestion.secrets.auth import redact
 from incidents_dagster.ingestion.settings import load_settings
-from incidents_dagster.ingestion.source import declared_source
+from incidents_dagster.ingestion.sync import run_sync
+from incidents_dagster.ingestion.warehouse import duckdb_file as database
 
 PATIENCE = 120.0  # seconds that any of the processes may take
 

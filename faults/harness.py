@@ -21,10 +21,10 @@ import dlt
 import duckdb
 import tomlkit
 
-from incidents_dagster.ingestion.credentials import redact
-from incidents_dagster.ingestion.errors import explain
-from incidents_dagster.ingestion.pipeline import run_sync
+from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.secrets.auth import redact
 from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.sync import run_sync
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a sync reads its settings from; taken out of sight while a project of ours is in use.

@@ -14,9 +14,9 @@ from unittest.mock import patch
 from faults.harness import Outcome, Project, Result, in_project, judged
 from faults.http_cases import CASES, KEY, MOST_BYTES, TLS, Case
 from faults.server import FaultServer, Incidents
-from incidents_dagster.ingestion import source
-from incidents_dagster.ingestion.pace import Pace
-from incidents_dagster.ingestion.transport import ApiAdapter, open_session
+from incidents_dagster.ingestion.http.pace import Pace
+from incidents_dagster.ingestion.http.transport import ApiAdapter, open_session
+from incidents_dagster.ingestion.reading import source
 
 TITLE = "HTTP"
 WHAT = (
@@ -125,8 +125,8 @@ def _faulty(case: Case, server: FaultServer) -> Iterator[tuple[FaultServer, Coun
             patch.object(Pace, "sleep", lambda _, seconds: counts.waits.append(seconds)),
             patch.object(ApiAdapter, "send", counting),
             patch.object(source, "open_session", opened),
-            patch("incidents_dagster.ingestion.ahead.READ_SECONDS", case.read_seconds),
-            patch("incidents_dagster.ingestion.answers.MOST_BYTES", MOST_BYTES),
+            patch("incidents_dagster.ingestion.http.fetch_ahead.READ_SECONDS", case.read_seconds),
+            patch("incidents_dagster.ingestion.http.responses.MOST_BYTES", MOST_BYTES),
         ):
             stack.enter_context(patched)
         yield server, counts

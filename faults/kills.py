@@ -19,7 +19,7 @@ from faults.forks import Child, Forks, Tell, forks, one_sync
 from faults.harness import ROOT, Outcome, Project, Result, in_project
 from faults.source import KEY, VERSION, Source
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.destination import SyncClient
+from incidents_dagster.ingestion.warehouse.destination import SyncClient
 
 TITLE = "Kills"
 WHAT = (

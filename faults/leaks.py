@@ -50,7 +50,7 @@ import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 from types import SimpleNamespace
 import tenacity.nap
-from incidents_dagster.ingestion.pace import Pace
+from incidents_dagster.ingestion.http.pace import Pace
 tenacity.nap.time = SimpleNamespace(sleep=lambda _: None)
 Pace.sleep = lambda *_: None
 if "timeout" in sys.argv[1:]:
@@ -58,7 +58,7 @@ if "timeout" in sys.argv[1:]:
     send = HTTPAdapter.send
     HTTPAdapter.send = lambda self, request, **kw: send(self, request, **{**kw, "timeout": 0.3})
 if "uncaught" in sys.argv[1:]:
-    from incidents_dagster.ingestion import source
+    from incidents_dagster.ingestion.reading import source
     def records(api, *_, **__):
         raise SystemError(api)
     source.OpenApi.records = records

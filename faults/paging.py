@@ -28,7 +28,8 @@ from faults.model import (
     Model,
     ModelServer,
 )
-from incidents_dagster.ingestion import evidence, pipeline
+from incidents_dagster.ingestion import sync as pipeline
+from incidents_dagster.ingestion.reading import proof as evidence
 
 TITLE = "Pages that move"
 WHAT = (

@@ -11,7 +11,7 @@ from faults.pages import incident
 from faults.syncs import CASE_SECONDS, KEY
 from faults.traps_cases import CASES, ROWS, Bench
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.pace import Pace
+from incidents_dagster.ingestion.http.pace import Pace
 
 TITLE = "Known traps"
 WHAT = (

@@ -27,7 +27,7 @@ from incidents_dagster.demo_api.server import DemoServer
 ROWS = 250
 COMMAND = [sys.executable, "-m", "incidents_dagster"]
 SYNC = (
-    "from incidents_dagster.ingestion.pipeline import run_sync\n"
+    "from incidents_dagster.ingestion.sync import run_sync\n"
     "from incidents_dagster.ingestion.settings import load_settings\n"
     "run_sync(load_settings(), lambda _: None)\n"
 )
@@ -278,7 +278,7 @@ def reader(seconds: float) -> Case:
         try:
             assert holder.stdout
             holder.stdout.readline()
-            with patch("incidents_dagster.ingestion.database.FILE_SECONDS", 2.0):
+            with patch("incidents_dagster.ingestion.warehouse.duckdb_file.FILE_SECONDS", 2.0):
                 if seconds < 2:
                     return bench.sync("right")
                 return _red_naming(bench, str(holder.pid))

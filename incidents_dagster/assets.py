@@ -15,19 +15,15 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from pydantic import Field
 
 from incidents_dagster.embedded_elt import DagsterDltResource, DagsterDltTranslator, dlt_assets
-from incidents_dagster.ingestion.credentials import redact
-from incidents_dagster.ingestion.database import reading
-from incidents_dagster.ingestion.errors import SettingsError, explain
-from incidents_dagster.ingestion.pipeline import FILE_FORMAT, build_pipeline, open_sync
-from incidents_dagster.ingestion.settings import (
-    DATASET,
-    Settings,
-    config_file,
-    database_path,
-    load_settings,
-)
-from incidents_dagster.ingestion.source import declared_source
-from incidents_dagster.ingestion.table import Table
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.reading.source import declared_source
+from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.settings import Settings, config_file, load_settings
+from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, open_sync
+from incidents_dagster.ingestion.tables import DATASET, Table
+from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, reading
+from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.metadata import summary, sync_metadata, table_metadata
 from incidents_dagster.resources import IncidentsDuckDB
 
@@ -145,7 +141,10 @@ def incident_assets(
         with opened as sync:
             synced = {name: Table.of(sync.api.declared, name) for name in tables}
             with reading(sync.database, report=context.log.info) as connection:
-                before = {name: table.row_count(connection) for name, table in synced.items()}
+                before = {
+                    name: StoredTable(table, connection).row_count()
+                    for name, table in synced.items()
+                }
             results = dlt.run(
                 context=context,
                 dlt_source=sync.source,

@@ -12,7 +12,8 @@ import duckdb as duckdb_api
 
 from incidents_dagster.assets import POOL, settings, tables
 from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseError
-from incidents_dagster.ingestion.table import Table, quoted
+from incidents_dagster.ingestion.tables import Table, quoted
+from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.source_checks import SOURCE_CHECKS, SourceCheck
 
@@ -97,12 +98,13 @@ def evaluate(
 ) -> dg.AssetCheckResult:
     """Counts and samples the offenders of `rule` in a resource's table."""
     table = tables[resource_name]
-    if not table.exists(connection):
+    stored = StoredTable(table, connection)
+    if not stored.exists():
         why = f"There is no table {table.qualified} yet. Materialize {resource_name} first."
         return _unanswered(rule, resource_name, why, dg.AssetCheckSeverity.WARN)
     key = ", ".join(map(quoted, table.primary_key))
     sql = rule.offenders.format(
-        table=table.present(connection),
+        table=stored.present(),
         key=key,
         newest=quoted(str(table.newest_first)),
         hours=settings.own["freshness"]["newest_within_hours"],

@@ -5,7 +5,7 @@ import dagster as dg
 from incidents_dagster.assets import incident_api, incident_assets
 from incidents_dagster.checks import incident_checks
 from incidents_dagster.embedded_elt import DagsterDltResource
-from incidents_dagster.ingestion.settings import database_path
+from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 from incidents_dagster.jobs import (
     incidents_reconcile,
     incidents_reconcile_weekly,

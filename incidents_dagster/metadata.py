@@ -5,9 +5,10 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from incidents_dagster.ingestion.pipeline import Sync
-from incidents_dagster.ingestion.settings import DATASET, catalog, database_path
-from incidents_dagster.ingestion.table import Column, Table
+from incidents_dagster.ingestion.sync import Sync
+from incidents_dagster.ingestion.tables import DATASET, Column, Table
+from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path
+from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
 def table_metadata(table: Table, columns: list[Column]) -> dict[str, Any]:
@@ -61,21 +62,23 @@ def sync_metadata(
         metadata["total_at_api"] = proof.expected
     if proof.distinct is not None:
         metadata["distinct_ids"] = proof.distinct
-    if proof.asked_for != "true":
-        metadata["asked_for"] = proof.asked_for
-    if not table.exists(connection):  # no page came, so that dlt had nothing to make it of
+    if proof.since:
+        metadata["cursor_column"] = proof.since.column
+        metadata["changed_since"] = proof.since.value
+    stored = StoredTable(table, connection)
+    if not stored.exists():  # no page came, so that dlt had nothing to make it of
         return {**metadata, **table_metadata(table, table.declared_columns)}
-    rows, deleted = table.row_count(connection), table.deleted_count(connection)
+    rows, deleted = stored.row_count(), stored.deleted_count()
     metadata["dagster/row_count"] = rows - deleted
     metadata["rows_deleted"] = deleted
-    metadata |= table_metadata(table, table.columns(connection))
-    metadata["preview"] = _preview(table.preview(connection))
+    metadata |= table_metadata(table, stored.columns())
+    metadata["preview"] = _preview(stored.preview())
     if table.takes_changes_alone:
-        loaded, marked = table.loaded_by(connection, load_id) if load_id else (0, 0)
+        loaded, marked = stored.loaded_by(load_id) if load_id else (0, 0)
         metadata["rows_new"] = rows - rows_before
         metadata["rows_changed"] = loaded - marked - metadata["rows_new"]
         metadata["rows_newly_deleted"] = marked
-    if newest := table.newest(connection):
+    if newest := stored.newest():
         metadata[f"newest_{table.newest_first}"] = dg.TimestampMetadataValue(newest.timestamp())
     return metadata
 

@@ -8,8 +8,8 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
-from incidents_dagster.ingestion.database import holds_nothing, open_file
 from incidents_dagster.ingestion.errors import NoDatabaseError
+from incidents_dagster.ingestion.warehouse.duckdb_file import holds_nothing, open_file
 
 READER_WAIT_SECONDS = 30.0
 

@@ -14,7 +14,8 @@ from typing import Any
 import dagster as dg
 
 from incidents_dagster.ingestion.errors import IngestionError
-from incidents_dagster.ingestion.settings import PROJECT_ROOT, database_path
+from incidents_dagster.ingestion.settings import PROJECT_ROOT
+from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 
 
 @dg.logger({}, "What a run itself says, on standard error; Dagster's events left out.")

@@ -7,10 +7,10 @@ import dagster as dg
 import requests
 
 from incidents_dagster.assets import settings
-from incidents_dagster.ingestion.changes import first_changes
-from incidents_dagster.ingestion.credentials import redact
-from incidents_dagster.ingestion.errors import explain
-from incidents_dagster.ingestion.redaction import remember, watch_logs
+from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.peek import first_changes
+from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.secrets.redaction import remember, watch_logs
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.jobs import incidents_sync
 

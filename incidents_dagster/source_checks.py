@@ -10,8 +10,9 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from incidents_dagster.ingestion import quarantine
-from incidents_dagster.ingestion.table import Table
+from incidents_dagster.ingestion.landing import quarantine
+from incidents_dagster.ingestion.tables import Since, Table
+from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 Finding = tuple[str, dict[str, Any]]  # what is wrong, empty for nothing, and the metadata
 
@@ -41,7 +42,7 @@ class SourceCheck:
     ) -> dg.AssetCheckResult:
         """Evaluates it for one resource."""
         metadata: dict[str, Any] = {}
-        if table.exists(connection):
+        if StoredTable(table, connection).exists():
             said = _last_sync(instance, dg.AssetKey(resource_name))
             problem, metadata = self.find(resource_name, table, connection, said)
         else:
@@ -79,11 +80,13 @@ def _other_than_read(
         return f"No sync of {resource_name} is on record. Materialize {resource_name} first.", {}
     if said["completeness"].startswith("unproven"):
         return f"The last sync is {said['completeness']}.", {"proof": said["completeness"]}
-    read, bad, asked_for = said["distinct_ids"], said["quarantined"], said.get("asked_for", "true")
-    sql = f"SELECT count(*) FROM {table.present(connection)} WHERE {asked_for}"
-    ((rows,),) = connection.execute(sql).fetchall()
+    read, bad, since = said["distinct_ids"], said["quarantined"], None
+    if "changed_since" in said:
+        since = Since(said["cursor_column"], said["changed_since"])
+    stored = StoredTable(table, connection)
+    rows, sql = stored.count(since), stored.counting(since)
     metadata = {"rows": rows, "ids_read": read, "sql": sql, "proof": said["completeness"]}
-    where = f" with {asked_for}" if asked_for != "true" else ""
+    where = f" with {since.column} from {since.value} on" if since else ""
     # A quarantined record may have an earlier, good version in the table.
     if read <= rows <= read + bad:
         return "", metadata

@@ -6,7 +6,7 @@ import sys
 import duckdb
 
 from incidents_dagster.ingestion.errors import IngestionError
-from incidents_dagster.ingestion.settings import database_path
+from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 from incidents_dagster.resources import IncidentsDuckDB
 
 

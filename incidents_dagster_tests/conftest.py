@@ -16,7 +16,7 @@ from incidents_dagster.assets import incident_api, incident_assets
 from incidents_dagster.checks import incident_checks
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.embedded_elt import DagsterDltResource
-from incidents_dagster.ingestion.pace import Pace
+from incidents_dagster.ingestion.http.pace import Pace
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster_tests.samples import incident

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from incidents_dagster.assets import incident_assets
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion import progress
+from incidents_dagster.ingestion.reading import progress
 from incidents_dagster_tests.samples import incident
 
 KEY = dg.AssetKey("incident_data")
@@ -78,7 +78,7 @@ def test_a_materialization_shows_rows_columns_and_requests(
     assert metadata["distinct_ids"] == 250
     assert metadata["quarantined"] == 0
     assert metadata["rows_deleted"] == metadata["rows_newly_deleted"] == 0
-    assert "asked_for" not in metadata
+    assert "changed_since" not in metadata
     assert metadata["pages"] == metadata["requests"] == len(api.requests) == 3
     assert metadata["dagster/table_name"] == "warehouse.incidents.incident_data"
     newest = datetime(2026, 11, 1, 4, 10, tzinfo=timezone.utc)
@@ -204,7 +204,8 @@ def test_a_second_sync_asks_only_for_what_changed(
     assert (metadata["rows_read"], metadata["rows_loaded"], metadata["rows_new"]) == (3, 1, 1)
     (request,) = api.requests
     assert request.query["updated_since"] == "2026-11-01T04:09:00Z"
-    assert metadata["asked_for"] == "\"updated_at\" >= '2026-11-01T04:09:00Z'"
+    assert metadata["cursor_column"] == "updated_at"
+    assert metadata["changed_since"] == "2026-11-01T04:09:00Z"
     assert metadata["distinct_ids"] == metadata["total_at_api"] == 3
 
 

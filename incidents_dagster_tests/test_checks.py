@@ -10,7 +10,7 @@ import pytest
 from incidents_dagster.assets import settings
 from incidents_dagster.checks import RULES, checks_for, incident_checks, rules_for, tables
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.table import Table
+from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.resources import IncidentsDuckDB
 
 Sync = Callable[..., dg.ExecuteInProcessResult]

@@ -15,7 +15,7 @@ from faults.harness import HungError, Outcome, in_project, judged, limited
 from faults.oracle import told_otherwise
 from faults.pages import Page, Pages, incident
 from faults.syncs import KEY, versions_of
-from incidents_dagster.ingestion.judge import Judge
+from incidents_dagster.ingestion.reading.envelope import Envelope
 
 # Seed → what it found: each was wrong once.
 FOUND = {
@@ -43,8 +43,8 @@ def test_a_lie_that_the_product_believes_is_wrong(monkeypatch: pytest.MonkeyPatc
     lie = case_named("`data` null: page 2")
     assert answers.tried(lie).verdict == "red"
 
-    monkeypatch.setattr(Judge, "check", lambda *_: None)
-    monkeypatch.setattr(Judge, "total", lambda *_: None)
+    monkeypatch.setattr(Envelope, "check", lambda *_: None)
+    monkeypatch.setattr(Envelope, "total", lambda *_: None)
     believed = answers.tried(case_named("`data` null: page 1"))
 
     assert believed.verdict == "wrong"

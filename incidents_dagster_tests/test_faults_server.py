@@ -6,8 +6,8 @@ import pytest
 
 from faults.server import HOST, FaultServer, forward, seeded
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.pipeline import run_sync
 from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.sync import run_sync
 
 
 def test_a_sync_through_the_fault_server_recovers_and_is_complete(

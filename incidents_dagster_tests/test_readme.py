@@ -12,10 +12,10 @@ import pytest
 from incidents_dagster.checks import checks_for, tables
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.credentials import SECRET_FIELDS
-from incidents_dagster.ingestion.incremental import SUPPORTED
+from incidents_dagster.ingestion.reading.incremental import SUPPORTED
+from incidents_dagster.ingestion.reading.source import declared_source
+from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS
 from incidents_dagster.ingestion.settings import OWN_SETTINGS, PROJECT_ROOT, load_settings
-from incidents_dagster.ingestion.source import declared_source
 from incidents_dagster.resources import IncidentsDuckDB
 
 README = (PROJECT_ROOT / "README.md").read_text()

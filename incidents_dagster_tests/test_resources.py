@@ -11,8 +11,8 @@ import pytest
 
 from incidents_dagster import resources
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion import database as database_file
 from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseError
+from incidents_dagster.ingestion.warehouse import duckdb_file as database_file
 from incidents_dagster.resources import IncidentsDuckDB
 
 HOLD = """

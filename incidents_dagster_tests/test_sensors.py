@@ -14,7 +14,7 @@ import pytest
 from starlette.responses import Response
 
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.database import alone_on
+from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on
 from incidents_dagster.sensors import incident_change_sensor, sync_failure_sensor
 from incidents_dagster_tests.samples import incident
 

@@ -19,9 +19,9 @@ from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.rest_api import rest_api_source
 
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.pipeline import open_sync
+from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
-from incidents_dagster.ingestion.source import declared_source
+from incidents_dagster.ingestion.sync import open_sync
 from incidents_dagster_tests.upstream import OFFSET, ask, error_of, pipeline_into, source_of
 
 

@@ -18,9 +18,10 @@ from dagster_duckdb import DuckDBResource
 from dlt.extract import DltResource
 
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.errors import SettingsError, explain
-from incidents_dagster.ingestion.pipeline import build_pipeline
-from incidents_dagster.ingestion.settings import database_path
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.sync import build_pipeline
+from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 from incidents_dagster.resources import READER_WAIT_SECONDS, IncidentsDuckDB
 from incidents_dagster_tests.upstream import OFFSET, ask, error_of, pipeline_into, source_of
 

@@ -17,8 +17,9 @@ from dlt.sources.rest_api.config_setup import create_auth
 from starlette.responses import RedirectResponse, Response
 
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.credentials import resolve_auth
-from incidents_dagster.ingestion.transport import KeyOnTheWire, open_session
+from incidents_dagster.ingestion.http.transport import open_session
+from incidents_dagster.ingestion.secrets.auth import resolve_auth
+from incidents_dagster.ingestion.secrets.key_on_the_wire import KeyOnTheWire
 from incidents_dagster_tests.upstream import (
     OFFSET,
     error_of,

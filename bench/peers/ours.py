@@ -14,8 +14,8 @@ if task.ahead:
 if task.mode == "dagster":
     runpy.run_module("incidents_dagster", run_name="__main__")
 else:
-    from incidents_dagster.ingestion.pipeline import run_sync
     from incidents_dagster.ingestion.settings import load_settings
+    from incidents_dagster.ingestion.sync import run_sync
 
     with beyond_imports():
         run_sync(load_settings(), lambda line: None)

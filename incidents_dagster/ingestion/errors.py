@@ -1,37 +1,9 @@
-"""Errors that a person can act on, and the translation of dlt's and requests' into them.
+"""What can go wrong with a sync, as exceptions whose message says what to do.
 
-Nothing here shows a key, a request's query or a response's body.
+Others' exceptions are put into words by `explain`.
 """
 
-import re
-from collections.abc import Callable, Iterator
-
-import duckdb
-import pyarrow as pa
-import requests
-from dlt.common.schema.exceptions import CannotCoerceNullException
-
-from incidents_dagster.ingestion.pace import RETRIED_STATUSES, RETRIES
-
-LOCK_HOLDER = re.compile(
-    r"Could not set lock on file \"(?P<file>[^\"]+)\".*?(?P<pid>PID \d+)", re.S
-)
-
-# dlt's words where the paginator's total or has_more is missing, or not a number or a boolean
-NOT_IN_ANSWER = re.compile(
-    r"Expected a response with a `(?P<missing>[^`]+)` key|'(?P<odd>[^']+)' is not an? `(int|bool)`"
-)
-
-FAILING = 500
-STATUS_HINTS = {
-    400: "a parameter is wrong: check endpoint.params and the paginator in .dlt/config.toml",
-    401: "the key was refused: check the secret and [sources.incidents.client.auth]",
-    403: "the key may not read this: check its permissions",
-    404: "there is nothing at this address: check client.base_url and endpoint.path",
-    407: "the proxy in HTTP_PROXY wants a user and a password: name them there, or set NO_PROXY",
-    429: "too many requests: sync less often or ask for a higher limit",
-    501: "the API does not offer this: check endpoint.method and endpoint.path",
-}
+from collections.abc import Iterator
 
 
 class IngestionError(Exception):
@@ -62,21 +34,6 @@ class NoDatabaseError(IngestionError):
     """There is no DuckDB file yet, because nothing was ever synced."""
 
 
-def explain(error: BaseException) -> str:
-    """One message for `error`: the first cause in its chain that is known, else its type.
-
-    dlt wraps what went wrong in exceptions of its own; what a user can act on is inside.
-    """
-    chain = list(causes(error))
-    for kind, describe in DESCRIPTIONS.items():
-        for cause in chain:
-            if isinstance(cause, kind) and (text := describe(cause)):
-                return text
-    innermost = chain[-1]
-    first_line = next(iter(str(innermost).splitlines()), "")
-    return f"{type(innermost).__name__}: {first_line[:300]}"
-
-
 def causes(error: BaseException | None) -> Iterator[BaseException]:
     """`error` and what it came of, without what was left out of it on purpose."""
     seen: set[int] = set()
@@ -85,69 +42,3 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         hidden = error.__suppress_context__  # raised `from None`, because it says too much
         error = error.__cause__ or (None if hidden else error.__context__)
-
-
-def _http_error(error: BaseException) -> str | None:
-    response = getattr(error, "response", None)
-    if response is None:
-        return None
-    address = response.url.split("?")[0]
-    hint = STATUS_HINTS.get(response.status_code)
-    if hint is None:
-        hint = "the API is failing" if response.status_code >= FAILING else "request refused"
-    if response.status_code in RETRIED_STATUSES:
-        hint += f" (tried {1 + RETRIES} times)"
-    status = f"{response.status_code} {response.reason or ''}".strip()
-    return f"{address} answered {status}: {hint}."
-
-
-def _redirect(error: BaseException) -> str | None:
-    response = getattr(error, "response", None)
-    target = "" if response is None else response.headers.get("Location", "").split("?")[0]
-    return (
-        f"The API redirects to {target or 'another address'}, which is not followed, because the "
-        "key would go along: set client.base_url and endpoint.path to the final address."
-    )
-
-
-def _paginator(error: BaseException) -> str | None:
-    # dlt's own text ends with the whole page.
-    if not (match := NOT_IN_ANSWER.search(str(error))):
-        return None
-    return (
-        f"The paginator finds no usable {match['missing'] or match['odd']!r} in the API's answer: "
-        'set its total_path or has_more_path in .dlt/config.toml, or unset it with "".'
-    )
-
-
-def _locked(error: BaseException) -> str | None:
-    if not (match := LOCK_HOLDER.search(str(error))):
-        return None
-    return (
-        f"{match['file']} is open in another process ({match['pid']}): close it there "
-        "(a DuckDB shell, a notebook) and try again."
-    )
-
-
-# In order of precedence: our own words first, then what the API did, then what the file did.
-DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] = {
-    IngestionError: str,
-    requests.TooManyRedirects: _redirect,
-    requests.HTTPError: _http_error,
-    requests.JSONDecodeError: lambda _: (
-        "The API's answer is not JSON: check client.base_url and endpoint.path "
-        "(a login page or a proxy answers like that)."
-    ),
-    requests.RequestException: str,
-    pa.ArrowInvalid: lambda error: (
-        f"A record does not fit the table, so nothing was loaded: {error}."
-    ),
-    ValueError: _paginator,
-    CannotCoerceNullException: lambda error: (
-        f"A record lacks a value that may not be missing, so nothing was loaded: {error}"
-    ),
-    duckdb.ConstraintException: lambda error: (
-        f"The table refuses a row, so nothing was loaded: {str(error).splitlines()[0]}"
-    ),
-    duckdb.IOException: _locked,
-}

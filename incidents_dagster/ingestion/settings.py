@@ -21,7 +21,6 @@ from dlt.common.utils import update_dict_nested
 from incidents_dagster.ingestion.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
-DATASET = "incidents"
 SECTION = "sources.incidents"
 ENVIRONMENT_PREFIX = "SOURCES__INCIDENTS__"
 # dlt casts what looks like a number, and a key may look like one.
@@ -74,31 +73,6 @@ class Settings:
 def config_file() -> Path:
     """Where dlt looks for config.toml."""
     return Path(dlt.current.run_context().get_setting("config.toml"))
-
-
-def database_path() -> Path:
-    """The DuckDB file: `INCIDENTS_DUCKDB_PATH`, else data/warehouse.duckdb.
-
-    A relative path counts from the project root, whatever the current directory.
-
-    Raises:
-        SettingsError: DuckDB would call the file's catalog like a schema and could not tell the
-            two apart, or the path has a quote in it.
-    """
-    given = os.environ.get("INCIDENTS_DUCKDB_PATH") or "data/warehouse.duckdb"
-    path = PROJECT_ROOT / Path(given).expanduser()
-    if catalog(path).lower() in (DATASET, f"{DATASET}_staging") or "'" in str(path):
-        raise SettingsError(
-            f"INCIDENTS_DUCKDB_PATH={given}: DuckDB takes the file's name for its catalog, which "
-            f"cannot be called like the schemas {DATASET} and {DATASET}_staging, and dlt cannot "
-            "take a quote in it. Give the file another name."
-        )
-    return path
-
-
-def catalog(database: Path) -> str:
-    """What DuckDB calls `database`: its name up to the first dot."""
-    return database.name.split(".")[0]
 
 
 def load_settings() -> Settings:

@@ -12,8 +12,8 @@ import tomlkit
 
 from incidents_dagster.demo_api.app import Faults
 from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.source import open_api
 from incidents_dagster_tests.ingestion.web import Asked, Web
 
 # A configuration of the test's own would let dlt phone home and log.

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from incidents_dagster.ingestion.completeness import Reader
-from incidents_dagster.ingestion.evidence import Proof
+from incidents_dagster.ingestion.reading.proof import Proof
+from incidents_dagster.ingestion.reading.reader import Reader
+from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.source import open_api
-from incidents_dagster.ingestion.table import Table
+from incidents_dagster.ingestion.tables import Table
 from incidents_dagster_tests.ingestion.web import Asked
 
 OFFSET = {"type": "offset", "limit": 5, "total_path": ""}

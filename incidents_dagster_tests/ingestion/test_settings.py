@@ -17,9 +17,9 @@ from incidents_dagster.ingestion.settings import (
     PROJECT_ROOT,
     Settings,
     config_file,
-    database_path,
     load_settings,
 )
+from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 
 PREFIX = "SOURCES__INCIDENTS__"
 Configure = Callable[..., Settings]

@@ -17,19 +17,20 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from filelock import FileLock
 
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion import database as database_file
-from incidents_dagster.ingestion import pipeline
-from incidents_dagster.ingestion.destination import SyncClient
-from incidents_dagster.ingestion.errors import DatabaseBusyError, SettingsError, explain
-from incidents_dagster.ingestion.pipeline import open_sync, run_sync
+from incidents_dagster.ingestion import sync as sync_module
+from incidents_dagster.ingestion.errors import DatabaseBusyError, SettingsError
+from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.sync import open_sync, run_sync
+from incidents_dagster.ingestion.warehouse import duckdb_file as database_file
+from incidents_dagster.ingestion.warehouse.destination import SyncClient
 from incidents_dagster_tests.samples import incident
 
 Rows = list[dict[str, Any]]
 
 IN_THE_MIDDLE = """
 import os, signal
-from incidents_dagster.ingestion.pipeline import open_sync
+from incidents_dagster.ingestion.sync import open_sync
 from incidents_dagster.ingestion.settings import load_settings
 with open_sync(load_settings(), print) as sync:
     sync.pipeline.extract(sync.source)
@@ -37,7 +38,7 @@ with open_sync(load_settings(), print) as sync:
     os.kill(os.getpid(), signal.SIGKILL)
 """
 WHOLE_SYNC = """
-from incidents_dagster.ingestion.pipeline import run_sync
+from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.settings import load_settings
 run_sync(load_settings())
 """
@@ -167,7 +168,7 @@ def test_a_sync_killed_while_it_fetches_does_not_hinder_the_next(
 def test_a_second_sync_gives_up_when_the_first_takes_too_long(
     api: DemoServer, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(sync_module, "LOCK_SECONDS", 0.05)
     with open_sync(load_settings(), print):
         with pytest.raises(DatabaseBusyError) as busy:
             run_sync(load_settings(), print)
@@ -279,7 +280,7 @@ def test_two_names_of_one_file_are_one_lock(
     else:
         (tmp_path / "link").symlink_to(tmp_path)
         other = tmp_path / "link" / database.name
-    monkeypatch.setattr(pipeline, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(sync_module, "LOCK_SECONDS", 0.05)
     with open_sync(load_settings(), print):
         monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(other))
         with pytest.raises(DatabaseBusyError):
@@ -319,9 +320,12 @@ def test_a_sync_runs_without_dagster_from_an_empty_folder(
 
 
 def test_every_module_of_the_ingestion_is_importable_without_dagster(tmp_path: Path) -> None:
-    modules = sorted(path.stem for path in Path(pipeline.__file__).parent.glob("[!_]*.py"))
-    assert "pipeline" in modules
-    imports = "".join(f"import incidents_dagster.ingestion.{module}\n" for module in modules)
+    package = Path(sync_module.__file__).parent
+    modules = [path.relative_to(package).with_suffix("") for path in package.rglob("[!_]*.py")]
+    assert len(modules) > 20
+    imports = "".join(
+        f"import incidents_dagster.ingestion.{'.'.join(module.parts)}\n" for module in modules
+    )
     with _process(WITHOUT_DAGSTER + imports, cwd=tmp_path) as process:
         output = process.communicate(timeout=120)
         assert (process.returncode, output) == (0, ("", ""))

@@ -1,0 +1,25 @@
+"""The demo API in the place of one that is not configured yet."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+
+from incidents_dagster.ingestion.settings import Settings
+
+AUTH = {"type": "api_key", "name": "api_key", "location": "query"}
+
+
+@contextmanager
+def configured_or_demo(settings: Settings) -> Iterator[Settings]:
+    """`settings` as they are, or with the address and key of a demo API that runs meanwhile."""
+    if settings.base_url:
+        yield settings
+        return
+    # Starlette and uvicorn, a third of a second for whoever has an API.
+    from incidents_dagster.demo_api.server import DemoServer  # noqa: PLC0415
+
+    with DemoServer() as demo:
+        api = deepcopy(settings.api)
+        api["client"] |= {"base_url": demo.base_url, "auth": {**AUTH, "api_key": demo.api_key}}
+        yield replace(settings, api=api)

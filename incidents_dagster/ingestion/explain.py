@@ -1,0 +1,102 @@
+"""Any exception of a sync in one message that a person can act on.
+
+Nothing here shows a key, a request's query or a response's body.
+"""
+
+import re
+from collections.abc import Callable
+
+import duckdb
+import pyarrow as pa
+import requests
+from dlt.common.schema.exceptions import CannotCoerceNullException
+
+from incidents_dagster.ingestion.errors import IngestionError, causes
+from incidents_dagster.ingestion.http.retries import RETRIED_STATUSES, RETRIES
+
+# dlt's words where the paginator's total or has_more is missing, or not a number or a boolean
+NOT_IN_ANSWER = re.compile(
+    r"Expected a response with a `(?P<missing>[^`]+)` key|'(?P<odd>[^']+)' is not an? `(int|bool)`"
+)
+
+FAILING = 500
+STATUS_HINTS = {
+    400: "a parameter is wrong: check endpoint.params and the paginator in .dlt/config.toml",
+    401: "the key was refused: check the secret and [sources.incidents.client.auth]",
+    403: "the key may not read this: check its permissions",
+    404: "there is nothing at this address: check client.base_url and endpoint.path",
+    407: "the proxy in HTTP_PROXY wants a user and a password: name them there, or set NO_PROXY",
+    429: "too many requests: sync less often or ask for a higher limit",
+    501: "the API does not offer this: check endpoint.method and endpoint.path",
+}
+
+
+def explain(error: BaseException) -> str:
+    """One message for `error`: the first cause in its chain that is known, else its type.
+
+    dlt wraps what went wrong in exceptions of its own; what a user can act on is inside.
+    """
+    chain = list(causes(error))
+    for kind, describe in DESCRIPTIONS.items():
+        for cause in chain:
+            if isinstance(cause, kind) and (text := describe(cause)):
+                return text
+    innermost = chain[-1]
+    first_line = next(iter(str(innermost).splitlines()), "")
+    return f"{type(innermost).__name__}: {first_line[:300]}"
+
+
+def _http_error(error: BaseException) -> str | None:
+    response = getattr(error, "response", None)
+    if response is None:
+        return None
+    address = response.url.split("?")[0]
+    hint = STATUS_HINTS.get(response.status_code)
+    if hint is None:
+        hint = "the API is failing" if response.status_code >= FAILING else "request refused"
+    if response.status_code in RETRIED_STATUSES:
+        hint += f" (tried {1 + RETRIES} times)"
+    status = f"{response.status_code} {response.reason or ''}".strip()
+    return f"{address} answered {status}: {hint}."
+
+
+def _redirect(error: BaseException) -> str | None:
+    response = getattr(error, "response", None)
+    target = "" if response is None else response.headers.get("Location", "").split("?")[0]
+    return (
+        f"The API redirects to {target or 'another address'}, which is not followed, because the "
+        "key would go along: set client.base_url and endpoint.path to the final address."
+    )
+
+
+def _paginator(error: BaseException) -> str | None:
+    # dlt's own text ends with the whole page.
+    if not (match := NOT_IN_ANSWER.search(str(error))):
+        return None
+    return (
+        f"The paginator finds no usable {match['missing'] or match['odd']!r} in the API's answer: "
+        'set its total_path or has_more_path in .dlt/config.toml, or unset it with "".'
+    )
+
+
+# In order of precedence: our own words first, then what the API did, then what the file did.
+DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] = {
+    IngestionError: str,
+    requests.TooManyRedirects: _redirect,
+    requests.HTTPError: _http_error,
+    requests.JSONDecodeError: lambda _: (
+        "The API's answer is not JSON: check client.base_url and endpoint.path "
+        "(a login page or a proxy answers like that)."
+    ),
+    requests.RequestException: str,
+    pa.ArrowInvalid: lambda error: (
+        f"A record does not fit the table, so nothing was loaded: {error}."
+    ),
+    ValueError: _paginator,
+    CannotCoerceNullException: lambda error: (
+        f"A record lacks a value that may not be missing, so nothing was loaded: {error}"
+    ),
+    duckdb.ConstraintException: lambda error: (
+        f"The table refuses a row, so nothing was loaded: {str(error).splitlines()[0]}"
+    ),
+}

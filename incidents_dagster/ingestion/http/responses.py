@@ -1,0 +1,106 @@
+"""An answer of the API as it arrived: how large it may be, and what its body says.
+
+Whether it is complete and makes sense is `reading.envelope`'s business.
+"""
+
+import codecs
+import json
+import sys
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import requests
+
+from incidents_dagster.ingestion.errors import IngestionError
+
+DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+LONG_NUMBER = b"0" * 19  # shortest that orjson may make a float of: integers beyond 64 bits
+# Of one answer, unpacked. A page of a thousand large incidents has some ten megabytes.
+MOST_BYTES = 256 * 2**20
+# Some APIs answer a search by POST with 201, and a page with 206.
+WITH_RECORDS = (200, 201, 203, 206)
+
+
+class ApiResponse(requests.Response):
+    """Parses its body once, however often dlt asks, and by orjson where that is exact."""
+
+    _parsed: tuple[bytes, Any] | None = None
+
+    def iter_content(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """As requests does, up to `MOST_BYTES`; `content` is read in this way, too.
+
+        Raises:
+            IngestionError: There are more.
+        """
+        size = 0
+        for part in super().iter_content(*args, **kwargs):
+            size += len(part)
+            if size > MOST_BYTES:
+                self.close()
+                raise IngestionError(
+                    f"{self._address} answers with more than {MOST_BYTES // 2**20} MB at a time: "
+                    "check client.base_url and endpoint.path, or ask for smaller pages."
+                )
+            yield part
+
+    def json(self, **kwargs: Any) -> Any:
+        """What requests would return or raise; without arguments, the same object each time.
+
+        Raises:
+            IngestionError: The status says that there are no records here.
+        """
+        if self.status_code not in WITH_RECORDS:
+            name = next((s.phrase for s in HTTPStatus if s == self.status_code), "unknown")
+            raise IngestionError(
+                f"{self._address} answered {self.status_code} ({name}), which is no answer with "
+                "records: check client.base_url and endpoint.path."
+            )
+        if kwargs:
+            return super().json(**kwargs)
+        body = self.content
+        if self._parsed is None or self._parsed[0] is not body:
+            self._parsed = body, self._parse(body)
+        return self._parsed[1]
+
+    @property
+    def _address(self) -> str:
+        return str(self.url).split("?", maxsplit=1)[0]
+
+    def _parse(self, body: bytes) -> Any:
+        charset = self._charset(body)
+        utf8 = charset == "utf-8"  # orjson checks that it is
+        if utf8 and LONG_NUMBER not in body.translate(DIGITS):
+            try:
+                return orjson.loads(body)
+            except orjson.JSONDecodeError:
+                pass
+        self.encoding = charset
+        try:
+            body.decode(charset)  # requests would put other characters where bytes are no text
+            return super().json()
+        except requests.JSONDecodeError:
+            raise
+        except UnicodeDecodeError:
+            what = f"bytes that are not {charset}: JSON is UTF-8, or its Content-Type says what"
+        except RecursionError:
+            what = "JSON that is nested too deeply"
+        except ValueError:
+            what = f"a number of more than {sys.get_int_max_str_digits():,} digits"
+        raise IngestionError(f"{self._address} answers with {what}. Nothing was loaded.")
+
+    def _charset(self, body: bytes) -> str:
+        """What is declared, else which UTF it is; not requests' guesses for text/…"""
+        declared = "charset" in self.headers.get("Content-Type", "") and self.encoding
+        if declared and not body.startswith(codecs.BOM_UTF8):
+            try:
+                name = codecs.lookup(declared).name
+                if name == "utf-8":
+                    return name
+                body.decode(name)
+            except (UnicodeDecodeError, LookupError):
+                pass  # some declare what they do not send
+            else:
+                return name
+        return json.detect_encoding(body)

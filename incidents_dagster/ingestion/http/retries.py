@@ -1,0 +1,44 @@
+"""What is asked again, how often, and after how long: the one place for all requests.
+
+When an attempt may go out beside others is `pace`'s business.
+"""
+
+import requests
+from dlt.sources.helpers.requests.retry import retry_if_status, wait_exponential_retry_after
+from requests.exceptions import ChunkedEncodingError
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_any,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+)
+
+RETRIED_STATUSES = (429, 500, 502, 503, 504)
+RETRIED_ERRORS = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
+RETRIES = 3
+BACKOFF_FACTOR = 2  # waits of 2, 4 and 8 seconds, unless Retry-After says otherwise
+MOST_SECONDS = 86_400.0  # a longer Retry-After counts as this, which is longer than a sync lasts
+
+
+class _Wait(wait_exponential_retry_after):
+    def __call__(self, retry_state: RetryCallState) -> float:
+        try:
+            return super().__call__(retry_state)
+        except (ValueError, OverflowError):  # a Retry-After of the year 99999, or of 5,000 digits
+            return wait_exponential.__call__(self, retry_state)
+
+
+def retrying() -> Retrying:
+    """Tenacity's loop for one request: `copy(sleep=…)` it and call it with the attempt.
+
+    The last response or error comes out as it is.
+    """
+    return Retrying(
+        retry=retry_any(retry_if_status(RETRIED_STATUSES), retry_if_exception_type(RETRIED_ERRORS)),
+        wait=_Wait(multiplier=BACKOFF_FACTOR, max=MOST_SECONDS),
+        stop=stop_after_attempt(1 + RETRIES),
+        reraise=True,
+        retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+    )

@@ -1,0 +1,133 @@
+"""The session and its adapter: how requests reach the API, and what an error of theirs may say.
+
+Which pages are asked for ahead and when is decided in `fetch_ahead` and `pace`, what is asked again
+in `retries`, which secret goes along in `secrets.key_on_the_wire`.
+"""
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Any
+from weakref import WeakSet
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from incidents_dagster.ingestion.http.deadline import Deadline
+from incidents_dagster.ingestion.http.fetch_ahead import AheadSession
+from incidents_dagster.ingestion.http.network_errors import describe
+from incidents_dagster.ingestion.http.pace import Pace
+from incidents_dagster.ingestion.http.responses import ApiResponse
+from incidents_dagster.ingestion.http.retries import retrying
+from incidents_dagster.ingestion.secrets.redaction import clean, redact, watch_logs
+
+
+class ApiAdapter(HTTPAdapter):
+    """Sends each request with its key, and gives back responses and errors without it.
+
+    Attributes:
+        requests_made: Requests sent so far, retries included.
+        most_in_flight: Most requests that ever waited for their answers at once.
+    """
+
+    def __init__(self, connections: int = 1) -> None:
+        super().__init__(pool_maxsize=connections)
+        self.requests_made = self.most_in_flight = self._in_flight = 0
+        self._counting, self._signing = threading.Lock(), threading.Lock()
+        self._connected: WeakSet[Any] = WeakSet()
+
+    def build_response(self, *args: Any) -> requests.Response:
+        """As requests does, which has no setting for the class of responses."""
+        response = super().build_response(*args)
+        response.__class__ = ApiResponse
+        return response
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
+        """As requests does; what the pool connects is remembered, for `hang_up`."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        if "ConnectionCls" not in vars(pool):
+            pool.ConnectionCls = self._remembered(pool.ConnectionCls)
+        return pool  # type: ignore[no-any-return]
+
+    def _remembered(self, kind: type[HTTPConnection]) -> type[HTTPConnection]:
+        connected, lock = self._connected, self._counting
+
+        class Remembered(kind):  # type: ignore[misc,valid-type]
+            def connect(self) -> None:
+                with lock:
+                    connected.add(self)  # has a socket already while it waits for a proxy
+                super().connect()
+                with lock:
+                    connected.add(self.sock)  # is the answer's alone where no other follows
+
+        return Remembered
+
+    def hang_up(self) -> None:
+        """Ends all connections; whoever waits for an answer on one gets an error at once."""
+        with self._counting:
+            connected = list(self._connected)
+        for one in connected:
+            with suppress(OSError, TypeError):  # not connected yet, or not any more
+                # The method of SSLSocket would also take the TLS away from who is reading.
+                socket.socket.shutdown(getattr(one, "sock", one), socket.SHUT_RDWR)
+
+    def send(  # type: ignore[override]
+        self, request: requests.PreparedRequest, **kwargs: object
+    ) -> requests.Response:
+        """Sends `request`; a transport fault is raised anew, with a text that has no query."""
+        with self._counting:
+            self.requests_made += 1
+            self._in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self._in_flight)
+        sign = getattr(request, "sign", None)
+        try:
+            with self._signing:  # OAuth2 renews its token here, once for all threads
+                signed = sign(request.copy()) if sign else request
+            response = super().send(signed, **kwargs)  # type: ignore[arg-type]
+            # Read before dlt's hook sees the status: it raises and would leave the connection open.
+            clean(response)
+        except requests.RequestException as error:
+            # The original text and its causes hold the address with the key.
+            text = redact(describe(error, error.request or request))
+            told = type(error)(text, request=request, response=error.response)
+        else:
+            response.request, response.url = request, str(request.url)
+            return response
+        finally:
+            with self._counting:
+                self._in_flight -= 1
+        raise told  # here, where the original is not its context
+
+
+def open_session(
+    fetch_ahead: int = 1, requests_per_minute: float = 0, max_minutes: float = 25
+) -> tuple[AheadSession, ApiAdapter]:
+    """A session that retries as designed and follows no redirect, and its adapter.
+
+    Retries as `retries` says. A Retry-After that leads beyond `max_minutes` fails the sync at once.
+    No request starts while a retry waits. Closing the session ends everything, threads and waits
+    included.
+
+    Args:
+        fetch_ahead: Most requests in flight, for `ahead.paginator` to make use of.
+        requests_per_minute: Most requests a minute, retries included, evenly spaced; 0: no limit.
+        max_minutes: From now on; then everything under way ends with an OutOfTimeError.
+    """
+    pace, deadline = Pace(fetch_ahead, requests_per_minute), Deadline(max_minutes)
+    session = AheadSession(retrying(), pace, fetch_ahead, deadline)
+    session.max_redirects = 0
+    # A no-op in the place of requests' default, which would take a password from ~/.netrc.
+    session.auth = lambda request: request
+    adapter = ApiAdapter(fetch_ahead)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+
+    def end() -> None:
+        pace.close()
+        adapter.hang_up()
+
+    deadline.watch(end)
+    watch_logs()
+    return session, adapter

@@ -1,0 +1,268 @@
+"""The table `quarantine`: records that could not be loaded, each with the reason.
+
+What it holds, which records are news to it, which of them still wait for a good version, and when
+there are too many of them to go on. Who rejects a record is `batches`' business.
+"""
+
+import hashlib
+import json
+import reprlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from typing import Any, Final
+
+import dlt
+import duckdb
+import pyarrow as pa
+from dlt.common.schema.typing import TTableSchemaColumns
+
+from incidents_dagster.ingestion.errors import RecordError
+from incidents_dagster.ingestion.rows.batches import Rejected, chunks
+from incidents_dagster.ingestion.rows.column_types import TIMESTAMP
+from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.tables import QUARANTINE, Table, quoted
+from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
+
+RECORD_CHARACTERS = 100_000
+SMALLEST_READ = 100
+REASONS = 3
+
+COLUMNS: TTableSchemaColumns = {
+    name: {"name": name, "data_type": "text", "nullable": False, "description": description}
+    for name, description in {
+        "record_hash": "SHA-256 of the resource's name and the record; the primary key.",
+        "resource": "The resource that the record was read for.",
+        "reason": "Which field is wrong with it, and what.",
+        "record_id": "The record's primary key as text, where it has a usable one.",
+        "record": f"The record as JSON, as the API sent it, up to {RECORD_CHARACTERS:,} "
+        "characters, without secrets.",
+        "seen_at": "When it was first seen so, UTC.",
+    }.items()
+}
+COLUMNS["record_id"]["nullable"] = True
+COLUMNS["seen_at"]["data_type"] = "timestamp"
+COLUMNS["record_hash"]["primary_key"] = True
+
+# dlt starts a second table of a resource with the hints of its first, and keeps what is not taken
+# away before: columns that may not be null, a merge strategy, a contract.
+NO_HINTS: Final[dict[str, Any]] = {
+    "table_name": QUARANTINE,
+    "columns": {},
+    "write_disposition": "merge",
+    "schema_contract": "evolve",
+    "additional_table_hints": {},
+}
+HINTS: Final[dict[str, Any]] = {
+    "table_name": QUARANTINE,
+    "columns": COLUMNS,
+    "primary_key": "record_hash",
+}
+TABLE = Table(QUARANTINE, ["record_hash"], dict(COLUMNS))
+SCHEMA = pa.schema(
+    pa.field(
+        name,
+        TIMESTAMP if column["data_type"] == "timestamp" else pa.string(),
+        nullable=column["nullable"],
+    )
+    for name, column in COLUMNS.items()
+)
+
+
+def load(
+    connection: duckdb.DuckDBPyConnection,
+    resource: str,
+    rejected: Iterable[Rejected],
+    table: Table,
+) -> Iterator[Any]:
+    """What a resource yields beside its own rows, so that dlt puts `rejected` into quarantine.
+
+    Args:
+        connection: The open DuckDB file.
+        resource: The resource's name.
+        rejected: As from `batches.to_arrow`.
+        table: The resource's own table.
+    """
+    now = datetime.now(timezone.utc)
+    for some in chunks(rejected):
+        news = unknown(connection, rows(resource, some, now), table)
+        if len(news):
+            for part, hints in ((news.slice(0, 0), NO_HINTS), (news, HINTS)):
+                made = dlt.mark.make_hints(**hints)
+                yield dlt.mark.with_hints(part, made, create_table_variant=True)
+
+
+def check(resource: str, rejected: Sequence[Rejected], read: int, share: float) -> None:
+    """Stops a sync of which so many records are bad that the API or the settings must be wrong.
+
+    Args:
+        resource: The resource that was read.
+        rejected: All that were rejected.
+        read: Records read, the rejected ones among them.
+        share: The setting `quarantine_share`.
+
+    Raises:
+        RecordError: There are `too_many`. It names reasons, and shows nothing of the records.
+    """
+    if too_many(len(rejected), read, share):
+        found = "; ".join(_most_frequent(one.reason for one in rejected))
+        raise RecordError(
+            f"{resource}: {len(rejected):,} of {read:,} records cannot be loaded, so nothing was "
+            f"loaded. quarantine_share = {share:g} allows no more than that share of them, or of "
+            f"{SMALLEST_READ} where fewer were read. {found}. Check endpoint.data_selector and "
+            "columns in .dlt/config.toml."
+        )
+
+
+def too_many(bad: int, read: int, share: float) -> bool:
+    """Whether more than `share` of the records are bad.
+
+    Fewer than `SMALLEST_READ` records count as so many: an incremental sync may read nothing but
+    the few bad ones, and would otherwise fail again and again, and keep the good ones out.
+
+    Args:
+        bad: Rejected records.
+        read: Records read, the rejected ones among them.
+        share: From 0, none may be bad, to 1, all may.
+    """
+    return bad / max(read, SMALLEST_READ) > share
+
+
+def rows(resource: str, rejected: Iterable[Rejected], now: datetime) -> pa.Table:
+    """The rows of `rejected` records, each different record once.
+
+    Args:
+        resource: The resource that they were read for.
+        rejected: As from `batches.to_arrow`.
+        now: When they were read, with a time zone.
+
+    Returns:
+        The columns of `COLUMNS`; no secret is in them.
+    """
+    found = list(rejected)
+    records = _without_secrets([_text(one.record) for one in found])
+    reasons = _without_secrets([one.reason for one in found])
+    ids = _without_secrets([one.record_id or "" for one in found])
+    once: dict[str, dict[str, Any]] = {}
+    for record, reason, record_id in zip(records, reasons, ids, strict=True):
+        digest = hashlib.sha256(f"{resource}\n{record}".encode()).hexdigest()
+        once[digest] = {
+            "record_hash": digest,
+            "resource": resource,
+            "reason": reason,
+            "record_id": record_id or None,
+            "record": record[:RECORD_CHARACTERS],
+            "seen_at": now,
+        }
+    return pa.Table.from_pylist(list(once.values()), SCHEMA)
+
+
+def unknown(
+    connection: duckdb.DuckDBPyConnection, rejected_rows: pa.Table, table: Table
+) -> pa.Table:
+    """Those of `rejected_rows` that are news: not in quarantine, or bad again after a good version.
+
+    Args:
+        connection: The open DuckDB file.
+        rejected_rows: As from `rows`, of one resource.
+        table: The resource's own table.
+    """
+    if not len(rejected_rows) or not StoredTable(TABLE, connection).exists():
+        return rejected_rows
+    connection.register("_rejected", rejected_rows.select(["record_hash"]))
+    good_again = _good_since(connection, table, ">")
+    known = connection.execute(
+        f"SELECT q.record_hash FROM {TABLE.qualified} q JOIN _rejected USING (record_hash) "
+        f"WHERE NOT {good_again}"
+    ).fetchall()
+    connection.unregister("_rejected")
+    hashes = {digest for (digest,) in known}
+    news = [digest not in hashes for digest in rejected_rows["record_hash"].to_pylist()]
+    return rejected_rows.filter(pa.array(news, pa.bool_()))
+
+
+def still_bad(
+    connection: duckdb.DuckDBPyConnection, resource: str, table: Table
+) -> tuple[int, list[str]]:
+    """Quarantined records of which no good version has been loaded since.
+
+    A record without an id is among them until somebody deletes it from the quarantine.
+
+    Args:
+        connection: The open DuckDB file.
+        resource: The resource's name.
+        table: The resource's own table.
+
+    Returns:
+        How many, and the most frequent reasons: `id is missing, null or empty (2)`.
+    """
+    if not StoredTable(TABLE, connection).exists():
+        return 0, []
+    found = connection.execute(
+        f"SELECT q.reason FROM {TABLE.qualified} q "
+        f"WHERE q.resource = ? AND NOT {_good_since(connection, table, '>=')}",
+        [resource],
+    ).fetchall()
+    return len(found), _most_frequent(reason for (reason,) in found)
+
+
+def waiting(connection: duckdb.DuckDBPyConnection, resource: str, table: Table) -> list[str]:
+    """The ids, as text, of the `still_bad` records that have one."""
+    if not StoredTable(TABLE, connection).exists():
+        return []
+    found = connection.execute(
+        f"SELECT DISTINCT q.record_id FROM {TABLE.qualified} q WHERE q.resource = ? "
+        f"AND q.record_id IS NOT NULL AND NOT {_good_since(connection, table, '>=')} ORDER BY ALL",
+        [resource],
+    ).fetchall()
+    return [record_id for (record_id,) in found]
+
+
+def _most_frequent(reasons: Iterable[str]) -> list[str]:
+    # Without the value that a reason ends with.
+    counts = Counter(reason.partition(", not ")[0].removesuffix(".") for reason in reasons)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [f"{reason} ({count:,})" for reason, count in ordered[:REASONS]]
+
+
+def _good_since(connection: duckdb.DuckDBPyConnection, table: Table, later: str) -> str:
+    """SQL: whether `table` has a version of quarantined record `q`, from as late a load or later.
+
+    Load ids are times, so their order is that of the loads.
+    """
+    columns = {column.name for column in StoredTable(table, connection).columns()}
+    if not table.primary_key or not {*table.primary_key, "_dlt_load_id"} <= columns:
+        return "false"
+    record_id = " || ', ' || ".join(f"CAST(t.{quoted(k)} AS VARCHAR)" for k in table.primary_key)
+    return (
+        f"EXISTS (SELECT 1 FROM {table.qualified} t WHERE {record_id} = q.record_id "
+        f"AND t._dlt_load_id {later} q._dlt_load_id)"
+    )
+
+
+def _text(record: Any) -> str:
+    """A record as JSON, fields by name, so that the same record is the same text."""
+    try:
+        text = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    except (RecursionError, ValueError):  # nested too deep, a number of too many digits
+        if not isinstance(record, dict):
+            return str(_sketch(record))
+        return _text({name: _sketch(value) for name, value in record.items()})
+    return str(text.encode("utf-8", "replace"), "utf-8")  # half a surrogate pair has no place there
+
+
+def _sketch(value: Any) -> Any:
+    """`value` itself where JSON can have it, else the first few levels of it."""
+    try:
+        json.dumps(value)
+    except RecursionError:
+        return reprlib.repr(value)
+    except ValueError:
+        return "(a number of too many digits)"
+    return value
+
+
+def _without_secrets(texts: Sequence[str]) -> Sequence[str]:
+    # One look at all of them: it takes a quarter of a millisecond, and hardly ever finds one.
+    together = "\n".join(texts)
+    return texts if redact(together) == together else [redact(text) for text in texts]

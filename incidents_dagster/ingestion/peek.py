@@ -1,0 +1,39 @@
+"""The change sensor's one small question: does the API have something that the table lacks?"""
+
+import pyarrow as pa
+
+from incidents_dagster.ingestion.demo import configured_or_demo
+from incidents_dagster.ingestion.landing.changes import start_of
+from incidents_dagster.ingestion.reading.source import open_api
+from incidents_dagster.ingestion.rows.batches import to_arrow
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on, database_path, reading
+from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
+
+
+def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
+    """Asks the API for the first page of the main resource that a sync would read.
+
+    Returns:
+        The rows on it that the table has not, and the last dlt load that the table has.
+
+    Raises:
+        Exception: The API could not be asked, or a sync is running; `explain` puts it into
+            one message.
+    """
+    name, database = settings.resource_names[0], database_path()
+    params = settings.own["change_sensor"]["params"]
+    with (
+        configured_or_demo(settings) as asked,
+        open_api(asked, lambda _: None, fetch_ahead=1) as api,
+    ):
+        table = Table.of(api.declared, name)
+        # Not while the API answers: a sync that wants to write would find the file held.
+        with alone_on(database, seconds=0), reading(database, seconds=0) as connection:
+            start = start_of(api, name, StoredTable(table, connection))
+        page = list(api.records(name, start.value if start else None, params).add_limit(1))
+        with alone_on(database, seconds=0), reading(database, seconds=0) as connection:
+            stored, naming = StoredTable(table, connection), api.declared.schema.naming
+            batch = to_arrow(page, stored.types(), naming, table.primary_key, table.typed)
+            return stored.without_what_it_has(batch.rows), stored.last_load()

@@ -1,0 +1,144 @@
+"""Whether an answer of the API is what it has to be, before any row of it counts.
+
+One answer at a time; what several of them say together is `checked_paginator`'s business.
+"""
+
+import re
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import requests
+from dlt.common import jsonpath
+from dlt.sources.helpers.rest_client.detector import find_response_page_data
+
+from incidents_dagster.ingestion.errors import IncompleteError
+from incidents_dagster.ingestion.secrets.auth import redact
+
+# What an API puts beside its data, or in its place, when something went wrong after all.
+FAULTS = ("error", "errors")
+VERDICTS = ("ok", "success")
+FAILED = ("error", "fail", "failed", "failure")
+EXTRACT_CHARACTERS = 100
+PLAIN_PATH = re.compile(r"(\$\.)?[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
+
+
+class Envelope:
+    """Looks at each answer to one endpoint.
+
+    Args:
+        selector: rest_api's `data_selector`; None where it is to be guessed.
+        total_path: JSONPath to how many records there are in all; empty for nowhere.
+        more_path: JSONPath to whether there are more; empty for nowhere.
+
+    Attributes:
+        single: Whether the answer may be one object in the place of a list.
+    """
+
+    single = False
+
+    def __init__(self, selector: Any, total_path: str, more_path: str) -> None:
+        self._choose(selector)
+        self._guessed = selector is None
+        self.total_path = total_path
+        self._total, self._more = _finder(total_path), _finder(more_path)
+
+    def check(self, response: requests.Response, rows: list[Any]) -> None:
+        """Judges an answer and the rows that rest_api took from it.
+
+        Raises:
+            IncompleteError: It is not what it has to be.
+        """
+        body = response.json()
+        if self._guessed:
+            self._guess(body)
+        if isinstance(body, dict) and self._where != "$":
+            fault = next((body[name] for name in self._faults if body.get(name)), None)
+            if isinstance(fault, dict) and fault.get("code") in (0, "0") and rows:
+                fault = None  # what some call a success
+            refused = any(body.get(name) is False for name in VERDICTS)
+            refused |= not rows and str(body.get("status")).lower() in FAILED
+            if fault is not None or refused:
+                raise IncompleteError(
+                    "The API reports an error in an answer with status 200, so nothing was loaded: "
+                    f"{_extract(fault or body)}"
+                )
+        # More rows than one come of a list; dlt turns what else there may be into one or none.
+        if len(rows) <= 1:
+            self._look(body)
+
+    def total(self, response: requests.Response) -> int | None:
+        """How many records the API says there are in all; None where it does not say."""
+        found = self._total(response.json())
+        if isinstance(found, str) and found.isdigit():
+            return int(found)
+        return found if type(found) is int and found >= 0 else None  # True passes isinstance
+
+    def more(self, response: requests.Response) -> bool | None:
+        """Whether the API says that there are more records; None where it does not say."""
+        found = self._more(response.json())
+        return found if isinstance(found, bool) else None
+
+    def _choose(self, selector: Any) -> None:
+        self._selector, self._where = selector, str(selector)
+        own = self._where.split(".")  # an API of errors has its records there
+        self._faults = [name for name in FAULTS if name not in own]
+
+    def _guess(self, body: Any) -> None:
+        if self._selector is None:
+            path, _ = find_response_page_data(body)  # as dlt guesses
+            if set(path) & {*FAULTS}:
+                raise IncompleteError(
+                    "No endpoint.data_selector is set, and the only list in the API's answer is "
+                    f"{'.'.join(path)!r}: set it to where the records are."
+                )
+            self._choose(jsonpath.compile_path(".".join(path)))
+
+    def _look(self, body: Any) -> None:
+        where = f"endpoint.data_selector {self._where!r}"
+        if self._guessed:
+            where += " (guessed, as none is set)"
+        found = jsonpath.find_values(self._selector, body)
+        several = re.search(r"\*|\.\.|\[", self._where)
+        if not found and several:
+            stem = self._where[: several.start()].rstrip(".")
+            found = jsonpath.find_values(stem, body) if stem else [body]
+        if not found:
+            there = ", ".join(list(body)[:8]) if isinstance(body, dict) else type(body).__name__
+            raise IncompleteError(
+                f"The API's answer has nothing at {where}, so nothing was loaded. "
+                f"It has: {there or 'no fields'}."
+            )
+        what = found[0]
+        if not isinstance(what, list) and not (isinstance(what, dict) and (self.single or several)):
+            name = {dict: "an object", type(None): "null"}.get(type(what), type(what).__name__)
+            raise IncompleteError(
+                f"The API's answer has {name} at {where}, where a list of records has to be, so "
+                "nothing was loaded."
+            )
+
+
+def _finder(path: str) -> Callable[[Any], Any]:
+    """Finds one value; by itself where the path is plain, as dlt's way takes longer than a page."""
+    if not path:
+        return lambda _: None
+    if PLAIN_PATH.fullmatch(path):
+        names = path.removeprefix("$.").split(".")
+
+        def step(body: Any, name: str) -> Any:
+            return body.get(name) if isinstance(body, dict) else None
+
+        return lambda body: reduce(step, names, body)
+    compiled = jsonpath.compile_path(path)
+    return lambda body: next(iter(jsonpath.find_values(compiled, body)), None)
+
+
+def _extract(fault: Any) -> str:
+    said = fault
+    if isinstance(fault, list):
+        said = fault[0]
+    if isinstance(said, dict):
+        named = (said.get(name) for name in ("message", "detail", "title", "code", "error"))
+        said = next((text for text in named if isinstance(text, str) and text), None)
+    text = " ".join(redact(str(said)).split()) if isinstance(said, (str, int)) else "no message"
+    return text[:EXTRACT_CHARACTERS] + ("…" if len(text) > EXTRACT_CHARACTERS else "")

@@ -1,0 +1,177 @@
+"""Where an incremental sync starts: at the newest value in the table, less a lag.
+
+Takes rest_api's `incremental` of an endpoint. The table itself holds the cursor, so that the two
+cannot disagree: a deleted file, a killed sync or an older backup of it start where its rows end.
+"""
+
+import re
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from functools import reduce
+from typing import Any
+
+import pendulum
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt.common.normalizers.naming import NamingConvention
+from dlt.common.time import ensure_datetime_in_tz
+from dlt.common.utils import map_nested_values_in_place
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.tables import Since
+from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
+
+SUPPORTED = ("cursor_path", "start_param", "initial_value", "lag")
+PLACEHOLDER = re.compile(r"{incremental\.(?:start_value|last_value|initial_value)(?::([^}]*))?}")
+
+
+class Moment(pendulum.DateTime):
+    """A time that an API is asked with: ISO 8601 in UTC, unless a placeholder has a format."""
+
+    @classmethod
+    def of(cls, value: Any) -> Any:
+        """A time, or the text of one, as a `Moment`; what is neither stays as it is."""
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime(value.year, value.month, value.day)
+        if isinstance(value, (datetime, str)):
+            return cls.instance(ensure_datetime_in_tz(value, timezone.utc))
+        return value
+
+    def __str__(self) -> str:
+        """`2026-11-23T07:48:18Z`, with a fraction of a second where there is one."""
+        return self.isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where to start reading.
+
+    Attributes:
+        value: The cursor to ask the API with: the newest value in the table less the lag.
+        newest: A row of the table at the newest value, by its primary key. The answer must hold
+            it: an API that no longer knows this row is not the one that the cursor came from.
+    """
+
+    value: Any
+    newest: dict[str, Any]
+
+    def seen_in(self, rows: pa.Table) -> bool:
+        """Whether the `newest` row is among `rows`."""
+        if not set(self.newest) <= set(rows.column_names):
+            return False
+        same = (pc.equal(rows[name], value) for name, value in self.newest.items())
+        return bool(pc.any(reduce(pc.and_, same)).as_py())
+
+
+@dataclass(frozen=True)
+class Incremental:
+    """An endpoint's `incremental`.
+
+    Attributes:
+        column: The column of `cursor_path`, the field that tells when a record changed.
+        start_param: The API's query parameter for "changed at or after"; None where placeholders
+            `{incremental.start_value}` say where the value goes.
+        initial_value: What to ask with while the table is empty; None to ask for everything.
+        lag: How far to look back, in seconds for a timestamp, in days for a date, else in its unit.
+    """
+
+    column: str
+    start_param: str | None = None
+    initial_value: Any = None
+    lag: float = 0
+
+    def start(self, stored: StoredTable) -> Start | None:
+        """Where the next sync of the table starts; None with nothing in it to start from.
+
+        Raises:
+            SettingsError: The cursor is no column of the table, or has no type to subtract from.
+        """
+        names = [column.name for column in stored.columns()]
+        if self.column not in names:
+            if not stored.row_count():
+                return None
+            raise SettingsError(
+                f"incremental.cursor_path: the table {stored.table.qualified} has no column "
+                f"{self.column!r}. It must be a field at the top level of the records, such as "
+                f"{', '.join(names[:5])}; if all are null as yet, declare it in columns."
+            )
+        found = stored.newest_row(self.column)
+        return Start(self._less_lag(found[0]), found[1]) if found else None
+
+    def since(self, value: Any) -> Since | None:
+        """What the API is asked for with cursor `value`; None for everything."""
+        value = self.initial_value if value is None else value
+        return None if value is None else Since(self.column, str(value))
+
+    def _less_lag(self, value: Any) -> Any:
+        if isinstance(value, datetime):
+            return Moment.of(value - timedelta(seconds=self.lag))
+        if isinstance(value, date):
+            return value - timedelta(days=self.lag)
+        if isinstance(value, (int, float)):
+            return value - type(value)(self.lag)
+        if self.lag:
+            raise SettingsError(
+                f"incremental.lag needs times or numbers, and the column {self.column!r} holds "
+                f"text: set columns.{self.column}.data_type, or lag to 0."
+            )
+        return value
+
+
+def take_from(endpoint: dict[str, Any], naming: NamingConvention, where: str) -> Incremental | None:
+    """Takes `incremental` out of an endpoint, in either of rest_api's spellings.
+
+    Raises:
+        SettingsError: It has what is not supported here.
+    """
+    given = endpoint.pop("incremental", None)
+    for name, param in list((endpoint.get("params") or {}).items()):
+        if isinstance(param, dict) and param.get("type") == "incremental":
+            given = {**endpoint["params"].pop(name), "start_param": name}
+            del given["type"]
+    if given is None:
+        return None
+    where += ".incremental"
+    if unknown := sorted(set(given) - set(SUPPORTED)):
+        known = ", ".join(SUPPORTED)
+        raise SettingsError(f"{where}.{unknown[0]} is not supported: known are {known}.")
+    rest = {**given}
+    cursor = str(rest.pop("cursor_path", "")).removeprefix("$.")
+    if not cursor or re.search(r"[.*\[$]", cursor):
+        raise SettingsError(f"{where}.cursor_path must name a field at the top of the records.")
+    if rest.get("lag", 0) < 0:
+        raise SettingsError(f"{where}.lag must be 0 or more.")
+    if rest.get("initial_value") is None and PLACEHOLDER.search(str(endpoint)):
+        raise SettingsError(f"{where}.initial_value is missing, for the placeholder's first value.")
+    return Incremental(naming.normalize_path(cursor), **rest)
+
+
+def asking_from(endpoint: dict[str, Any], incremental: Incremental, value: Any) -> dict[str, Any]:
+    """The `endpoint`, asking for what changed at or after `value`; None asks for everything."""
+    if value is None:
+        value = incremental.initial_value
+    if isinstance(value, datetime):  # as TOML has it
+        value = Moment.of(value)
+    asking = {**endpoint}
+    if incremental.start_param and value is not None:
+        asking["params"] = {**(endpoint.get("params") or {}), incremental.start_param: str(value)}
+
+    def spelled(found: re.Match[str]) -> str:
+        try:
+            return format(Moment.of(value), found[1]) if found[1] else str(value)
+        except ValueError:
+            raise SettingsError(f"{found[0]}: the format does not fit {value!r}.") from None
+
+    def filled(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        whole = PLACEHOLDER.fullmatch(text)
+        if whole and not whole[1] and isinstance(value, (int, float)):
+            return value  # a number in a JSON body stays one
+        return PLACEHOLDER.sub(spelled, text)
+
+    for part in ("path", "params", "headers", "json", "data"):
+        if part in asking:
+            (asking[part],) = map_nested_values_in_place(filled, [deepcopy(asking[part])])
+    return asking

@@ -1,0 +1,51 @@
+"""Counts a sync's pages and rows as they come in, and says every few seconds how far it is."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dlt.common import jsonpath
+from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
+
+REPORT_SECONDS = 5.0
+
+
+class Progress:
+    """What one resource has brought so far; a metrics step of its dlt resource.
+
+    Attributes:
+        pages: Pages received, an empty last one included.
+        rows: Records received.
+    """
+
+    def __init__(self, name: str, report: Callable[[str], None]) -> None:
+        self.pages = 0
+        self.rows = 0
+        self._name = name
+        self._report = report
+        self._started = self._reported = time.monotonic()
+
+    def __call__(self, page: Any, meta: Any, metrics: dict[str, Any]) -> None:
+        self.pages += 1
+        self.rows += len(page) if isinstance(page, list) else 1
+        metrics.update(pages=self.pages, rows=self.rows)
+        now = time.monotonic()
+        if now - self._reported >= REPORT_SECONDS:
+            self._reported = now
+            rate = self.rows / (now - self._started)
+            self._report(
+                f"{self._name}: {self.pages:,} pages, {self.rows:,} rows, {rate:,.0f} rows/s"
+                + self._share(page)
+            )
+
+    def _share(self, page: Any) -> str:
+        paginator = getattr(page, "paginator", None)
+        paginator = getattr(paginator, "inner", paginator)  # of a `walks.CheckedPaginator`
+        if not isinstance(paginator, OffsetPaginator):
+            return ""  # other paginators' totals, where there are any, count pages
+        # Parsing the answer once more is affordable every few seconds, not on every page.
+        found = jsonpath.find_values(paginator.total_path or "total", page.response.json())
+        total = found[0] if found else None
+        if isinstance(total, bool) or not isinstance(total, int) or not 0 < self.rows <= total:
+            return ""
+        return f", {self.rows / total:.0%} of {total:,}"

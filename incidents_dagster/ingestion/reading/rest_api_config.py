@@ -1,0 +1,83 @@
+"""`[sources.incidents]` as rest_api takes it: short forms spelled out, refusals by name.
+
+Only what rest_api accepts and then stumbles over is checked here; the rest it checks itself.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dlt.common import jsonpath
+from dlt.common.exceptions import DictValidationException, DltException
+from jsonpath_ng.exceptions import JSONPathError
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.settings import SECTION, config_file
+
+
+def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every endpoint in `api` as a dict, its short forms spelled out in place.
+
+    Raises:
+        SettingsError: A value that rest_api accepts and then stumbles over.
+    """
+    api["resources"] = [{"name": r} if isinstance(r, str) else r for r in api["resources"]]
+    holders = {f"resources[{n}]": resource for n, resource in enumerate(api["resources"])}
+    holders["resource_defaults"] = api.setdefault("resource_defaults", {})
+    for where, holder in holders.items():
+        endpoint = holder.get("endpoint", {})
+        if not isinstance(endpoint, (str, dict)):
+            raise SettingsError(refused(f"{where}.endpoint is neither a table nor a path"))
+        holder["endpoint"] = {"path": endpoint} if isinstance(endpoint, str) else endpoint
+        columns = holder.get("columns", {})
+        for name, hints in columns.items() if isinstance(columns, dict) else ():
+            if not isinstance(hints, dict):
+                raise SettingsError(refused(f"{where}.columns.{name} is not a table"))
+
+    endpoints = [holder["endpoint"] for holder in holders.values()]
+    for holder in [api["client"], *endpoints]:
+        paginator = holder.get("paginator")
+        limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1
+        if isinstance(limit, int) and limit < 1:
+            raise SettingsError(refused(f"paginator: limit={limit} is below 1"))
+        selector = holder.get("data_selector")
+        if isinstance(selector, str) and selector and not is_jsonpath(selector):
+            raise SettingsError(refused(f"data_selector {selector!r} is no JSONPath"))
+    return endpoints
+
+
+def is_jsonpath(path: str) -> bool:
+    """Whether dlt can read it."""
+    try:
+        jsonpath.compile_path(path)
+    except JSONPathError:
+        return False
+    return True
+
+
+@contextmanager
+def settings_errors() -> Iterator[None]:
+    """Turns what dlt says of a configuration into a SettingsError that names the setting."""
+    try:
+        yield
+    except DictValidationException as error:
+        fault = _most_telling(error)
+        setting = fault.path.strip("./").replace("/", ".")
+        raise SettingsError(refused(f"{setting}: {fault.msg}")) from None
+    except (DltException, ValueError, TypeError, KeyError) as error:
+        raise SettingsError(refused(str(error))) from None
+
+
+def refused(why: str) -> str:
+    first_line = next(iter(redact(why).splitlines()), "")
+    return f"[{SECTION}] of {config_file()} is not what dlt's rest_api takes: {first_line}"
+
+
+def _most_telling(error: DictValidationException) -> DictValidationException:
+    # A value that fits none of several shapes has a fault for each; the shape that was meant is
+    # the one that the value goes deepest into, with the fewest fields too many or too few.
+    faults = [_most_telling(fault) for fault in error.nested_exceptions or []]
+    deeper = [fault for fault in faults if fault.path.count("/") > error.path.count("/")]
+    unlikely = ("received unexpected", "missing required")
+    return min(deeper, key=lambda f: (f.msg.startswith(unlikely), len(f.msg)), default=error)

@@ -1,0 +1,254 @@
+"""The incident API as rest_api resources, built from the settings alone.
+
+`declared_source` has names and columns, for whoever defines assets; `open_api` can fetch.
+Both are rest_api's source of the same configuration: no vendor has code here.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from dlt.common import jsonpath
+from dlt.common.schema import Schema
+from dlt.common.schema.typing import TColumnSchema
+from dlt.extract import DltResource, DltSource
+from dlt.sources.helpers.rest_client.detector import single_entity_path
+from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
+from dlt.sources.rest_api import rest_api_source
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.http.transport import ApiAdapter, open_session
+from incidents_dagster.ingestion.reading.checked_paginator import CheckedPaginator
+from incidents_dagster.ingestion.reading.envelope import Envelope
+from incidents_dagster.ingestion.reading.incremental import Incremental, asking_from, take_from
+from incidents_dagster.ingestion.reading.paginators import paginator
+from incidents_dagster.ingestion.reading.progress import Progress
+from incidents_dagster.ingestion.reading.proof import Evidence, Marks, Proof
+from incidents_dagster.ingestion.reading.rest_api_config import (
+    endpoints,
+    is_jsonpath,
+    refused,
+    settings_errors,
+)
+from incidents_dagster.ingestion.secrets.auth import check_auth
+from incidents_dagster.ingestion.secrets.binding import bind_secrets
+from incidents_dagster.ingestion.settings import SECTION, Settings, config_file
+from incidents_dagster.ingestion.tables import DATASET, DELETED_AT, QUARANTINE, Table
+
+NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
+# dlt's merge strategies that expect each primary key once.
+LETTING_IN_TWICE = ("upsert", "insert-only")
+
+DELETED_AT_COLUMN: TColumnSchema = {
+    "name": DELETED_AT,
+    "data_type": "timestamp",
+    "nullable": True,
+    "description": "When a full read of the API missed the row; null while it is there.",
+}
+
+
+@dataclass(frozen=True)
+class OpenApi:
+    """An API that can be fetched from.
+
+    Attributes:
+        declared: The resources with their columns, as `declared_source` has them.
+        incremental: Resource name → how it is read incrementally, for those that are.
+        progress: Resource name → pages and rows received.
+        adapter: Counts the requests.
+        own: This project's settings.
+        report: Takes a line on what is going on.
+        proofs: Resource name → what tells that its last reading is complete.
+    """
+
+    declared: DltSource
+    incremental: dict[str, Incremental]
+    progress: dict[str, Progress]
+    adapter: ApiAdapter
+    _config: dict[str, Any]
+    own: dict[str, Any]
+    report: Callable[[str], None]
+    proofs: dict[str, Proof] = field(default_factory=dict)
+
+    def records(
+        self,
+        name: str,
+        since: Any = None,
+        params: dict[str, Any] | None = None,
+        evidence: Evidence | None = None,
+    ) -> DltResource:
+        """rest_api's resource `name`, which fetches and judges page by page when it is iterated.
+
+        Args:
+            name: The resource.
+            since: Asks for what changed at or after this cursor value; None for everything.
+            params: Query parameters on top of the endpoint's own.
+            evidence: Gets what the answers show.
+        """
+        config = {**self._config, "resources": []}
+        for resource in self._needed_for(name):
+            endpoint, asked = {**resource["endpoint"]}, resource["name"] == name
+            if incremental := self.incremental.get(resource["name"]):
+                endpoint = asking_from(endpoint, incremental, since if asked else None)
+            if asked and params:
+                endpoint["params"] = {**endpoint.get("params", {}), **params}
+            seen = evidence if asked and evidence else Evidence()
+            if evidence and not asked:
+                evidence.parents.append(seen)
+            endpoint["paginator"] = self._walk(resource["name"], endpoint, seen)
+            config["resources"].append({**resource, "endpoint": endpoint})
+        return _build(config).resources[name].add_metrics(self.progress[name])
+
+    def _walk(self, name: str, endpoint: dict[str, Any], evidence: Evidence) -> CheckedPaginator:
+        client, table = self._config["client"], Table.of(self.declared, name)
+        mark = Marks(table.primary_key, table.newest_first, self.declared.schema.naming)
+        selector, inner = endpoint.get("data_selector"), endpoint.get("paginator")
+        if single_entity_path(endpoint.get("path") or ""):  # rest_api's rule for one object
+            made: Any = inner or SinglePagePaginator()
+            selector = selector or jsonpath.compile_path("$")
+        else:
+            made = inner or client.get("paginator")
+        settings = self.own["completeness"]
+        judge = Envelope(selector, settings["total_path"], settings["more_path"])
+        if made is not None:
+            overlap = settings["overlap_pages"]
+            made = paginator(made, client["session"], mark, overlap, judge.total)
+        judge.single = isinstance(made, SinglePagePaginator)
+        return CheckedPaginator(made, judge, mark, evidence)
+
+    def _needed_for(self, name: str) -> list[dict[str, Any]]:
+        """The resource and those that its endpoint takes values from, whose names stand in it."""
+        endpoints = {r["name"]: str(r["endpoint"]) for r in self._config["resources"]}
+        needed = [name]
+        for wanted in needed:  # grows on the way
+            needed += [o for o in endpoints if o in endpoints[wanted] and o not in needed]
+        return [resource for resource in self._config["resources"] if resource["name"] in needed]
+
+
+def declared_source(settings: Settings) -> DltSource:
+    """The configured resources with their columns. Needs no secret and no network, fetches nothing.
+
+    Raises:
+        SettingsError: rest_api refuses the configuration; the message names the setting.
+    """
+    api = deepcopy(settings.api)
+    api["client"]["base_url"] = settings.base_url or NOWHERE
+    for holder in [api["client"], *endpoints(api)]:
+        with settings_errors():
+            check_auth(holder.pop("auth", None))
+    for setting in ("total_path", "more_path"):
+        path = settings.own["completeness"][setting]
+        if path and not is_jsonpath(path):
+            raise SettingsError(refused(f"completeness.{setting} {path!r} is no JSONPath"))
+    source = _build(api)
+    tables: dict[str, str] = {}
+    for name, resource in source.resources.items():
+        table = Table.of(source, name)
+        if (other := tables.setdefault(table.name, name)) != name:
+            raise SettingsError(
+                f"{other} and {name} share the table {table.name}, where neither could tell what "
+                "is gone from the API: give each a table_name of its own."
+            )
+        if table.name == QUARANTINE:
+            raise SettingsError(
+                f"{name}: the table {table.name} is for records that cannot be loaded: give the "
+                "resource another name, or a table_name."
+            )
+        if table.merge_strategy in LETTING_IN_TWICE:
+            raise SettingsError(
+                f"{name}: the merge strategy {table.merge_strategy!r} would keep a row twice that "
+                'comes twice in a sync, so it is not used here: write_disposition = "merge" keeps '
+                "the newest version of each."
+            )
+        if DELETED_AT in table.declared:
+            raise SettingsError(
+                f"columns.{DELETED_AT} of {name} is taken: this project tells there when a full "
+                f"read missed the row. The API's own field lands in source_{DELETED_AT}."
+            )
+        if table.takes_changes_alone:
+            resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
+    for name, incremental in _take_incrementals(api).items():
+        table = Table.of(source, name)
+        if not any("dedup_sort" in column for column in table.declared.values()):
+            newest = TColumnSchema(name=incremental.column, dedup_sort="desc")
+            source.resources[name].apply_hints(columns={incremental.column: newest})
+        if not table.takes_changes_alone:
+            raise SettingsError(
+                refused(
+                    f"{name} has incremental, which needs a primary_key and write_disposition "
+                    "merge, with dlt's own strategy and without a merge_key"
+                )
+            )
+    return source
+
+
+@contextmanager
+def open_api(
+    settings: Settings, report: Callable[[str], None], fetch_ahead: int | None = None
+) -> Iterator[OpenApi]:
+    """Opens the API, and closes it whatever happens.
+
+    Args:
+        settings: What the user configured.
+        report: Gets a line of progress every few seconds.
+        fetch_ahead: In the place of the setting.
+
+    Raises:
+        SettingsError: A secret is missing, or rest_api refuses the configuration.
+    """
+    declared = declared_source(settings)
+    api = deepcopy(settings.api)
+    client, holders = api["client"], endpoints(api)
+    with ExitStack() as stack:
+        client["session"], adapter = open_session(
+            fetch_ahead or settings.own["fetch_ahead"],
+            settings.own["requests_per_minute"],
+            settings.own["max_minutes"],
+        )
+        stack.callback(client["session"].close)
+        bind_secrets(client, holders, settings.own["allow_plain_http"])
+        for holder in [client, *holders]:
+            if selector := holder.get("data_selector"):
+                holder["data_selector"] = jsonpath.compile_path(selector)  # not on every page
+        yield OpenApi(
+            declared=declared,
+            incremental=_take_incrementals(api),
+            progress={name: Progress(name, report) for name in declared.resources},
+            adapter=adapter,
+            _config=api,
+            own=settings.own,
+            report=report,
+        )
+
+
+def _take_incrementals(api: dict[str, Any]) -> dict[str, Incremental]:
+    """Takes `incremental` out of every endpoint, after giving each the defaults' settings."""
+    naming, where = Schema(DATASET).naming, f"[{SECTION}] of {config_file()}"
+    defaults = api["resource_defaults"].pop("endpoint", {})
+    found = {}
+    for number, resource in enumerate(api["resources"]):
+        endpoint = {**defaults, **resource["endpoint"]}
+        for part in ("params", "json"):  # rest_api merges these two one level deeper
+            if merged := {**(defaults.get(part) or {}), **(endpoint.get(part) or {})}:
+                endpoint[part] = merged
+        with settings_errors():
+            incremental = take_from(endpoint, naming, f"{where}: resources[{number}].endpoint")
+        resource["endpoint"] = endpoint
+        if incremental:
+            found[resource["name"]] = incremental
+    return found
+
+
+def _build(api: Any) -> DltSource:
+    with settings_errors():
+        source = rest_api_source(api, name=DATASET, section=DATASET)
+        for resource in source.resources.values():
+            # Also checks the columns, which dlt would do only when records arrive.
+            columns = resource.compute_table_schema()["columns"]
+            keys = [n for n, c in columns.items() if c.get("primary_key") and "data_type" not in c]
+            if keys:  # an id that looks like a number today may be text tomorrow
+                text = {name: TColumnSchema(data_type="text", nullable=False) for name in keys}
+                resource.apply_hints(columns=text)
+    return source

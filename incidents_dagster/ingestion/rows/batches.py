@@ -1,0 +1,215 @@
+"""Records of the API as Arrow tables, in the types that dlt's schema has for their columns.
+
+Column by column: where every value is of the column's own type, in one go; where not, each value
+by dlt's coercion. What does not fit without loss goes to a variant column beside it, or takes its
+record out of the table with the reason; `quarantine` keeps such records.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain, islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt.common.data_types import TDataType
+from dlt.common.normalizers.naming import NamingConvention
+from dlt.common.schema import utils
+from dlt.common.schema.typing import TTableSchemaColumns
+
+from incidents_dagster.ingestion.rows.column_types import array, shown, type_of
+
+BATCH_ROWS = 5_000
+# What dlt would spell out as text, and nobody means so: in a declared column, in an id.
+NO_TEXT = (dict, list)
+NO_ID = (dict, list, bool, float)
+
+
+def chunks(records: Iterable[Any]) -> Iterator[list[Any]]:
+    """`records` in lists of at most `BATCH_ROWS`, in their order."""
+    rest = iter(records)
+    while chunk := list(islice(rest, BATCH_ROWS)):
+        yield chunk
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that cannot be loaded.
+
+    Attributes:
+        record: As the API sent it.
+        reason: One sentence: which field, and what is wrong with it. It may show a short value.
+        record_id: Its primary key as text, several columns joined by ", "; None unless each of
+            them is a text, a whole number or a date.
+    """
+
+    record: Any
+    reason: str
+    record_id: str | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records as rows, and those that cannot be rows.
+
+    Attributes:
+        rows: In the order of the records. A column without any value is left out; where there is
+            no row at all, every known column with a type is there.
+        new_columns: dlt's hints for the columns that were not known.
+        rejected: In the order of the records.
+    """
+
+    rows: pa.Table
+    new_columns: TTableSchemaColumns
+    rejected: list[Rejected]
+
+
+def to_arrow(
+    records: list[Any],
+    known: TTableSchemaColumns,
+    naming: NamingConvention,
+    primary_key: Sequence[str] = (),
+    declared: Collection[str] = (),
+) -> Batch:
+    """Turns records into an Arrow table with the names and types that dlt would give them.
+
+    A record is rejected when it is no JSON object, lacks a value that may not be missing, has one
+    that does not fit a strict column, or one that is nested too deep. Strict are the primary key,
+    the columns that are declared with a type and those that may not be null. All others follow
+    the API: what does not fit goes to a variant column beside them, as by dlt itself, and nothing
+    is lost.
+
+    An id is text, or a whole number, which becomes text; where the table or the configuration has
+    another type for it, what fits that one. An empty text in a strict column that is neither text
+    nor JSON is null, as several APIs write null so.
+
+    Args:
+        records: As the API sent them; fields may be missing or null.
+        known: The table's columns so far, with dlt's hints.
+        naming: Makes column names of the fields'.
+        primary_key: Names of its columns.
+        declared: Names of the columns that the configuration declares with a type.
+    """
+    bad = {
+        n: Rejected(record, f"The record should be a JSON object, not {shown(record)}.", None)
+        for n, record in enumerate(records if set(map(type, records)) - {dict} else ())
+        if not isinstance(record, dict)
+    }
+    while True:
+        # Without the bad ones, so that no value of theirs makes a column or decides its type.
+        left = [n for n in range(len(records)) if n not in bad] if bad else range(len(records))
+        good = [records[n] for n in left] if bad else records
+        building = _Building(good, known, naming, primary_key, declared)
+        if not building.reasons:
+            return Batch(building.table(), building.new, [bad[n] for n in sorted(bad)])
+        for n, reason in building.reasons.items():
+            bad[left[n]] = Rejected(good[n], reason, building.record_id(n))
+
+
+class _Building:
+    """A table in the making.
+
+    Attributes:
+        arrays: Column name → its values.
+        new: dlt's hints for the columns that were not known.
+        reasons: Position of a record → why it may not be in the table.
+    """
+
+    def __init__(
+        self,
+        records: list[dict[str, Any]],
+        known: TTableSchemaColumns,
+        naming: NamingConvention,
+        primary_key: Sequence[str],
+        declared: Collection[str],
+    ) -> None:
+        self.arrays: dict[str, pa.Array] = {}
+        self.new: TTableSchemaColumns = {}
+        self.reasons: dict[int, str] = {}
+        self._known, self._naming, self._primary_key = known, naming, primary_key
+        ours = [name for name in known if not name.startswith("_dlt_")]
+        needed = [name for name in ours if not utils.is_nullable_column(known[name])]
+        needed = list(dict.fromkeys([*primary_key, *needed]))
+        self._strict = {*needed, *declared}
+        if records:
+            columns = _columns(records, naming)
+        else:
+            columns = {name: [] for name in dict.fromkeys([*ours, *primary_key])}
+        for name in [name for name in columns if name in self._strict]:
+            self._add(name, columns.pop(name))
+        for name in needed:
+            for n in self._missing(name, len(records)):
+                self.reasons.setdefault(n, f"{name} is missing, null or empty.")
+        if not self.reasons:  # the others' types depend on who is left
+            for name, values in columns.items():
+                self._add(name, values)
+
+    def table(self) -> pa.Table:
+        # A table that is made of it has the declared columns first.
+        names = [name for name in {**self._known, **self.arrays} if name in self.arrays]
+        return pa.table({name: self.arrays[name] for name in names})
+
+    def record_id(self, n: int) -> str | None:
+        """The primary key of record `n` as text, None where it is not usable."""
+        arrays = [self.arrays.get(name) for name in self._primary_key]
+        values = [None if array is None else array[n].as_py() for array in arrays]
+        usable = values and all(type(v) in (str, int, date) and v != "" for v in values)
+        return ", ".join(map(str, values)) if usable else None
+
+    def _add(self, name: str, values: list[Any], variant_type: TDataType | None = None) -> None:
+        column = self._known.get(name) or {"name": name}
+        key, strict = name in self._primary_key, name in self._strict
+        data_type = column.get("data_type") or variant_type
+        data_type = data_type or ("text" if key else type_of(values))
+        if data_type is None:
+            return  # null in every record: there is no telling which type
+        refused = NO_ID if key else NO_TEXT if strict else ()
+        self.arrays[name], misfits = array(values, data_type, column, strict, refused)
+        if "data_type" not in column:
+            self.new[name] = {"nullable": True, **column, "name": name, "data_type": data_type}
+            if variant_type:
+                self.new[name]["variant"] = True
+        expected = "text or a whole number" if key and data_type == "text" else data_type
+        for own_type, others in misfits.items():
+            if own_type and not strict:
+                self._add(self._naming.shorten_fragments(name, f"v_{own_type}"), others, own_type)
+                continue
+            for n, value in enumerate(others):
+                if value is not None:
+                    reason = f"should be {expected}, not {shown(value)}"
+                    reason = reason if own_type else "is nested too deep or has too long a number"
+                    self.reasons.setdefault(n, f"{name} {reason}.")
+
+    def _missing(self, name: str, count: int) -> list[int]:
+        """Positions of the records that have no value where one is needed."""
+        values = self.arrays.get(name)
+        if values is None:
+            return list(range(count))
+        missing = pc.is_null(values) if values.null_count else None
+        if name in self._primary_key and pa.types.is_string(values.type):
+            missing = pc.fill_null(pc.equal(values, ""), True)
+        return [] if missing is None else pc.indices_nonzero(missing).to_pylist()
+
+
+def _columns(records: list[dict[str, Any]], naming: NamingConvention) -> dict[str, list[Any]]:
+    """Column name → its value in each record."""
+    columns: dict[str, list[Any]] = {}
+    exact: set[str] = set()
+    for field in dict.fromkeys(chain.from_iterable(record.keys() for record in records)):
+        name = naming.normalize_path(field) or "_empty"  # as dlt does
+        if name.startswith("_dlt_"):
+            name = "source" + name  # a field called like one of dlt's own columns
+        elif name == "deleted_at":
+            name = "source_deleted_at"  # or like the one that tells when a row has gone
+        values = [record.get(field) for record in records]
+        if name in columns:  # two fields with one name, such as createdAt and created_at
+            first, second = values, columns[name]
+            if name in exact:  # the field of that very name goes before the other
+                first, second = second, first
+            pairs = zip(first, second, strict=True)
+            values = [other if one is None else one for one, other in pairs]
+        if field == name:
+            exact.add(name)
+        columns[name] = values
+    return columns

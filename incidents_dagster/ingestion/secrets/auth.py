@@ -1,0 +1,132 @@
+"""The API's secrets: where they are looked for, and how they stay out of texts.
+
+rest_api's `auth` says which kind; the secret itself is read here, when a sync starts. `binding`
+says where it may go, `transport` puts it on the wire, `redaction` has its spellings.
+"""
+
+import base64
+from typing import Any
+
+import dlt
+from dlt.common.configuration import configspec
+from dlt.common.validation import validate_dict
+from dlt.sources.helpers.requests import Session
+from dlt.sources.helpers.rest_client.auth import AuthConfigBase, OAuth2ClientCredentials
+from dlt.sources.rest_api.config_setup import create_auth
+from dlt.sources.rest_api.typing import ClientConfig
+
+from incidents_dagster.ingestion.errors import IngestionError, SettingsError
+from incidents_dagster.ingestion.secrets import redaction
+
+# rest_api's auth types and the fields of each that may come from dlt.secrets.
+SECRET_FIELDS = {
+    "api_key": ("api_key",),
+    "bearer": ("token",),
+    "http_basic": ("password",),
+    "oauth2_client_credentials": ("client_id", "client_secret"),
+}
+# Never shown. A client_id is no secret by itself, and tends to be a word of other texts.
+REDACTED_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
+
+
+def check_auth(auth: Any) -> None:
+    """Checks rest_api's `auth` as far as that goes without its secrets.
+
+    Raises:
+        DictValidationException, ValueError: rest_api does not take it.
+    """
+    if isinstance(auth, dict):
+        # Before anything is said of it.
+        redaction.remember(*(auth[field] for field in REDACTED_FIELDS if auth.get(field)))
+        fields = SECRET_FIELDS.get(auth.get("type", "bearer"), ())
+        auth = {"type": "bearer", **dict.fromkeys(fields, ""), **auth}
+        if auth.get("location") == "cookie":
+            raise ValueError("client.auth: dlt has not implemented location 'cookie'")
+    if auth is not None:
+        validate_dict(ClientConfig, {"auth": auth}, path="./client")
+
+
+def resolve_auth(auth: Any) -> AuthConfigBase:
+    """Makes rest_api's `auth` complete with what is secret: `dlt.secrets["api_key"]` and its like.
+
+    Raises:
+        SettingsError: A secret is nowhere, or rest_api does not know such an auth.
+    """
+    config: Any = {"type": auth} if isinstance(auth, str) else {"type": "bearer", **auth}
+    for field in SECRET_FIELDS.get(config["type"], ()):
+        config[field] = checked(field, config.get(field) or _secret(field, config["type"]))
+    redaction.remember(*(config[field] for field in REDACTED_FIELDS if config.get(field)))
+    if config["type"] == "http_basic":
+        pair = f"{config.get('username')}:{config['password']}".encode()
+        redaction.remember(base64.b64encode(pair).decode().rstrip("="))  # however short they are
+    try:
+        resolved = create_auth(config)
+    except (ValueError, TypeError, KeyError) as error:
+        first_line = redact(str(error).splitlines()[0])
+        raise SettingsError(f"client.auth of [sources.incidents]: {first_line}") from None
+    assert resolved  # None is only for no auth at all
+    if isinstance(resolved, OAuth2ClientCredentials):
+        resolved.__class__ = _ClientCredentials
+        resolved.session = _token_session()
+    return resolved
+
+
+def redact(text: str) -> str:
+    """`text` with every secret value that is known in it replaced by ***.
+
+    Known is what `dlt.secrets` has at top level now, and what `resolve_auth` and `binding`
+    have come across, in every spelling of `redaction`.
+    """
+    redaction.remember(*(dlt.secrets.get(field) or "" for field in REDACTED_FIELDS))
+    return redaction.redact(text)
+
+
+@configspec
+class _ClientCredentials(OAuth2ClientCredentials):
+    """dlt's, and each token that it brings is known as a secret."""
+
+    def parse_access_token(self, response_json: Any) -> str:
+        token = response_json.get("access_token") if isinstance(response_json, dict) else None
+        if not token:
+            raise IngestionError(
+                f"{self.access_token_url.split('?')[0]} answered without an access_token: check "
+                "access_token_url and access_token_request_data of client.auth."
+            )
+        redaction.remember(token)
+        return str(token)
+
+
+def _token_session() -> Session:
+    # dlt's own would retry within our retries, and take the secret along redirects.
+    session = Session(raise_for_status=False)
+    session.max_redirects = 0
+    # A no-op in the place of requests' default, which would take a password from ~/.netrc.
+    session.auth = lambda request: request
+    # Of a good answer the token is wanted; of a bad one requests keeps all in its exception.
+    session.hooks["response"] = [lambda r, **_: None if r.ok else redaction.clean(r)]
+    return session
+
+
+def checked(field: str, value: Any) -> str:
+    """A secret as text, without the white space around it.
+
+    Raises:
+        SettingsError: No header could hold it.
+    """
+    # A key read from a file tends to end in a newline, and http's own error would show the key.
+    text = str(value).strip()
+    if not text.isprintable():
+        raise SettingsError(f"{field} has characters in it that no key has, such as a newline.")
+    return text
+
+
+def _secret(field: str, auth_type: str) -> str:
+    value = dlt.secrets.get(field, str)
+    if not value:
+        places = ", ".join(dlt.secrets.writable_provider.locations)
+        raise SettingsError(
+            f"{field} is missing: [sources.incidents.client.auth] of type {auth_type!r} needs it, "
+            f"and it is neither in the environment ({field.upper()}) nor at the top level of "
+            f"{places}. Set one of them."
+        )
+    return str(value)

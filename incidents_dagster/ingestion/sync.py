@@ -1,0 +1,188 @@
+"""One sync: the lock, the source, the dlt pipeline, the DuckDB file.
+
+`open_sync` has everything a sync needs in the right order and closes it whatever happens;
+`run_sync` is the whole sync without Dagster.
+"""
+
+import gc
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import dlt
+from dlt.common.configuration import resolve_configuration
+from dlt.common.pipeline import LoadInfo
+from dlt.common.schema import Schema
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.extract import DltResource, DltSource
+
+from incidents_dagster.ingestion.demo import configured_or_demo
+from incidents_dagster.ingestion.landing.changes import changed_rows
+from incidents_dagster.ingestion.reading.source import OpenApi, open_api
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.tables import DATASET
+from incidents_dagster.ingestion.warehouse.destination import SyncDestination
+from incidents_dagster.ingestion.warehouse.duckdb_file import (
+    WriteHold,
+    alone_on,
+    database_path,
+    file_errors,
+)
+
+LOCK_SECONDS = 60.0
+# dlt's default, INSERT statements, takes three times the CPU and memory.
+FILE_FORMAT: Final = "parquet"
+
+
+@dataclass(frozen=True)
+class Sync:
+    """An open source and the pipeline that lands it.
+
+    Attributes:
+        api: The open API, with its counts.
+        source: What it has that the tables have not, for this run of the pipeline.
+        pipeline: dlt's pipeline, with a fresh working folder.
+        database: The DuckDB file.
+    """
+
+    api: OpenApi
+    source: DltSource
+    pipeline: dlt.Pipeline
+    database: Path
+
+
+@contextmanager
+def open_sync(
+    settings: Settings,
+    report: Callable[[str], None],
+    full_refresh: bool = False,
+    reconcile: bool = False,
+) -> Iterator[Sync]:
+    """Opens one sync of `settings`' API into the DuckDB file, alone on that file.
+
+    Args:
+        settings: What the user configured.
+        report: Gets a line of progress every few seconds.
+        full_refresh: Reads everything, whatever the tables have.
+        reconcile: The same, and fails where that is no ground for marking rows as deleted.
+
+    Raises:
+        DatabaseBusyError: Another sync of the file runs for longer than `LOCK_SECONDS`, or a
+            reader holds it for longer than `FILE_SECONDS`.
+        DatabaseFileError: The file is damaged, or cannot be written.
+        SettingsError: The folder of the file cannot be written; see also `open_api`.
+    """
+    _leave_imports_alone()
+    database = database_path().resolve()  # DuckDB's log is beside the name it is given
+    with (
+        alone_on(database, LOCK_SECONDS),
+        file_errors(database),
+        configured_or_demo(settings) as asked,
+        open_api(asked, report) as api,
+    ):
+        # State and schema come back from DuckDB, so nothing of an earlier run is wanted here:
+        # a killed one leaves a load package that dlt would load in place of the new data.
+        working_folder = _fresh_folder(database.with_name(database.name + ".dlt"))
+        hold = WriteHold(database, report)
+        dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
+        dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
+        try:
+            resources = [
+                _landing(resource, changed_rows(api, name, database, full_refresh, reconcile))
+                for name, resource in api.declared.resources.items()
+            ]
+            source = DltSource(Schema(DATASET), DATASET, resources)
+            yield Sync(api, source, build_pipeline(database, working_folder, hold), database)
+        finally:
+            hold.end()
+            shutil.rmtree(working_folder, ignore_errors=True)
+
+
+def _fresh_folder(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@cache
+def _leave_imports_alone() -> None:
+    # What is loaded by now lives as long as the process: no need to look through it for garbage
+    # again and again, and at the exit. Once, as what is garbage by now stays, too.
+    gc.freeze()
+
+
+def _landing(declared: DltResource, rows: Iterator[Any]) -> DltResource:
+    """`rows` as a resource with the hints that rest_api's resource has."""
+    hints: dict[str, Any] = dict(declared.compute_table_schema())
+    landing = dlt.resource(
+        rows,
+        name=declared.name,
+        table_name=hints["name"],
+        columns=hints["columns"],
+        write_disposition=hints["write_disposition"],
+        schema_contract=hints.get("schema_contract"),  # type: ignore[arg-type]
+        selected=declared.selected,
+    )
+    landing.apply_hints(
+        additional_table_hints={k: v for k, v in hints.items() if k.startswith("x-")}
+    )
+    return landing
+
+
+def build_pipeline(
+    database: Path, working_folder: Path, hold: WriteHold | None = None
+) -> dlt.Pipeline:
+    """dlt's pipeline into schema `incidents` of `database`.
+
+    Args:
+        database: The DuckDB file.
+        working_folder: For dlt's load packages.
+        hold: Opens the file for the pipeline; default: one of its own.
+    """
+    # As shipped, the DELETE and the INSERT of a merge commit one by one: a kill between them
+    # loses rows. Declared so, they are one transaction.
+    # A replace would empty the table first, unless it goes by way of staging.
+    destination = SyncDestination(
+        _credentials(database), supports_transactions=True, replace_strategy="insert-from-staging"
+    )
+    destination.hold = hold or WriteHold(database)
+    return dlt.pipeline(
+        DATASET, destination=destination, dataset_name=DATASET, pipelines_dir=str(working_folder)
+    )
+
+
+def _credentials(database: Path) -> DuckDbCredentials:
+    # Given as a path, dlt resolves them anew some twenty times a run.
+    return resolve_configuration(
+        DuckDbCredentials(str(database)), sections=("destination", "duckdb", "credentials")
+    )
+
+
+def run_sync(
+    settings: Settings,
+    report: Callable[[str], None] = print,
+    full_refresh: bool = False,
+    reconcile: bool = False,
+) -> LoadInfo:
+    """Fetches every configured resource and merges it into DuckDB, without Dagster.
+
+    Args:
+        settings: As from `load_settings()`.
+        report: Gets a line of progress every few seconds.
+        full_refresh: Reads everything, whatever the tables have.
+        reconcile: The same, and fails where that is no ground for marking rows as deleted.
+
+    Returns:
+        dlt's account of the load.
+
+    Raises:
+        Exception: What went wrong, as dlt has it; `explain` puts it into one message.
+    """
+    with open_sync(settings, report, full_refresh, reconcile) as sync:
+        return sync.pipeline.run(sync.source, loader_file_format=FILE_FORMAT)

@@ -1,0 +1,121 @@
+"""What the configuration says of a resource's table: its name, key and columns. No SQL is run here.
+
+What the table holds is `warehouse.stored_table`'s business.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from dlt.extract import DltSource
+
+# Schema of the DuckDB file, name of dlt's dataset, pipeline and schema.
+DATASET = "incidents"
+# The table of records that cannot be loaded.
+QUARANTINE = "quarantine"
+# Set where a full read lacks the row, empty again where it is back.
+DELETED_AT = "deleted_at"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table in DuckDB, with the description its configuration gives."""
+
+    name: str
+    type: str
+    nullable: bool
+    description: str | None
+
+
+@dataclass(frozen=True)
+class Since:
+    """What an incremental sync asks for: the rows that changed at or after a moment.
+
+    Attributes:
+        column: The cursor column.
+        value: Its least value, as text.
+    """
+
+    column: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A resource's table: its name in DuckDB and what its configuration says of it.
+
+    Attributes:
+        name: Name in the schema `incidents`.
+        primary_key: Its columns; empty where the resource has none.
+        declared: Declared column → its dlt hints.
+        write_disposition: How dlt loads it: `merge`, `replace` or `append`.
+        merge_strategy: dlt's strategy of a merge, where the configuration names one.
+    """
+
+    name: str
+    primary_key: list[str]
+    declared: dict[str, Any]
+    write_disposition: str = "merge"
+    merge_strategy: str | None = None
+
+    @classmethod
+    def of(cls, source: DltSource, resource_name: str) -> "Table":
+        """The table that a resource of `source` lands in, with names as dlt normalizes them."""
+        normalize = source.schema.naming.normalize_path
+        hints = source.resources[resource_name].compute_table_schema()
+        columns = {normalize(name): dict(column) for name, column in hints["columns"].items()}
+        return cls(
+            name=normalize(str(hints["name"])),
+            primary_key=[name for name, column in columns.items() if column.get("primary_key")],
+            declared=columns,
+            write_disposition=str(hints.get("write_disposition") or "append"),
+            merge_strategy=hints.get("x-merge-strategy"),  # type: ignore[arg-type]
+        )
+
+    @property
+    def qualified(self) -> str:
+        """Schema and table, quoted for SQL."""
+        return f'"{DATASET}"."{self.name}"'
+
+    @property
+    def typed(self) -> list[str]:
+        """The columns whose data_type is declared."""
+        return [name for name, column in self.declared.items() if "data_type" in column]
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a primary key tells rows apart: there is one, and rows are not appended."""
+        return bool(self.primary_key) and self.write_disposition != "append"
+
+    @property
+    def takes_changes_alone(self) -> bool:
+        """Whether loading nothing but new and changed rows comes to the same as loading all."""
+        # "scd2" retires what is left out, and a merge_key deletes it.
+        deletes_first = self.merge_strategy in (None, "delete-insert")
+        by_key_alone = not any(column.get("merge_key") for column in self.declared.values())
+        merged = self.keyed and self.write_disposition == "merge"
+        return merged and deletes_first and by_key_alone
+
+    @property
+    def newest_first(self) -> str | None:
+        """The column that tells which version is newer: the one the configuration sorts `desc`."""
+        newest = [name for name, c in self.declared.items() if c.get("dedup_sort") == "desc"]
+        return newest[0] if newest else None
+
+    def version_of(self, rows: pa.Table) -> list[str]:
+        """The columns of `rows` that tell one version of a row from another."""
+        names = [*self.primary_key, self.newest_first]
+        return [name for name in names if name in rows.column_names]  # type: ignore[misc]
+
+    @property
+    def declared_columns(self) -> list[Column]:
+        """The columns as the configuration has them, with dlt's names for their types."""
+        return [
+            Column(n, c.get("data_type", "text"), c.get("nullable", True), c.get("description"))
+            for n, c in self.declared.items()
+        ]
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

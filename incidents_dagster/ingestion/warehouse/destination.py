@@ -1,0 +1,154 @@
+"""dlt's DuckDB destination as a sync needs it.
+
+It waits for the file wherever dlt opens it, keeps it from the first change of a table to the end
+of the load, and makes anew what is missing or damaged: dlt's bookkeeping and staging tables, a
+table that was dropped by hand.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import dlt
+import duckdb
+from dlt.common.destination.client import RunnableLoadJob, StateInfo, StorageSchemaInfo
+from dlt.common.schema import Schema
+from dlt.common.schema.typing import TSchemaTables
+from dlt.common.versioned_state import decompress_state
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
+from dlt.destinations.impl.duckdb.duck import DuckDbClient
+from dlt.destinations.job_client_impl import SqlLoadJob
+from dlt.pipeline.state_sync import migrate_state_to_current
+
+from incidents_dagster.ingestion.tables import quoted
+from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold
+
+
+class SyncDestination(dlt.destinations.duckdb):
+    """DuckDB for one sync.
+
+    Attributes:
+        hold: Opens the file for this sync; whoever runs it ends the hold.
+    """
+
+    hold: WriteHold
+
+    @property
+    def client_class(self) -> type[DuckDbClient]:
+        """The client with the hold."""
+        return SyncClient
+
+    @property
+    def destination_type(self) -> str:
+        """dlt's own, so that its command line finds its way with what a sync leaves."""
+        return "dlt.destinations.duckdb"
+
+    def client(
+        self, schema: Schema, initial_config: DuckDbClientConfiguration | None = None
+    ) -> DuckDbClient:
+        """As dlt has it."""
+        client = super().client(schema, initial_config)  # type: ignore[arg-type]
+        client.hold = self.hold  # type: ignore[attr-defined]
+        return client
+
+
+class SyncClient(DuckDbClient):
+    """dlt's client. dlt opens and closes the file several times a load: between two of them a
+    reader could come in, and stop a load whose rows are in the table already."""
+
+    hold: WriteHold
+    _healed = False
+
+    def __enter__(self) -> "SyncClient":
+        self.hold.take()
+        try:
+            super().__enter__()
+        except BaseException:
+            self.hold.give_back()
+            raise
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        if error[0] is None:
+            self.hold.give_back()
+        else:
+            self.hold.end()  # no load goes on after a failure
+
+    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
+        """The first step of a load, once for the dataset and once for its staging."""
+        if not self._healed:
+            self._healed = True
+            self._heal()
+        super().initialize_storage(truncate_tables)  # type: ignore[arg-type]
+
+    def prepare_load_job_execution(self, job: RunnableLoadJob) -> None:
+        """Nobody comes between the first job that changes a table and the end of the load."""
+        # Not before: what was copied to the staging would stay in memory while it is merged.
+        to_staging = self.sql_client.is_staging_dataset_active and not isinstance(job, SqlLoadJob)
+        own = job.job_file_info().table_name in self.schema.dlt_table_names()
+        if not to_staging and not own:
+            self.hold.keep = True
+        super().prepare_load_job_execution(job)
+
+    def complete_load(self, load_id: str) -> None:
+        """The last step of a load."""
+        super().complete_load(load_id)
+        self.hold.keep = False
+
+    def update_stored_schema(
+        self,
+        only_tables: Iterable[str] | None = None,
+        expected_update: TSchemaTables | None = None,
+        force: bool = False,
+    ) -> TSchemaTables | None:
+        """Compares with the tables that are there, where dlt trusts the schema it has stored."""
+        return super().update_stored_schema(only_tables, expected_update, True)  # type: ignore[arg-type]
+
+    def get_stored_state(self, pipeline_name: str) -> StateInfo | None:  # type: ignore[override]
+        """None where it is no good: everything is read then."""
+        try:
+            info = super().get_stored_state(pipeline_name)
+            if info:
+                migrate_state_to_current(pipeline_name, decompress_state(info.state))
+        except Exception as error:
+            if _about_the_file(error):
+                raise
+            return None
+        return info
+
+    def get_stored_schema(  # type: ignore[override]
+        self, schema_name: str | None = None
+    ) -> StorageSchemaInfo | None:
+        """None where it is no good: what counts are the tables."""
+        try:
+            info = super().get_stored_schema(schema_name)  # type: ignore[arg-type]
+            if info:
+                Schema.from_dict(json.loads(info.schema))
+        except Exception as error:
+            if _about_the_file(error):
+                raise
+            return None
+        return info
+
+    def _heal(self) -> None:
+        connection = self.sql_client.native_connection
+        dataset = quoted(self.sql_client.dataset_name)
+        staging = quoted(self.sql_client.staging_dataset_name)
+        connection.execute(f"DROP SCHEMA IF EXISTS {staging} CASCADE")
+        for name in self.schema.dlt_table_names():
+            columns = ", ".join(map(quoted, self.schema.get_table_columns(name)))
+            try:
+                connection.execute(f"SELECT {columns} FROM {dataset}.{quoted(name)} LIMIT 0")
+            except duckdb.CatalogException:
+                pass  # not there, so that dlt makes it
+            except duckdb.BinderException:
+                connection.execute(f"DROP TABLE {dataset}.{quoted(name)}")
+
+
+def _about_the_file(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, (duckdb.IOException, duckdb.FatalException)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,290 @@
+"""The DuckDB file: one sync at a time on it, waiting for whoever holds it, and what ails it.
+
+Every path is the real one, behind symbolic links: DuckDB keeps its log beside the name that it is
+given. Writing is dlt's business, in `destination`; what the tables hold is `stored_table`'s.
+"""
+
+import errno
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from incidents_dagster.ingestion.errors import DatabaseBusyError, IngestionError, SettingsError
+from incidents_dagster.ingestion.settings import PROJECT_ROOT
+from incidents_dagster.ingestion.tables import DATASET
+
+FILE_SECONDS = 60.0  # that a sync waits for a reader, or another writer, to close the file
+RETRY_SECONDS = 0.1
+HEADERS = 3 * 4096  # bytes that a DuckDB file without any data has
+MAGIC = b"DUCK"  # from byte 8 on
+
+HOLDER = re.compile(r"lock is held in (?:(?P<program>\S.*?) \()?PID (?P<pid>\d+)")
+FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
+REFUSED = re.compile("Permission denied|Read-only file system|Operation not permitted")
+# What DuckDB says of the file, and what to do; in this order.
+AILMENTS: dict[re.Pattern[str], str] = {
+    FULL: "the disk of {folder} is full: make room there, then sync again.",
+    re.compile("WAL file"): (
+        "DuckDB's log {log} cannot be read: move it away, then sync again. What it held is read "
+        "anew from the API."
+    ),
+    re.compile("database file with version number"): (
+        "{file} was written by another version of DuckDB than this one, {version}: install that "
+        "version, or move the file away, then sync again: everything is read anew."
+    ),
+    REFUSED: "{file} cannot be opened or written ({reason}): allow it, then sync again.",
+    re.compile("File exists"): "{file} cannot be made anew: remove it, then sync again.",
+    re.compile("Is a directory"): "{file} is a folder: move it away, then sync again.",
+    re.compile(
+        "not a valid DuckDB database file|Could not read enough bytes|Corrupt database file"
+        "|Serialization Error|Failed to deserialize"
+    ): (
+        "{file} is damaged, or no DuckDB database: move it away, with {log} if there is one, then "
+        "sync again: everything is read anew."
+    ),
+}
+
+
+class DatabaseFileError(IngestionError):
+    """The DuckDB file, or its disk, cannot be used; the message says what to do."""
+
+
+def database_path() -> Path:
+    """The DuckDB file: `INCIDENTS_DUCKDB_PATH`, else data/warehouse.duckdb.
+
+    A relative path counts from the project root, whatever the current directory.
+
+    Raises:
+        SettingsError: DuckDB would call the file's catalog like a schema and could not tell the
+            two apart, or the path has a quote in it.
+    """
+    given = os.environ.get("INCIDENTS_DUCKDB_PATH") or "data/warehouse.duckdb"
+    path = PROJECT_ROOT / Path(given).expanduser()
+    if catalog(path).lower() in (DATASET, f"{DATASET}_staging") or "'" in str(path):
+        raise SettingsError(
+            f"INCIDENTS_DUCKDB_PATH={given}: DuckDB takes the file's name for its catalog, which "
+            f"cannot be called like the schemas {DATASET} and {DATASET}_staging, and dlt cannot "
+            "take a quote in it. Give the file another name."
+        )
+    return path
+
+
+def catalog(database: Path) -> str:
+    """What DuckDB calls `database`: its name up to the first dot."""
+    return database.name.split(".")[0]
+
+
+@contextmanager
+def alone_on(database: Path, seconds: float) -> Iterator[None]:
+    """Keeps syncs in all processes off the file while this lasts.
+
+    Raises:
+        DatabaseBusyError: A sync of the file runs for longer than `seconds`.
+        SettingsError: The folder of the file cannot be written, or the file has several names.
+    """
+    database = database.resolve()
+    file = database.with_name(database.name + ".lock")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if database.is_file() and database.stat().st_nlink > 1:
+            raise SettingsError(
+                f"INCIDENTS_DUCKDB_PATH={database}: the file has a second name (a hard link), and "
+                "DuckDB keeps its log beside one of them: make that a symbolic link or a copy."
+            )
+        if file.is_dir():
+            raise SettingsError(f"{file} is a folder: remove it, then sync again.")
+        # filelock would take a file that cannot be written for one that is busy
+        file.open("a").close()
+    except OSError as error:
+        raise SettingsError(
+            f"INCIDENTS_DUCKDB_PATH={database}: {error.filename or file.parent} cannot be written "
+            f"({error.strerror}): allow it, then sync again."
+        ) from None
+    lock = FileLock(file, timeout=seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise DatabaseBusyError(
+            f"Another sync of {database} has been running for over {seconds:.0f} s: "
+            "let it end, then sync again."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def reading(
+    database: Path, seconds: float | None = None, report: Callable[[str], None] | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The file, read-only and in UTC; an empty database where there is none yet.
+
+    Raises:
+        DatabaseBusyError: Another process writes it, or may, for longer than `seconds`.
+        DatabaseFileError: It cannot be read.
+    """
+    database = database.resolve()
+    with (
+        duckdb.connect(":memory:")
+        if holds_nothing(database)
+        else open_file(database, seconds, report, read_only=True)
+    ) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+def holds_nothing(database: Path) -> bool:
+    """Whether there is no file, or one whose making was interrupted before it could hold data."""
+    try:
+        if database.stat().st_size >= HEADERS or not database.is_file():
+            return False
+        return database.read_bytes()[8:12] in (b"", MAGIC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # DuckDB tells why
+
+
+def open_file(
+    database: Path,
+    seconds: float | None = None,
+    report: Callable[[str], None] | None = None,
+    **options: Any,
+) -> duckdb.DuckDBPyConnection:
+    """Opens the file as soon as no other process is in the way.
+
+    Args:
+        database: The file.
+        seconds: How long to wait at most; default: `FILE_SECONDS`.
+        report: Gets a line that names the holder, when there is something to wait for.
+        options: duckdb.connect's own.
+
+    Raises:
+        DatabaseBusyError: Somebody has held the file for over `seconds`.
+        DatabaseFileError: It cannot be opened.
+    """
+    database = database.resolve()
+    seconds = FILE_SECONDS if seconds is None else seconds
+    deadline, told = time.monotonic() + seconds, report is None
+    while True:
+        try:
+            return duckdb.connect(str(database), **options)
+        except duckdb.Error as error:
+            holder = _holder(error)
+            if not holder:
+                raise ailment(error, database) or error from None
+            if time.monotonic() >= deadline:
+                raise DatabaseBusyError(
+                    f"{database} is open in {holder}, and has been for over {seconds:.0f} s: close "
+                    "it there (a DuckDB shell, a notebook), then try again."
+                ) from None
+        if report and not told:
+            told = True
+            report(f"{database} is open in {holder}: waiting for it, up to {seconds:.0f} s.")
+        time.sleep(RETRY_SECONDS)
+
+
+def _holder(error: duckdb.Error) -> str | None:
+    """Who holds the file, in DuckDB's words; None where that is not what is wrong."""
+    text = str(error)
+    if isinstance(error, duckdb.ConnectionException) and "different configuration" in text:
+        return "this process, in another mode"
+    if "Could not set lock" not in text:
+        return None
+    if not (found := HOLDER.search(text)):
+        return "another process"
+    program = Path(found["program"] or "").name
+    return f"another process (PID {found['pid']}{program and ', ' + program})"
+
+
+class WriteHold:
+    """The file in one sync's hands: dlt's own connections share it, other processes stay out.
+
+    Counts, as dlt enters and leaves its clients in several threads.
+
+    Attributes:
+        keep: Whether it stays open for now when everybody has given it back.
+    """
+
+    def __init__(self, database: Path, report: Callable[[str], None] | None = None) -> None:
+        self._database = database
+        self._report = report
+        self._guard = threading.Lock()
+        self._count = 0
+        self.keep = False
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def take(self) -> None:
+        """Opens the file to write, or counts one more; makes it anew where it holds nothing.
+
+        Raises:
+            DatabaseBusyError: Another process has held it for over `FILE_SECONDS`.
+            DatabaseFileError: It cannot be opened.
+        """
+        with self._guard:
+            if self._connection is None:
+                if holds_nothing(self._database):
+                    self._database.unlink(missing_ok=True)
+                self._connection = open_file(self._database, report=self._report)
+            self._count += 1
+
+    def give_back(self) -> None:
+        """Closes the file when it has been given back as often as taken."""
+        with self._guard:
+            self._count -= 1
+            if self._count <= 0 and not self.keep:
+                self._close()
+
+    def end(self) -> None:
+        """Closes the file however often it was taken."""
+        with self._guard:
+            self._close()
+
+    def _close(self) -> None:
+        self._count, self.keep = 0, False
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+@contextmanager
+def file_errors(database: Path) -> Iterator[None]:
+    """Puts what goes wrong with the file or its disk, wherever that is, into one message."""
+    try:
+        yield
+    except Exception as error:
+        if found := ailment(error, database):
+            raise found from error
+        raise
+
+
+def ailment(error: BaseException, database: Path) -> IngestionError | None:
+    """What ails the file and what to do, where that is the cause of `error`, else None."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, IngestionError):
+            return None
+        # A socket's error has no file.
+        of_a_file = isinstance(cause, OSError) and (cause.filename or cause.errno == errno.ENOSPC)
+        if isinstance(cause, duckdb.Error) or of_a_file or FULL.search(str(cause)):
+            for pattern, text in AILMENTS.items():
+                if found := pattern.search(str(cause)):
+                    said = text.format(
+                        file=getattr(cause, "filename", None) or database,
+                        folder=database.parent,
+                        log=f"{database}.wal",
+                        version=duckdb.__version__,
+                        reason=found[0],
+                    )
+                    return DatabaseFileError(said[0].upper() + said[1:])
+        cause = cause.__cause__ or cause.__context__
+    return None

@@ -1,0 +1,90 @@
+"""What an answer's body says in whatever characters it came, and how large it may be."""
+
+from typing import Any
+
+import pytest
+
+from faults.misbehaviour import Answer, Fault, answer_of, changed, endless, status
+from faults.server import FaultServer
+from incidents_dagster.ingestion.errors import IngestionError
+from incidents_dagster.ingestion.http.transport import open_session
+
+TITLE = "Déjà vu — ☃ 障害"
+BOM = b"\xef\xbb\xbf"
+
+
+def _get(fault: Fault | None, body: Any = None) -> Any:
+    def answer(_: object) -> Answer:
+        return answer_of(body)
+
+    session, _ = open_session()
+    with FaultServer(answer, lambda *_: fault) as server, session:
+        return session.get(f"http://127.0.0.1:{server.port}/x?api_key=s3cr3t")
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "text/json", "application/json"])
+@pytest.mark.parametrize("mark", [b"", BOM])
+@pytest.mark.parametrize("charset", ["", "utf-8"])
+def test_json_is_utf_8(content_type: str, mark: bytes, charset: str) -> None:
+    header = f"Content-Type: {content_type}{f'; charset={charset}' if charset else ''}"
+    fault = changed("x", lambda _: mark + f'{{"title": "{TITLE}"}}'.encode(), header)
+    assert _get(fault).json() == {"title": TITLE}
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-8-sig", "gb18030"])
+def test_another_charset_is_believed_where_it_is_declared(charset: str) -> None:
+    header = f"Content-Type: text/json; charset={charset}"
+    body = f'{{"title": "{TITLE}"}}'.encode(charset)
+    assert _get(changed("x", lambda _: body, header)).json() == {"title": TITLE}
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-32", "utf-32-le"])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/json"])
+def test_other_utfs_are_seen(charset: str, content_type: str) -> None:
+    body = f'{{"title": "{TITLE}"}}'.encode(charset)
+    fault = changed("x", lambda _: body, f"Content-Type: {content_type}")
+    assert _get(fault).json() == {"title": TITLE}
+
+
+# body, Content-Type → what the message has
+NO_TEXT: dict[str, tuple[bytes, str, str]] = {
+    "latin-1": ('["ä"]'.encode("latin-1"), "application/json", "bytes that are not utf-8"),
+    "latin-1 as text": ('["ä"]'.encode("latin-1"), "text/plain", "bytes that are not utf-8"),
+    "other than declared": (b'["\xff"]', "text/json; charset=utf-8", "that are not utf-8"),
+    "nothing of what is declared": (b'["\xff"]', "text/json; charset=ascii", "are not utf-8"),
+    "too deep": (b"[" * 100_000 + b"]" * 100_000, "text/json", "nested too deeply"),
+    "too many digits": (b"[" + b"9" * 5_000 + b"]", "text/json", "more than 4,300 digits"),
+}
+
+
+@pytest.mark.parametrize("what", NO_TEXT)
+def test_a_body_that_cannot_be_read_exactly_is_an_error(what: str) -> None:
+    body, content_type, told = NO_TEXT[what]
+    answer = _get(changed("x", lambda _: body, f"Content-Type: {content_type}"))
+    with pytest.raises(IngestionError, match=told) as failure:
+        answer.json()
+    assert "/x answers with" in str(failure.value)
+    assert "s3cr3t" not in str(failure.value)
+
+
+@pytest.mark.parametrize("charset", ["us-ascii", "utf8mb4", "binary", "utf-8, text/json"])
+def test_utf_8_is_read_whatever_is_declared(charset: str) -> None:
+    body = f'{{"title": "{TITLE}"}}'.encode()
+    fault = changed("x", lambda _: body, f"Content-Type: text/json; charset={charset}")
+    assert _get(fault).json() == {"title": TITLE}
+
+
+@pytest.mark.parametrize("code", [202, 204, 205, 300, 304])
+def test_a_status_without_records_has_none(code: int) -> None:
+    body = b"" if code in (204, 304) else b'{"data": []}'
+    answer = _get(status(code, body=body))
+    with pytest.raises(IngestionError, match=rf"/x answered {code} \(.*no answer with records"):
+        answer.json()
+
+
+def test_a_body_without_an_end_ends_at_its_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incidents_dagster.ingestion.http.responses.MOST_BYTES", 2**20)
+    fault = endless("x", b"HTTP/1.1 200 OK\r\n\r\n", b" " * 2**16)
+    with pytest.raises(IngestionError, match=r"/x answers with more than 1 MB at a time"):
+        _get(fault)
+    assert _get(None, "x" * (2**20 - 2)).json() == "x" * (2**20 - 2)

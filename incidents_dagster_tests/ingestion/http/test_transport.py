@@ -1,0 +1,343 @@
+"""Which failures are retried and how long apart, what is counted, parsed and never sent."""
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any
+
+import orjson
+import pytest
+import requests
+from starlette.responses import Response
+
+from incidents_dagster.demo_api.app import DroppedConnection
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.http.transport import ApiAdapter, open_session
+from incidents_dagster.ingestion.reading.source import open_api
+from incidents_dagster.ingestion.settings import Settings, load_settings
+from incidents_dagster_tests.ingestion.web import HANG_UP, SILENCE, Asked, Reply, Web
+from incidents_dagster_tests.samples import incident
+
+Listen = Callable[[Callable[[Asked], Any]], Web]
+
+ROWS = [incident(n) for n in range(1, 151)]
+# What to check is in the message: a word of it for each status that is not retried.
+NOT_RETRIED = {
+    400: "endpoint.params",
+    401: "check the secret",
+    403: "permissions",
+    404: "endpoint.path",
+    408: "refused",
+    409: "refused",
+    410: "refused",
+    422: "refused",
+    501: "endpoint.method",
+    505: "failing",
+}
+
+
+@pytest.fixture
+def rows() -> list[dict[str, Any]]:
+    """Two pages."""
+    return list(ROWS)
+
+
+def _fetch(settings: Settings | None = None) -> tuple[list[Any], int, str | None]:
+    """Records, requests counted, and what went wrong in one message."""
+    records: list[Any] = []
+    with open_api(settings or load_settings(), lambda _: None) as opened:
+        try:
+            records.extend(opened.records(next(iter(opened.declared.resources))))
+        except Exception as error:
+            return records, opened.adapter.requests_made, explain(error)
+    return records, opened.adapter.requests_made, None
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_passing_fault_is_retried_three_times(
+    api: DemoServer, waits: list[float], status: int
+) -> None:
+    api.faults.answers.extend(Response("body-of-answer", status) for _ in range(9))
+    records, counted, message = _fetch()
+    assert (api.faults.request_count, counted, waits) == (4, 4, [2, 4, 8])
+    assert not records
+    assert message
+    assert f"{api.base_url}/v1/incidents answered {status} " in message
+    assert "(tried 4 times)" in message
+    assert "body-of-answer" not in message
+
+
+@pytest.mark.parametrize(("status", "advice"), NOT_RETRIED.items())
+def test_a_lasting_fault_fails_at_once(
+    api: DemoServer, waits: list[float], status: int, advice: str
+) -> None:
+    api.faults.answers.append(Response("body-of-answer", status))
+    records, counted, message = _fetch()
+    assert (api.faults.request_count, counted, waits) == (1, 1, [])
+    assert not records
+    assert message
+    assert f"{api.base_url}/v1/incidents answered {status} " in message
+    assert advice in message
+    assert "tried" not in message
+    assert "body-of-answer" not in message
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+@pytest.mark.parametrize(
+    "answer", [lambda: Response(status_code=503), DroppedConnection], ids=["503", "dropped"]
+)
+def test_a_retry_that_succeeds_brings_every_row(
+    api: DemoServer, waits: list[float], failures: int, answer: Callable[[], Response]
+) -> None:
+    api.faults.answers.extend(answer() for _ in range(failures))
+    records, counted, message = _fetch()
+    assert message is None
+    assert [row["id"] for row in records] == [row["id"] for row in ROWS]
+    assert counted == api.faults.request_count == 2 + failures
+    assert waits == [2, 4, 8][:failures]
+
+
+def test_each_page_has_its_own_three_retries(listen: Listen, waits: list[float]) -> None:
+    seen: dict[str, int] = {}
+
+    def answer(asked: Asked) -> Any:
+        offset = asked.query["offset"]
+        seen[offset] = seen.get(offset, 0) + 1
+        if seen[offset] <= 3:
+            return Reply(status=503)
+        return {"data": ROWS[int(offset) : int(offset) + 100]}
+
+    web = listen(answer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", web.base_url)
+        patch.setenv("API_KEY", "k")
+        records, counted, message = _fetch()
+    assert (len(records), counted, message) == (150, 12, None)
+    assert waits == [2, 4, 8] * 3
+
+
+def test_retry_after_in_seconds_goes_before_the_waits(api: DemoServer, waits: list[float]) -> None:
+    for status, seconds in [(429, "7"), (503, "1"), (503, "30")]:
+        api.faults.answers.append(Response(status_code=status, headers={"Retry-After": seconds}))
+    records, _, _ = _fetch()
+    assert waits == [7, 1, 30]
+    assert len(records) == len(ROWS)
+
+
+def test_retry_after_as_a_date_goes_before_the_waits(api: DemoServer, waits: list[float]) -> None:
+    then = format_datetime(datetime.now(timezone.utc) + timedelta(minutes=4), usegmt=True)
+    api.faults.answers.append(Response(status_code=429, headers={"Retry-After": then}))
+    assert len(_fetch()[0]) == len(ROWS)
+    # As much of the four minutes as is left by now.
+    assert len(waits) == 1
+    assert 120 < waits[0] <= 240
+
+
+@pytest.mark.parametrize("value", ["", "soon", "0", "-5", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_retry_after_without_sense_is_ignored(
+    api: DemoServer, waits: list[float], value: str
+) -> None:
+    api.faults.answers.append(Response(status_code=503, headers={"Retry-After": value}))
+    _fetch()
+    assert waits == [2]
+
+
+def test_refused_connections_are_retried_like_a_passing_fault(
+    nobody: str, monkeypatch: pytest.MonkeyPatch, waits: list[float]
+) -> None:
+    monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", nobody)
+    monkeypatch.setenv("API_KEY", "k")
+    _, counted, message = _fetch()
+    assert (counted, waits) == (4, [2, 4, 8])
+    assert message
+    assert message.startswith(f"{nobody}/v1/incidents cannot be reached: ")
+    assert "refused" in message
+    assert "client.base_url" in message
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        HANG_UP,
+        Reply(b'{"data": [', headers={"Content-Length": "1000"}),
+    ],
+    ids=["before the answer", "within the answer"],
+)
+def test_dropped_connections_are_retried_like_a_passing_fault(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, waits: list[float], drop: Reply
+) -> None:
+    web = listen(lambda _: drop)
+    monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", web.base_url)
+    monkeypatch.setenv("API_KEY", "k")
+    _, counted, message = _fetch()
+    assert (len(web.asked), counted, waits) == (4, 4, [2, 4, 8])
+    assert message
+    assert f"{web.base_url}/v1/incidents" in message
+
+
+def test_an_api_that_stays_silent_is_asked_again(listen: Listen, waits: list[float]) -> None:
+    web = listen(lambda _: SILENCE)
+    session, adapter = open_session()
+    session.timeout = 0.05
+    with pytest.raises(requests.ReadTimeout, match=r"/x did not answer in time \(ReadTimeout\)"):
+        session.get(f"{web.base_url}/x")
+    assert (adapter.requests_made, waits) == (4, [2, 4, 8])
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(
+    api: DemoServer, listen: Listen, waits: list[float], status: int
+) -> None:
+    other = listen(lambda _: {"data": []})
+    target = {"Location": f"{other.base_url}/v2/incidents?api_key={api.api_key}"}
+    api.faults.answers.append(Response(status_code=status, headers=target))
+    _, counted, message = _fetch()
+    assert (counted, api.faults.request_count, other.asked, waits) == (1, 1, [], [])
+    assert message
+    assert f"redirects to {other.base_url}/v2/incidents," in message
+    assert "client.base_url" in message
+    assert api.api_key not in message
+
+
+def test_a_redirect_on_the_same_host_is_not_followed_either(
+    api: DemoServer, waits: list[float]
+) -> None:
+    api.faults.answers.append(Response(status_code=308, headers={"Location": "/v1/incidents/"}))
+    _, counted, message = _fetch()
+    assert counted == api.faults.request_count == 1
+    assert "redirects to /v1/incidents/," in str(message)
+
+
+@pytest.mark.parametrize("auth", ["none", "query"])
+def test_a_password_in_netrc_is_not_sent(
+    listen: Listen, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, configure: Any, auth: str
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password of-netrc\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    web = listen(lambda _: [])
+    assert requests.get(web.base_url, timeout=30).ok
+    assert "authorization" in web.asked.pop().headers, "netrc is not in force, nothing is proven"
+
+    client: dict[str, Any] = {"base_url": web.base_url}
+    if auth == "query":
+        client["auth"] = {"type": "api_key", "location": "query", "name": "k", "api_key": "k"}
+    _fetch(configure(client=client, resources=["x"]))
+    assert ["authorization" in asked.headers for asked in web.asked] == [False]
+
+
+def test_the_adapter_serves_both_schemes() -> None:
+    session, adapter = open_session()
+    assert isinstance(adapter, ApiAdapter)
+    assert session.get_adapter("http://api.example.com") is adapter
+    assert session.get_adapter("https://api.example.com") is adapter
+
+
+def test_the_pool_holds_what_may_be_in_flight(listen: Listen) -> None:
+    web = listen(lambda _: {})
+    session, adapter = open_session(7)
+    with session:
+        session.get(web.base_url)
+        assert adapter.poolmanager.connection_from_url(web.base_url).pool.maxsize == 7
+
+
+def test_requests_are_counted_exactly_on_any_number_of_threads(listen: Listen) -> None:
+    together = threading.Barrier(4)
+
+    def answer(asked: Asked) -> Any:
+        together.wait(30)
+        return {}
+
+    web = listen(answer)
+    session, adapter = open_session(4)
+
+    def ask() -> None:
+        for _ in range(5):
+            session.get(web.base_url)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    session.close()
+    assert (adapter.requests_made, adapter.most_in_flight, len(web.asked)) == (20, 4, 20)
+
+
+def _response(listen: Listen, body: bytes, content_type: str = "application/json") -> Any:
+    web = listen(lambda _: Reply(body, headers={"Content-Type": content_type}))
+    with open_session()[0] as session:
+        return session.get(web.base_url)
+
+
+def _outcome(parse: Callable[[], Any]) -> str:
+    try:
+        return repr(parse())
+    except Exception as error:
+        return f"{type(error)} {error}"
+
+
+BODIES = {
+    "an object": b'{"data": [{"id": 1, "x": 1.5, "n": null}], "total": 1}',
+    "beyond 64 bits": b'{"id": 12345678901234567890123, "x": -98765432109876543210}',
+    "at the border": b"[9223372036854775807, 18446744073709551615, 18446744073709551616]",
+    "digits in a text": b'["1234567890123456789012345"]',
+    "digits of a float": b"[0.1000000000000000055511151231257827, 1e400]",
+    "NaN": b"[NaN, Infinity]",
+    "half a surrogate": b'["\\ud800"]',
+    "the same name twice": b'{"a": 1, "a": 2}',
+    "umlauts": '["\u00e4\u00f6\u20ac"]'.encode(),
+    "nothing": b"",
+    "spaces": b"  ",
+    "HTML": b"<html>log in</html>",
+    "cut off": b'{"data": [',
+    "two values": b"1 2",
+}
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "text/plain; charset=utf-8", "application/x-data"]
+)
+@pytest.mark.parametrize("body", BODIES)
+def test_a_body_is_read_as_requests_reads_it(listen: Listen, body: str, content_type: str) -> None:
+    response = _response(listen, BODIES[body], content_type)
+    as_usual = requests.Response.json
+    assert _outcome(response.json) == _outcome(lambda: as_usual(response))
+
+
+def test_integers_stay_exact_whatever_their_length(listen: Listen) -> None:
+    numbers = [sign * (10**digits + 7) for digits in range(15, 40) for sign in (1, -1)]
+    answered = _response(listen, json.dumps(numbers).encode()).json()
+    assert answered == numbers
+    assert {type(number) for number in answered} == {int}
+
+
+def test_what_is_no_json_is_requests_own_error(listen: Listen) -> None:
+    with pytest.raises(requests.JSONDecodeError):
+        _response(listen, b"<html>").json()
+
+
+def test_a_body_is_parsed_once_and_by_orjson(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+
+    def loads(body: bytes) -> Any:
+        parsed.append(body)
+        return real(body)
+
+    real = orjson.loads
+    monkeypatch.setattr("orjson.loads", loads)
+    response = _response(listen, b'{"data": [1]}')
+    assert not parsed, "it is parsed on the walk's thread, when it is needed"
+    assert response.json() is response.json()
+    assert parsed == [b'{"data": [1]}']
+    # A hook of response_actions may put another body in its place; arguments are requests'.
+    response._content = b"[2]"
+    assert response.json() == [2]
+    assert response.json(parse_int=str) == ["2"]
+    assert response.json() == [2]

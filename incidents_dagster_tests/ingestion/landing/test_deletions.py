@@ -1,0 +1,251 @@
+"""Rows that are gone from the API: when they are marked as deleted, and when never."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.reading.source import declared_source
+from incidents_dagster.ingestion.settings import Settings, load_settings
+from incidents_dagster.ingestion.sync import run_sync
+from incidents_dagster_tests.ingestion.pages import (
+    INCREMENTAL,
+    MARKED,
+    OFFSET,
+    TIME,
+    Pages,
+    resource,
+    row,
+)
+from incidents_dagster_tests.ingestion.web import Asked, Web
+
+Listen = Callable[[Callable[[Asked], Any]], Web]
+Configure = Callable[..., Settings]
+Query = Callable[[str], list[Any]]
+
+
+class Api:
+    """An API of records with a cursor `at`, and syncs of it."""
+
+    def __init__(self, configure: Configure, listen: Listen, query: Query) -> None:
+        self._configure, self._query = configure, query
+        self.pages = Pages([row(n) for n in range(9)])
+        self.web = listen(self)
+        self.said: list[str] = []
+        self.since: list[str | None] = []
+        self.reads()
+
+    def __call__(self, asked: Asked) -> Any:
+        every, since = self.pages.rows, asked.query.get("since")
+        self.since.append(since)
+        self.pages.rows = [row for row in every if since is None or row["at"] >= since]
+        body = self.pages(asked)
+        self.pages.rows = every
+        return body
+
+    def reads(self, paginator: Any = OFFSET, **more: Any) -> None:
+        incremental = {**INCREMENTAL, **more.pop("incremental", {})}
+        section = resource(self.web.base_url, paginator, incremental=incremental)
+        section["resources"][0]["columns"] = {"at": TIME}
+        self._configure(**section, **more)
+
+    def sync(self, **how: bool) -> list[str]:
+        """Syncs; returns the ids that are marked as deleted then."""
+        self.said.clear()
+        self.since.clear()
+        run_sync(load_settings(), self.said.append, **how)
+        return [key for (key,) in self._query(MARKED)]
+
+
+@pytest.fixture
+def it(configure: Configure, listen: Listen, query: Query) -> Api:
+    return Api(configure, listen, query)
+
+
+@pytest.mark.parametrize("how", ["full_refresh", "reconcile"])
+def test_a_full_read_marks_what_is_gone_and_a_return_takes_the_mark_away(
+    it: Api, query: Query, how: str
+) -> None:
+    assert it.sync() == []
+    gone = [it.pages.rows.pop(n) for n in (5, 2)]
+    assert it.sync() == [], "an incremental sync cannot know"
+    assert it.sync(**{how: True}) == ["2", "5"]
+    assert query("SELECT id, v FROM incidents.x WHERE id = '2'") == [("2", "a")], "as it was"
+    loads = query("SELECT count(*) FROM incidents._dlt_loads")
+    marks = query("SELECT id, deleted_at FROM incidents.x ORDER BY id")
+    assert it.sync(**{how: True}) == ["2", "5"]
+    assert query("SELECT id, deleted_at FROM incidents.x ORDER BY id") == marks
+    assert query("SELECT count(*) FROM incidents._dlt_loads") == loads, "nothing to write"
+    # One comes back as it was, one in a version that is older than that in the table.
+    it.pages.rows += [gone[0], {**gone[1], "at": "2026-10-01T00:00:00Z", "v": "older"}]
+    assert it.sync(**{how: True}) == []
+    assert query("SELECT v FROM incidents.x WHERE id IN ('2', '5') ORDER BY id") == [
+        ("older",),
+        ("a",),
+    ]
+
+
+def test_a_row_that_returns_changed_is_back_with_an_incremental_sync(it: Api) -> None:
+    it.sync()
+    it.pages.rows.pop(3)
+    assert it.sync(reconcile=True) == ["3"]
+    it.pages.rows.append(row(3, "b", minute=30))
+    assert it.sync() == []
+    assert None not in it.since
+
+
+def test_the_newest_row_gone_is_marked_and_the_next_sync_is_incremental_again(it: Api) -> None:
+    it.sync()
+    it.pages.rows.pop()
+    assert it.sync() == ["8"]
+    assert "it is gone there" in it.said[0].lower()
+    assert it.sync() == ["8"]
+    assert it.since == ["2026-11-01T00:06:00Z"] * 2
+    assert it.said == []
+
+
+def _clear(it: Api) -> None:
+    it.pages.rows.clear()
+
+
+def _lose(it: Api) -> None:
+    del it.pages.rows[:5]  # of nine
+
+
+def _unproven(it: Api) -> None:
+    it.pages.rows.pop(0)
+    it.reads({**OFFSET, "maximum_offset": 8})
+
+
+def _nameless(it: Api) -> None:
+    it.pages.rows[0] = {**it.pages.rows[0], "id": None}
+
+
+# what the API does → why no row may be marked
+BLOCKED: dict[str, tuple[Callable[[Api], None], str]] = {
+    "nothing there": (_clear, "the API returned no records"),
+    "too few": (_lose, "5 of the table's 9 rows are not at the API, more than deleted_share"),
+    "unproven": (_unproven, "unproven: the paginator is set to end at a maximum"),
+    "no id": (_nameless, "1 records have no usable id"),
+}
+
+
+@pytest.mark.parametrize("what", BLOCKED)
+def test_no_row_is_marked_where_a_reading_is_no_ground_for_it(
+    it: Api, query: Query, what: str
+) -> None:
+    change, why = BLOCKED[what]
+    it.sync()
+    change(it)
+    before = query("FROM incidents.x ORDER BY id")
+    with pytest.raises(Exception, match="Pipeline") as failed:
+        it.sync(reconcile=True)
+    told = explain(failed.value)
+    assert told.startswith("x cannot be reconciled, nothing was loaded: ")
+    assert why in told
+    assert query("FROM incidents.x ORDER BY id") == before
+    # A full refresh goes on, and says so.
+    assert it.sync(full_refresh=True) == []
+    assert [line for line in it.said if why in line and "no row was marked as deleted" in line]
+
+
+def test_how_many_may_be_gone_is_a_setting_and_marked_rows_do_not_count(it: Api) -> None:
+    it.sync()
+    _lose(it)
+    it.reads(deleted_share=0.6)
+    assert it.sync(reconcile=True) == ["0", "1", "2", "3", "4"]
+    it.reads(deleted_share=0.4)
+    it.pages.rows.pop()  # one of the four that are left
+    assert it.sync(reconcile=True) == ["0", "1", "2", "3", "4", "8"]
+    del it.pages.rows[:2]  # two of three
+    with pytest.raises(Exception, match="2 of the table's 3 rows are not at the API"):
+        it.sync(reconcile=True)
+
+
+def test_a_record_that_cannot_be_loaded_is_not_gone(it: Api, query: Query) -> None:
+    it.sync()
+    it.pages.rows[4] = {**it.pages.rows[4], "at": "soon"}
+    it.pages.rows.pop(0)
+    assert it.sync(reconcile=True) == ["0"]
+    assert query("SELECT record_id FROM incidents.quarantine") == [("4",)]
+
+
+def test_a_composite_key_tells_rows_apart(it: Api, configure: Configure, query: Query) -> None:
+    section = resource(it.web.base_url, OFFSET)
+    section["resources"][0]["primary_key"] = ["id", "v"]
+    configure(**section)
+    it.pages.rows = [{**row(1, v), "x": {"a": [1]}} for v in "abc"]
+    it.sync()
+    it.pages.rows.pop(1)
+    it.sync(reconcile=True)
+    assert query("SELECT v, x->>'$.a[0]' FROM incidents.x WHERE deleted_at IS NOT NULL") == [
+        ("b", "1")
+    ]
+
+
+def test_rows_before_the_initial_value_were_not_asked_for(it: Api, query: Query) -> None:
+    it.sync()
+    it.pages.rows.pop(6)
+    it.reads(incremental={"initial_value": "2026-11-01T00:03:00Z"})
+    assert it.sync(reconcile=True) == ["6"]
+    assert {*it.since[:2]} == {"2026-11-01T00:03:00Z"}
+    assert query("SELECT count(*) FROM incidents.x") == [(9,)]
+
+
+@pytest.mark.parametrize(
+    "resource_settings",
+    [
+        {"write_disposition": "append"},
+        {"write_disposition": "replace"},
+    ],
+    ids=str,
+)
+def test_only_a_merge_by_key_marks(
+    it: Api, configure: Configure, query: Query, resource_settings: dict[str, Any]
+) -> None:
+    section = resource(it.web.base_url, OFFSET)
+    section["resources"][0].update(resource_settings)
+    configure(**section)
+    run_sync(load_settings(), print)
+    it.pages.rows.pop(0)
+    run_sync(load_settings(), print, reconcile=True)
+    columns = [name for name, *_ in query("DESCRIBE incidents.x")]
+    assert "deleted_at" not in columns
+
+
+def test_a_table_of_an_earlier_release_gets_the_column(
+    it: Api, database: Path, query: Query
+) -> None:
+    it.sync()
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("ALTER TABLE incidents.x DROP COLUMN deleted_at")
+        connection.execute(
+            "UPDATE incidents._dlt_version SET schema = replace(schema, 'deleted_at', 'other')"
+        )
+    it.pages.rows.pop(0)
+    assert it.sync() == ["0"]
+    assert query("SELECT count(*) FROM incidents.x") == [(9,)]
+
+
+def test_the_apis_own_field_of_that_name_has_a_column_of_its_own(it: Api, query: Query) -> None:
+    it.pages.rows[0] = {**it.pages.rows[0], "deleted_at": "2026-01-01T00:00:00Z"}
+    it.pages.rows[1] = {**it.pages.rows[1], "deletedAt": "2026-01-02T00:00:00Z"}
+    assert it.sync() == []
+    assert query("SELECT strftime(source_deleted_at, '%d') FROM incidents.x ORDER BY id")[:3] == [
+        ("01",),
+        ("02",),
+        (None,),
+    ]
+
+
+@pytest.mark.parametrize("name", ["deleted_at", "deletedAt"])
+def test_the_column_cannot_be_declared(it: Api, configure: Configure, name: str) -> None:
+    section = resource(it.web.base_url, OFFSET)
+    section["resources"][0]["columns"] = {name: {"data_type": "timestamp"}}
+    settings = configure(**section)
+    with pytest.raises(SettingsError, match=r"columns\.deleted_at of x is taken.*source_deleted"):
+        declared_source(settings)

@@ -1,0 +1,177 @@
+"""Where secrets go: headers and parameters with the key's own restraint, and plain http."""
+
+import base64
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.reading.source import open_api
+from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster_tests.ingestion.web import Asked, Web
+
+Listen = Callable[[Callable[[Asked], Any]], Web]
+Configure = Callable[..., Settings]
+Fetch = Callable[[Settings, str], list[Any]]
+
+KEY = "k3y-of-the-test"
+AWAY = "http://api.example.invalid"
+
+
+def _client(web: Web, **more: Any) -> dict[str, Any]:
+    return {"base_url": web.base_url, "paginator": "single_page", **more}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Authorization", f"Token token={KEY}"),
+        ("Authorization", f"Basic {base64.b64encode(f'me:{KEY}'.encode()).decode()}"),
+        ("DD-API-KEY", KEY),
+        ("Cookie", f"theme=dark; session={KEY}"),
+        ("X-Odd", f"Bearer {KEY}"),
+    ],
+)
+def test_a_secret_header_arrives_and_shows_nowhere(
+    listen: Listen, configure: Configure, caplog: pytest.LogCaptureFixture, name: str, value: str
+) -> None:
+    web = listen(lambda asked: [{"id": 1, "sent": asked.headers.get(name.lower()), "key": KEY}])
+    client = _client(web, headers={name: value, "X-Version": "2"})
+    resource = {"name": "x", "endpoint": {"path": "/x", "headers": {"X-Own": "own"}}}
+    caplog.set_level(logging.DEBUG)
+    with open_api(configure(client=client, resources=[resource]), print) as api:
+        (record,) = list(api.records("x"))
+    (asked,) = web.asked
+    assert (asked.headers[name.lower()], asked.headers["x-version"]) == (value, "2")
+    assert asked.headers["x-own"] == "own"
+    assert record["key"] == "***"
+    assert KEY not in repr(record)
+    assert value not in repr(record)
+    assert KEY not in redact(f"{value} {KEY}")
+    assert KEY not in caplog.text
+
+
+def test_a_secret_parameter_arrives_and_shows_nowhere(
+    listen: Listen, configure: Configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    web = listen(lambda asked: [{"id": 1, "url": f"/x?app_key={asked.query['app_key']}&a=1"}])
+    defaults = {"endpoint": {"params": {"app_key": KEY, "sort_key": "id"}}}
+    settings = configure(client=_client(web), resource_defaults=defaults, resources=["x"])
+    caplog.set_level(logging.DEBUG)
+    with open_api(settings, print) as api:
+        assert list(api.records("x")) == [{"id": 1, "url": "/x?app_key=***&a=1"}]
+    assert web.asked[0].query == {"app_key": KEY, "sort_key": "id"}
+    assert KEY not in caplog.text
+
+
+def test_an_endpoint_elsewhere_is_sent_its_own_secrets_alone(
+    listen: Listen, configure: Configure, fetch: Fetch
+) -> None:
+    web, other = listen(lambda _: [{"id": 1}]), listen(lambda _: [{"id": 2}])
+    resources = [
+        {"name": "here", "endpoint": {"path": "/here", "params": {"a": "1"}}},
+        {
+            "name": "there",
+            "endpoint": {
+                "path": f"{other.base_url}/there",
+                "headers": {"X-Api-Key": "its-own-key"},
+                "params": {"a": "1"},
+            },
+        },
+    ]
+    settings = configure(
+        client=_client(web, headers={"Authorization": f"Token {KEY}"}),
+        resource_defaults={"endpoint": {"params": {"token": KEY}, "headers": {"X-Key": KEY}}},
+        resources=resources,
+    )
+    assert fetch(settings, "here") == [{"id": 1}]
+    assert fetch(settings, "there") == [{"id": 2}]
+    (here,), (there,) = web.asked, other.asked
+    assert (here.query, here.headers["x-key"]) == ({"a": "1", "token": KEY}, KEY)
+    assert (there.query, there.headers["x-api-key"]) == ({"a": "1"}, "its-own-key")
+    assert KEY not in repr(there)
+
+
+def test_placeholders_stay_with_rest_api(
+    listen: Listen, configure: Configure, fetch: Fetch
+) -> None:
+    web = listen(lambda asked: [{"id": asked.headers.get("x-team", "7")}])
+    resources = [
+        {"name": "teams", "endpoint": "/teams"},
+        {
+            "name": "x",
+            "endpoint": {
+                "path": "/x",
+                "headers": {"X-Team": "{resources.teams.id}", "X-Key": KEY},
+            },
+        },
+    ]
+    assert fetch(configure(client=_client(web), resources=resources), "x") == [{"id": "7"}]
+    assert web.asked[-1].headers["x-key"] == KEY
+
+
+BEARER = {"type": "bearer", "token": KEY}
+OAUTH2 = {
+    "type": "oauth2_client_credentials",
+    "access_token_url": f"{AWAY}/token",
+    "client_id": "me",
+    "client_secret": KEY,
+}
+PLAIN_HTTP: dict[str, dict[str, Any]] = {
+    "auth": {"client": {"base_url": AWAY, "auth": BEARER}, "resources": ["x"]},
+    "header": {"client": {"base_url": AWAY, "headers": {"X-Api-Key": KEY}}, "resources": ["x"]},
+    "endpoint": {
+        "client": {"base_url": "https://api.example.invalid"},
+        "resources": [{"name": "x", "endpoint": {"path": f"{AWAY}/x", "auth": BEARER}}],
+    },
+    "token": {"client": {"base_url": "http://localhost", "auth": OAUTH2}, "resources": ["x"]},
+}
+
+
+@pytest.mark.parametrize("where", PLAIN_HTTP)
+def test_the_key_does_not_go_over_plain_http(configure: Configure, where: str) -> None:
+    with (
+        pytest.raises(SettingsError, match="allow_plain_http = true") as refused,
+        open_api(configure(**PLAIN_HTTP[where]), print),
+    ):
+        pass
+    assert AWAY in str(refused.value)
+    assert KEY not in str(refused.value)
+    with open_api(configure(**PLAIN_HTTP[where], allow_plain_http=True), print):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("address", "auth"),
+    [
+        (AWAY, {}),
+        (AWAY.replace("http", "https"), {"auth": BEARER}),
+        ("http://localhost:9", {"auth": BEARER}),
+        ("http://api.localhost:9", {"auth": BEARER}),
+        ("http://127.8.0.1:9", {"auth": BEARER}),
+        ("http://[::1]:9", {"auth": BEARER}),
+    ],
+)
+def test_what_nobody_can_overhear_is_allowed(
+    configure: Configure, address: str, auth: dict[str, Any]
+) -> None:
+    with open_api(configure(client={"base_url": address, **auth}, resources=["x"]), print):
+        pass
+
+
+def test_allow_plain_http_is_a_yes_or_no(configure: Configure) -> None:
+    with pytest.raises(SettingsError, match=r"allow_plain_http .* true or false"):
+        configure(client={}, resources=["x"], allow_plain_http="yes")
+
+
+def test_a_password_in_an_endpoints_address_is_refused(configure: Configure) -> None:
+    path = f"https://me:{KEY}@api.example.invalid/x"
+    settings = configure(
+        client={"base_url": "http://localhost"}, resources=[{"name": "x", "endpoint": path}]
+    )
+    with pytest.raises(SettingsError, match=r"client\.auth") as refused, open_api(settings, print):
+        pass
+    assert KEY not in str(refused.value)
