@@ -268,7 +268,7 @@ def sync(project: Project, model: Model, **options: Any) -> Synced:
         message = project.sync(**options)
     if message is not None:
         return Synced(message)
-    proof = opened[-1].api.proofs["incident_data"]
+    proof = opened[-1].proofs["incident_data"]
     return Synced(None, proof.proven, "; ".join(proof.unproven))
 
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from incidents_dagster.embedded_elt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.auth import redact
 from incidents_dagster.ingestion.settings import Settings, config_file, load_settings
@@ -111,6 +112,13 @@ class SyncConfig(dg.Config):
         "the reading is no ground for that: unproven, empty or suspiciously small.",
     )
 
+    @property
+    def mode(self) -> Mode:
+        """What the two switches come to."""
+        if self.reconcile:
+            return Mode.RECONCILE
+        return Mode.FULL_REFRESH if self.full_refresh else Mode.INCREMENTAL
+
 
 @dlt_assets(
     name="incidents_dlt",
@@ -137,8 +145,7 @@ def incident_assets(
                 f"The resources in {config_file()} are not those that this code location was "
                 "loaded with: reload it."
             )
-        opened = open_sync(current, context.log.info, config.full_refresh, config.reconcile)
-        with opened as sync:
+        with open_sync(current, context.log.info, config.mode) as sync:
             synced = {name: Table.of(sync.api.declared, name) for name in tables}
             with reading(sync.database, report=context.log.info) as connection:
                 before = {
@@ -156,7 +163,7 @@ def incident_assets(
                 with duckdb.get_connection() as connection:
                     metadata = sync_metadata(sync, name, synced[name], connection, before[name])
                 context.log.info(summary(name, metadata))
-                if sync.api.proofs[name].proven:
+                if sync.proofs[name].proven:
                     yield dg.MaterializeResult(asset_key=result.asset_key, metadata=metadata)
                 else:
                     # Freshness follows materializations: what is not proven does not count.

@@ -46,7 +46,7 @@ def sync_metadata(
         rows_before: Rows in the table before the sync.
     """
     trace: Any = sync.pipeline.last_trace
-    progress, proof = sync.api.progress[resource_name], sync.api.proofs[resource_name]
+    progress, proof = sync.api.progress[resource_name], sync.proofs[resource_name]
     load_id = ", ".join(trace.last_load_info.loads_ids)
     metadata: dict[str, Any] = {
         "rows_read": progress.rows,
@@ -54,7 +54,9 @@ def sync_metadata(
         "dagster/row_count": 0,
         "pages": progress.pages,
         "requests": sync.api.adapter.requests_made,
+        "proof": proof.status.value,
         "completeness": str(proof),
+        "readings": proof.readings,
         "quarantined": proof.quarantined,
         "load_id": load_id or "none: there was nothing to load",
     }

@@ -11,6 +11,7 @@ import dagster as dg
 import duckdb
 
 from incidents_dagster.ingestion.landing import quarantine
+from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.tables import Since, Table
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
@@ -76,16 +77,17 @@ def _other_than_read(
     connection: duckdb.DuckDBPyConnection,
     said: Mapping[str, Any],
 ) -> Finding:
-    if "distinct_ids" not in said:
+    if "distinct_ids" not in said or "proof" not in said:
         return f"No sync of {resource_name} is on record. Materialize {resource_name} first.", {}
-    if said["completeness"].startswith("unproven"):
-        return f"The last sync is {said['completeness']}.", {"proof": said["completeness"]}
+    proof = {"proof": said["proof"], "completeness": said["completeness"]}
+    if said["proof"] != Status.PROVEN.value:
+        return f"The last sync is {said['completeness']}.", proof
     read, bad, since = said["distinct_ids"], said["quarantined"], None
     if "changed_since" in said:
         since = Since(said["cursor_column"], said["changed_since"])
     stored = StoredTable(table, connection)
     rows, sql = stored.count(since), stored.counting(since)
-    metadata = {"rows": rows, "ids_read": read, "sql": sql, "proof": said["completeness"]}
+    metadata = {"rows": rows, "ids_read": read, "sql": sql, **proof}
     where = f" with {since.column} from {since.value} on" if since else ""
     # A quarantined record may have an earlier, good version in the table.
     if read <= rows <= read + bad:

@@ -23,7 +23,24 @@ class IncompleteError(IngestionError):
 
 
 class MovedError(IncompleteError):
-    """Rows moved while pages were read, or the API repeats itself: reading again may help."""
+    """Rows moved while pages were read, or the API repeats itself: reading again may help.
+
+    Attributes:
+        advice: What to do where it does not.
+    """
+
+    advice = (
+        "Check the paginator and [completeness] in .dlt/config.toml, or sync at a quieter time."
+    )
+
+
+class RepeatedError(MovedError):
+    """A record came more than once, so that another one may be missing."""
+
+    advice = (
+        "Have the API sort them by something unique in endpoint.params; where it lists some twice, "
+        'or counts more than it shows, set completeness.total_path = "".'
+    )
 
 
 class DatabaseBusyError(IngestionError):

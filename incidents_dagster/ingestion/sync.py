@@ -21,7 +21,8 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource, DltSource
 
 from incidents_dagster.ingestion.demo import configured_or_demo
-from incidents_dagster.ingestion.landing.changes import changed_rows
+from incidents_dagster.ingestion.landing.changes import Mode, changed_rows
+from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import DATASET
@@ -47,28 +48,28 @@ class Sync:
         source: What it has that the tables have not, for this run of the pipeline.
         pipeline: dlt's pipeline, with a fresh working folder.
         database: The DuckDB file.
+        proofs: Resource name → whether what was read is complete, once it has been read.
     """
 
     api: OpenApi
     source: DltSource
     pipeline: dlt.Pipeline
     database: Path
+    proofs: dict[str, Proof]
 
 
 @contextmanager
 def open_sync(
     settings: Settings,
     report: Callable[[str], None],
-    full_refresh: bool = False,
-    reconcile: bool = False,
+    mode: Mode = Mode.INCREMENTAL,
 ) -> Iterator[Sync]:
     """Opens one sync of `settings`' API into the DuckDB file, alone on that file.
 
     Args:
         settings: What the user configured.
         report: Gets a line of progress every few seconds.
-        full_refresh: Reads everything, whatever the tables have.
-        reconcile: The same, and fails where that is no ground for marking rows as deleted.
+        mode: How much to read.
 
     Raises:
         DatabaseBusyError: Another sync of the file runs for longer than `LOCK_SECONDS`, or a
@@ -88,15 +89,17 @@ def open_sync(
         # a killed one leaves a load package that dlt would load in place of the new data.
         working_folder = _fresh_folder(database.with_name(database.name + ".dlt"))
         hold = WriteHold(database, report)
+        proofs: dict[str, Proof] = {}
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
         try:
             resources = [
-                _landing(resource, changed_rows(api, name, database, full_refresh, reconcile))
+                _landing(resource, changed_rows(api, name, database, mode, proofs))
                 for name, resource in api.declared.resources.items()
             ]
             source = DltSource(Schema(DATASET), DATASET, resources)
-            yield Sync(api, source, build_pipeline(database, working_folder, hold), database)
+            pipeline = build_pipeline(database, working_folder, hold)
+            yield Sync(api, source, pipeline, database, proofs)
         finally:
             hold.end()
             shutil.rmtree(working_folder, ignore_errors=True)
@@ -167,16 +170,14 @@ def _credentials(database: Path) -> DuckDbCredentials:
 def run_sync(
     settings: Settings,
     report: Callable[[str], None] = print,
-    full_refresh: bool = False,
-    reconcile: bool = False,
+    mode: Mode = Mode.INCREMENTAL,
 ) -> LoadInfo:
     """Fetches every configured resource and merges it into DuckDB, without Dagster.
 
     Args:
         settings: As from `load_settings()`.
         report: Gets a line of progress every few seconds.
-        full_refresh: Reads everything, whatever the tables have.
-        reconcile: The same, and fails where that is no ground for marking rows as deleted.
+        mode: How much to read.
 
     Returns:
         dlt's account of the load.
@@ -184,5 +185,5 @@ def run_sync(
     Raises:
         Exception: What went wrong, as dlt has it; `explain` puts it into one message.
     """
-    with open_sync(settings, report, full_refresh, reconcile) as sync:
+    with open_sync(settings, report, mode) as sync:
         return sync.pipeline.run(sync.source, loader_file_format=FILE_FORMAT)

@@ -1,11 +1,11 @@
 """An API on loopback that hands out one list page by page, and what a reading of it brings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from incidents_dagster.ingestion.reading.proof import Proof
-from incidents_dagster.ingestion.reading.reader import Reader
+from incidents_dagster.ingestion.reading.reader import Arrived, Reader
 from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
@@ -80,18 +80,28 @@ def resource(address: str, paginator: Any, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Read:
-    """What a reading brought: ids in their order, the proof, the lines of its report."""
+    """What a reading brought: ids in their order, whole numbers as such; proof; report."""
 
     ids: list[Any]
     proof: Proof
     said: list[str]
 
 
-def read(settings: Settings, since: Any = None, name: str = "x") -> Read:
+def read(settings: Settings, name: str = "x") -> Read:
     """Reads resource `name` as a sync does, without loading it."""
-    done = Read([], Proof(), [])
-    with open_api(settings, done.said.append) as api:
+    said: list[str] = []
+    ids: list[Any] = []
+
+    def land(arrived: Arrived | None) -> Iterator[None]:
+        found = arrived.batch.rows["id"].to_pylist() if arrived else []
+        ids.extend(int(key) if key.isdigit() else key for key in found)
+        yield from ()
+
+    with open_api(settings, said.append) as api:
         known = Table.of(api.declared, name).declared
-        for records in Reader(api, name, known).everything(since, done.proof):
-            done.ids += [record.get("id") for record in records or ()]
-    return done
+        reading = Reader(api, name, dict(known)).read(None, land)
+        try:
+            while True:
+                next(reading)
+        except StopIteration as end:
+            return Read(ids, end.value.proof, said)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from dlt.common.schema.typing import TTableSchemaColumns
 
 from incidents_dagster.ingestion.errors import RecordError
-from incidents_dagster.ingestion.rows.batches import Rejected, chunks
+from incidents_dagster.ingestion.rows.batches import Batch, Rejected, chunks
 from incidents_dagster.ingestion.rows.column_types import TIMESTAMP
 from incidents_dagster.ingestion.secrets.auth import redact
 from incidents_dagster.ingestion.tables import QUARANTINE, Table, quoted
@@ -26,6 +26,7 @@ from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 RECORD_CHARACTERS = 100_000
 SMALLEST_READ = 100
+MOST_IN_MEMORY = 50_000  # from there on, their share is looked at while pages come in
 REASONS = 3
 
 COLUMNS: TTableSchemaColumns = {
@@ -67,6 +68,46 @@ SCHEMA = pa.schema(
     )
     for name, column in COLUMNS.items()
 )
+
+
+class BadRecords:
+    """The bad records of one resource in one sync.
+
+    Args:
+        resource: The resource's name.
+        share: The setting `quarantine_share`.
+
+    Attributes:
+        records: Those so far; pages that are read twice bring them twice.
+    """
+
+    def __init__(self, resource: str, share: float) -> None:
+        self.resource, self._share = resource, share
+        self.records: list[Rejected] = []
+        self._received = 0
+
+    def add(self, batch: Batch) -> None:
+        """Some records more, good and bad.
+
+        Raises:
+            RecordError: There are too many bad ones to go on.
+        """
+        self.records += batch.rejected
+        self._received += len(batch.rows) + len(batch.rejected)
+        if len(self.records) > MOST_IN_MEMORY:
+            self.check()
+
+    def forget(self) -> None:
+        """Another reading takes the place of this one."""
+        self.records, self._received = [], 0
+
+    def check(self) -> None:
+        """Stops a sync with so many bad records that the API or the settings must be wrong.
+
+        Raises:
+            RecordError: There are too many.
+        """
+        check(self.resource, self.records, self._received, self._share)
 
 
 def load(

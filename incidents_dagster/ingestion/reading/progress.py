@@ -4,9 +4,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dlt.common import jsonpath
-from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
-
 REPORT_SECONDS = 5.0
 
 
@@ -39,13 +36,5 @@ class Progress:
             )
 
     def _share(self, page: Any) -> str:
-        paginator = getattr(page, "paginator", None)
-        paginator = getattr(paginator, "inner", paginator)  # of a `walks.CheckedPaginator`
-        if not isinstance(paginator, OffsetPaginator):
-            return ""  # other paginators' totals, where there are any, count pages
-        # Parsing the answer once more is affordable every few seconds, not on every page.
-        found = jsonpath.find_values(paginator.total_path or "total", page.response.json())
-        total = found[0] if found else None
-        if isinstance(total, bool) or not isinstance(total, int) or not 0 < self.rows <= total:
-            return ""
-        return f", {self.rows / total:.0%} of {total:,}"
+        total = getattr(getattr(page, "paginator", None), "total", None)
+        return f", {self.rows / total:.0%} of {total:,}" if total and self.rows <= total else ""

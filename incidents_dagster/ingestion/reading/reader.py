@@ -1,145 +1,307 @@
-"""All records of a resource, and the proof that these are all.
+"""All records of a resource as Arrow tables, and the proof that these are all.
 
-Reads again where rows moved while pages were read, a bounded number of times. What one reading
-shows is gathered in `checked_paginator`.
+Reads again where rows moved while pages were read, a bounded number of times. What the pages of one
+reading show is gathered by `checked_paginator`; which rows are loaded is `landing`'s business.
 """
 
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from incidents_dagster.ingestion.errors import IncompleteError
-from incidents_dagster.ingestion.reading.incremental import Moment
-from incidents_dagster.ingestion.reading.proof import Evidence, Proof, moved
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt.common.schema.typing import TTableSchemaColumns
+
+from incidents_dagster.ingestion.errors import (
+    IncompleteError,
+    MovedError,
+    RepeatedError,
+    causes,
+)
+from incidents_dagster.ingestion.reading.incremental import Incremental, Moment, Start
+from incidents_dagster.ingestion.reading.pages import Pages
+from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.source import OpenApi
-from incidents_dagster.ingestion.rows.batches import chunks
+from incidents_dagster.ingestion.rows.batches import Batch, chunks, distinct, to_arrow
+from incidents_dagster.ingestion.tables import Table
 
-MOST_READINGS = 3
-MOST_CATCHING_UP = 5
+MOST_READINGS = 3  # from the beginning, for whatever reason
+MOST_CATCHING_UP = 5  # readings of what changed meanwhile
 UNITS = {"timestamp": 1, "date": 86_400}  # seconds in a cursor's lag of 1
 
 
-@dataclass
-class Reader:
-    """Reads a resource.
+@dataclass(frozen=True)
+class Arrived:
+    """Some records of a reading.
 
     Attributes:
-        api: The open API.
-        name: The resource.
-        known: The table's columns with dlt's hints; may grow while records are read.
+        batch: The records as rows, and those that cannot be rows.
+        began: The API's time when the reading began.
     """
 
-    api: OpenApi
-    name: str
-    known: Mapping[str, Any]
+    batch: Batch
+    began: datetime | None
 
-    def everything(self, since: Any, proof: Proof) -> Iterator[list[Any] | None]:
-        """Every record, some of them more than once, a newer version after an older one.
+
+@dataclass(frozen=True)
+class Reading:
+    """What reading a resource has brought.
+
+    Attributes:
+        proof: Whether these are all records.
+        keys: The different primary keys, those of bad records left out; no columns without a key.
+        rows: All rows that arrived, those that came twice among them.
+        has_newest: Whether the row that the reading started from was among them.
+    """
+
+    proof: Proof
+    keys: pa.Table
+    rows: int
+    has_newest: bool
+
+
+T = TypeVar("T")
+# What takes what arrived, and gives what it makes of it; None: what follows takes the place of all
+# that arrived before.
+Land = Callable[[Arrived | None], Iterator[T]]
+
+
+class Reader:
+    """Reads a resource for one sync.
+
+    Args:
+        api: The open API.
+        name: The resource.
+        known: The table's columns with dlt's hints; grows by those of the records.
+    """
+
+    def __init__(self, api: OpenApi, name: str, known: TTableSchemaColumns) -> None:
+        self._api, self._name, self._known = api, name, known
+        self._table = Table.of(api.declared, name)
+        self._incremental = api.incremental.get(name)
+        self._one_moment = True
+
+    def read(self, start: Start | None, land: Land[T]) -> Generator[T, None, Reading]:
+        """Reads every record, some of them more than once, a newer version after an older one.
 
         Args:
-            since: Asks for what changed at or after this cursor value; None for everything.
-            proof: Gets what tells that it is all.
-
-        Yields:
-            Up to `BATCH_ROWS` records; None where what follows takes the place of all before.
+            start: Asks for what changed from there on; None for everything.
+            land: Takes the records as they arrive.
 
         Raises:
-            Exception: An answer is not what it has to be, or the records are too few or too many.
+            Exception: A response is not what it has to be, or the records are too few or too many.
         """
-        earlier: Evidence | None = None
-        for _ in range(MOST_READINGS):
-            if earlier:
-                yield None
-            evidence = Evidence()
-            proof.readings += yield from self._reading(since, proof, evidence)
-            incremental = self.name in self.api.incremental
-            # Without a time there is no asking for what changed meanwhile.
-            evidence.positional |= incremental and not self._unit
-            if not evidence.may_have_moved:
-                break
-            if earlier and evidence.fingerprints == earlier.fingerprints:
-                break
-            if earlier:
-                self.api.report(f"{self.name}: records moved while pages were read; once more.")
-            earlier = evidence
-        else:
-            evidence.unproven["records move while pages are read, and pages cannot overlap"] = None
-        proof.rows, proof.walks = evidence.rows, evidence.walks
-        proof.expected, proof.at_least = evidence.expected, evidence.at_least
-        childless = any(parent.walks and not parent.rows for parent in evidence.parents)
-        proof.how = ", ".join(evidence.hows) or ("no parent has any" if childless else "")
-        if not evidence.walks and not childless:  # as endpoint.response_actions may have it
-            evidence.unproven["the API gave no answer with records"] = None
-        for parent in evidence.parents:
-            evidence.unproven.update(parent.unproven)
-        proof.unproven = list(evidence.unproven)
-        if incremental and self._unit:
-            yield from self._catching_up(proof, evidence)
+        self._seen = _Seen(self._table, start, self._incremental)
+        readings, pages, doubts = yield from self._until_agreed(start, land)
+        self._one_moment = pages.one_moment
+        doubts += yield from self._catch_up(pages, land)
+        keys = self._seen.keys()
+        proof = Proof(
+            since=self._incremental.since(start and start.value) if self._incremental else None,
+            readings=readings,
+            pages=self._seen.pages,
+            rows=pages.rows,
+            expected=pages.expected,
+            how=", ".join(pages.hows) or ("no parent has any" if pages.childless else ""),
+            doubts=tuple(dict.fromkeys(doubts)),
+            began=self._seen.began,
+            distinct=len(keys) if self._table.keyed else None,
+            quarantined=len(self._seen.bad),
+        )
+        return Reading(proof, keys, self._seen.rows, self._seen.newest)
 
-    def meanwhile(self, proof: Proof) -> Iterator[list[Any]]:
-        """What changed while pages were read, where the API can be asked for that."""
-        if self._unit and proof.began and proof.pages > proof.walks:
-            yield from self._since(proof.began, proof, Evidence())
+    def meanwhile(self, reading: Reading, land: Land[T]) -> Generator[T, None, Reading]:
+        """Reads what changed while pages were read, where the API can be asked for that.
+
+        Returns:
+            `reading`, with what has come on top.
+        """
+        began = reading.proof.began
+        if not self._unit or not began or self._one_moment:
+            return reading
+        for left in reversed(range(MOST_READINGS)):
+            try:
+                yield from self._since(began, Pages(), land)
+                break
+            except Exception as error:
+                self._again(error, left)
+        keys, seen = self._seen.keys(), self._seen
+        proof = replace(
+            reading.proof, pages=seen.pages, distinct=len(keys), quarantined=len(seen.bad)
+        )
+        return replace(reading, proof=proof, keys=keys, rows=seen.rows)
+
+    def report(self, line: str) -> None:
+        """Says what is going on with the resource."""
+        self._api.report(f"{self._name}: {line}")
 
     @property
     def _unit(self) -> int:
-        """Seconds in the cursor's unit; 0 where it is no time."""
-        if self.name not in self.api.incremental:
-            return 0
-        column = self.known.get(self.api.incremental[self.name].column, {})
+        """Seconds in the cursor's unit; 0 where it is no time, or not known yet."""
+        column = self._known.get(self._incremental.column, {}) if self._incremental else {}
         return UNITS.get(str(column.get("data_type")), 0)
 
-    def _reading(
-        self, since: Any, proof: Proof, evidence: Evidence
-    ) -> Generator[list[Any] | None, None, int]:
-        """One reading; another in its place where rows moved so that it could not be finished.
+    def _until_agreed(
+        self, start: Start | None, land: Land[T]
+    ) -> Generator[T, None, tuple[int, Pages, list[str]]]:
+        """Reads from the beginning until nothing can have moved, or two readings agree.
 
         Returns:
-            How often it began.
+            How often, the pages of the last reading, and why it may not be all.
         """
-        for attempt in range(1, MOST_READINGS + 1):
+        earlier: Pages | None = None
+        for left in reversed(range(MOST_READINGS)):
+            pages = Pages()
             try:
-                for records in chunks(self.api.records(self.name, since, evidence=evidence)):
-                    proof.began = proof.began or evidence.began
-                    yield records
+                yield from self._pass(start.value if start else None, pages, land)
+                self._seen.check_total(pages)
             except Exception as error:
-                if not (why := moved(error)):
-                    raise
-                if attempt == MOST_READINGS:
-                    raise IncompleteError(
-                        f"{self.name} could not be read completely: {why}. Tried {MOST_READINGS} "
-                        "times, nothing was loaded. Check the paginator and [completeness] in "
-                        ".dlt/config.toml, or sync at a quieter time."
-                    ) from None
-                self.api.report(f"{self.name}: {why}; reading from the beginning.")
+                self._again(error, left)
             else:
-                break
-            finally:
-                proof.pages += evidence.pages
-            evidence.restart()
-            yield None
-        if not evidence.complete:
+                # Without a time there is no asking for what changed meanwhile.
+                timeless = bool(self._incremental) and not self._unit and not pages.one_moment
+                if not timeless and not pages.may_have_moved:
+                    return MOST_READINGS - left, pages, pages.all_doubts
+                if earlier and earlier.fingerprints == pages.fingerprints:
+                    return MOST_READINGS - left, pages, pages.all_doubts
+                if earlier and left:
+                    self.report("records moved between pages; once more.")
+                earlier = pages
+            if left:
+                self._seen.begin_again()
+                yield from land(None)
+        return MOST_READINGS, pages, [*pages.all_doubts, "records move between pages"]
+
+    def _again(self, error: Exception, left: int) -> None:
+        """Lets another reading follow where that may help and some are left, else raises."""
+        moved = next((cause for cause in causes(error) if isinstance(cause, MovedError)), None)
+        if not moved:
+            raise error
+        if not left:
             raise IncompleteError(
-                f"{self.name}: the API's pages broke off before their end, nothing was loaded."
+                f"{self._name} could not be read completely: {moved}. Tried {MOST_READINGS} times, "
+                f"nothing was loaded. {moved.advice}"
+            ) from None
+        self.report(f"{moved}; reading from the beginning.")
+
+    def _pass(self, since: Any, pages: Pages, land: Land[T]) -> Iterator[T]:
+        """One reading of everything, or of what changed `since` a value of the cursor."""
+        seen, naming = self._seen, self._api.declared.schema.naming
+        try:
+            for records in chunks(self._api.records(self._name, since, pages=pages)):
+                batch = to_arrow(
+                    records, self._known, naming, self._table.primary_key, self._table.typed
+                )
+                self._known.update(batch.new_columns)
+                seen.add(batch, pages.began)
+                yield from land(Arrived(batch, seen.began))
+        finally:
+            seen.pages += pages.count
+        if not pages.complete:
+            raise IncompleteError(
+                f"{self._name}: the API's pages broke off before their end, nothing was loaded."
             )
-        return attempt
 
-    def _catching_up(self, proof: Proof, evidence: Evidence) -> Iterator[list[Any]]:
-        """What changed while pages were read, where the next sync's lag does not reach so far."""
-        lag = self.api.incremental[self.name].lag * self._unit
-        for _ in range(MOST_CATCHING_UP):
-            # Half, for clocks that differ. A single page shows one moment.
-            if evidence.pages <= evidence.walks or evidence.seconds <= lag / 2:
-                return
-            assert evidence.began
-            began, evidence = evidence.began, Evidence()
-            yield from self._since(began, proof, evidence)
-        proof.unproven.append("it takes longer to read what changed meanwhile than the lag is long")
+    def _catch_up(self, pages: Pages, land: Land[T]) -> Generator[T, None, list[str]]:
+        """Reads what changed meanwhile, where the next sync's lag does not reach so far.
 
-    def _since(self, began: datetime, proof: Proof, evidence: Evidence) -> Iterator[list[Any]]:
-        lag = self.api.incremental[self.name].lag * self._unit
-        since = Moment.of(began - timedelta(seconds=lag))
-        self.api.report(f"{self.name}: asking for what changed since {since}, meanwhile.")
-        reading = self._reading(since if self._unit == 1 else since.date(), proof, evidence)
-        yield from (records for records in reading if records is not None)
+        Returns:
+            Why that may not be all.
+        """
+        if not self._incremental or not self._unit:
+            return []
+        left = MOST_CATCHING_UP
+        # Half, for clocks that differ.
+        while not pages.one_moment and pages.seconds > self._incremental.lag * self._unit / 2:
+            if not left:
+                return ["it takes longer to read what changed meanwhile than the lag is long"]
+            assert pages.began
+            left, later = left - 1, Pages()
+            try:
+                yield from self._since(pages.began, later, land)
+                pages = later
+            except Exception as error:
+                self._again(error, left)
+        return []
+
+    def _since(self, began: datetime, pages: Pages, land: Land[T]) -> Iterator[T]:
+        assert self._incremental
+        since = Moment.of(began - timedelta(seconds=self._incremental.lag * self._unit))
+        self.report(f"asking for what changed since {since}, meanwhile.")
+        yield from self._pass(since if self._unit == 1 else since.date(), pages, land)
+
+
+class _Seen:
+    """What has arrived so far, in all readings of a sync.
+
+    Attributes:
+        pages: Pages.
+        rows: Rows.
+        bad: Bad records, each different one once.
+        began: The API's time at its first response.
+        newest: Whether the row that the reading starts from was among the rows.
+    """
+
+    def __init__(self, table: Table, start: Start | None, incremental: Incremental | None) -> None:
+        self.pages = self.rows = 0
+        self.bad: set[str] = set()
+        self.began: datetime | None = None
+        self.newest = False
+        self._table, self._start = table, start
+        self._cursor = incremental.column if incremental else ""
+        self._earlier: list[pa.Table] = []  # keys and times of change of earlier readings
+        self._here: list[pa.Table] = []  # and of this one
+        self._uncounted = 0  # records of this reading that are in neither
+        self._keys: pa.Table | None = None
+
+    def begin_again(self) -> None:
+        """Another reading from the beginning."""
+        self._earlier += self._here
+        self._here, self._uncounted = [], 0
+
+    def add(self, batch: Batch, began: datetime | None) -> None:
+        """Some records more."""
+        rows = batch.rows
+        self.began = self.began or began
+        self.rows += len(rows)
+        self.bad.update(map(repr, batch.rejected))
+        self.newest = self.newest or bool(self._start and self._start.seen_in(rows))
+        asked = self._asked(rows)
+        self._uncounted += len(batch.rejected) + len(rows) - len(asked)
+        if self._table.keyed and len(asked):
+            self._here.append(asked.select(self._table.version_of(asked)))
+            self._keys = None
+
+    def keys(self) -> pa.Table:
+        """The different primary keys."""
+        if self._keys is None:
+            read, names = [*self._earlier, *self._here], self._table.primary_key
+            self._keys = distinct([some.select(names) for some in read]) if read else pa.table({})
+        return self._keys
+
+    def check_total(self, pages: Pages) -> None:
+        """Looks for a record that came twice, so that another one may be missing.
+
+        Two versions of a record are two. Several lists, as parents have, may share records.
+
+        Raises:
+            RepeatedError: Fewer different records have arrived than the API says there are.
+        """
+        if not self._table.keyed or pages.lists != 1:
+            return
+        if not self._earlier and len(self.keys()) + self._uncounted >= pages.at_least:
+            return
+        once = (len(distinct(self._here)) if self._here else 0) + self._uncounted
+        if once < pages.at_least:
+            raise RepeatedError(
+                f"the API reports {pages.at_least:,} records, but only {once:,} distinct ones "
+                "arrived"
+            )
+
+    def _asked(self, rows: pa.Table) -> pa.Table:
+        """Those of `rows` that the API was asked for; some bring others, too."""
+        if self._start is None or self._cursor not in rows.column_names:
+            return rows
+        since = pa.scalar(self._start.value, rows.schema.field(self._cursor).type)
+        return rows.filter(pc.greater_equal(rows[self._cursor], since))

@@ -7,7 +7,7 @@ Both are rest_api's source of the same configuration: no vendor has code here.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dlt.common import jsonpath
@@ -23,9 +23,9 @@ from incidents_dagster.ingestion.http.transport import ApiAdapter, open_session
 from incidents_dagster.ingestion.reading.checked_paginator import CheckedPaginator
 from incidents_dagster.ingestion.reading.envelope import Envelope
 from incidents_dagster.ingestion.reading.incremental import Incremental, asking_from, take_from
+from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
 from incidents_dagster.ingestion.reading.progress import Progress
-from incidents_dagster.ingestion.reading.proof import Evidence, Marks, Proof
 from incidents_dagster.ingestion.reading.rest_api_config import (
     endpoints,
     is_jsonpath,
@@ -60,7 +60,6 @@ class OpenApi:
         adapter: Counts the requests.
         own: This project's settings.
         report: Takes a line on what is going on.
-        proofs: Resource name → what tells that its last reading is complete.
     """
 
     declared: DltSource
@@ -70,22 +69,21 @@ class OpenApi:
     _config: dict[str, Any]
     own: dict[str, Any]
     report: Callable[[str], None]
-    proofs: dict[str, Proof] = field(default_factory=dict)
 
     def records(
         self,
         name: str,
         since: Any = None,
         params: dict[str, Any] | None = None,
-        evidence: Evidence | None = None,
+        pages: Pages | None = None,
     ) -> DltResource:
-        """rest_api's resource `name`, which fetches and judges page by page when it is iterated.
+        """rest_api's resource `name`, which fetches and checks page by page when it is iterated.
 
         Args:
             name: The resource.
             since: Asks for what changed at or after this cursor value; None for everything.
             params: Query parameters on top of the endpoint's own.
-            evidence: Gets what the answers show.
+            pages: Gets what the pages show.
         """
         config = {**self._config, "resources": []}
         for resource in self._needed_for(name):
@@ -94,29 +92,27 @@ class OpenApi:
                 endpoint = asking_from(endpoint, incremental, since if asked else None)
             if asked and params:
                 endpoint["params"] = {**endpoint.get("params", {}), **params}
-            seen = evidence if asked and evidence else Evidence()
-            if evidence and not asked:
-                evidence.parents.append(seen)
-            endpoint["paginator"] = self._walk(resource["name"], endpoint, seen)
+            seen = pages if asked and pages else Pages()
+            if pages and not asked:
+                pages.parents.append(seen)
+            endpoint["paginator"] = self._paginator(resource["name"], endpoint, seen)
             config["resources"].append({**resource, "endpoint": endpoint})
         return _build(config).resources[name].add_metrics(self.progress[name])
 
-    def _walk(self, name: str, endpoint: dict[str, Any], evidence: Evidence) -> CheckedPaginator:
+    def _paginator(self, name: str, endpoint: dict[str, Any], pages: Pages) -> CheckedPaginator:
         client, table = self._config["client"], Table.of(self.declared, name)
         mark = Marks(table.primary_key, table.newest_first, self.declared.schema.naming)
         selector, inner = endpoint.get("data_selector"), endpoint.get("paginator")
         if single_entity_path(endpoint.get("path") or ""):  # rest_api's rule for one object
-            made: Any = inner or SinglePagePaginator()
-            selector = selector or jsonpath.compile_path("$")
-        else:
-            made = inner or client.get("paginator")
+            inner, selector = inner or "single_page", selector or jsonpath.compile_path("$")
+        config = inner or client.get("paginator")
         settings = self.own["completeness"]
-        judge = Envelope(selector, settings["total_path"], settings["more_path"])
-        if made is not None:
+        envelope = Envelope(selector, settings["total_path"], settings["more_path"])
+        if config is not None:
             overlap = settings["overlap_pages"]
-            made = paginator(made, client["session"], mark, overlap, judge.total)
-        judge.single = isinstance(made, SinglePagePaginator)
-        return CheckedPaginator(made, judge, mark, evidence)
+            config = paginator(config, client["session"], mark, overlap, envelope.total)
+        envelope.single = isinstance(config, SinglePagePaginator)
+        return CheckedPaginator(config, envelope, mark, pages)
 
     def _needed_for(self, name: str) -> list[dict[str, Any]]:
         """The resource and those that its endpoint takes values from, whose names stand in it."""

@@ -33,6 +33,12 @@ def chunks(records: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
+def distinct(tables: list[pa.Table]) -> pa.Table:
+    """The different rows of `tables`, in any order. What a table lacks is null there."""
+    rows = pa.concat_tables(tables, promote_options="default")
+    return rows.group_by(rows.column_names, use_threads=False).aggregate([])
+
+
 @dataclass(frozen=True)
 class Rejected:
     """A record that cannot be loaded.

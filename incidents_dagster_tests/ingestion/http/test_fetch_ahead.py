@@ -24,7 +24,7 @@ from incidents_dagster.ingestion.http.deadline import Deadline
 from incidents_dagster.ingestion.http.fetch_ahead import AheadSession
 from incidents_dagster.ingestion.http.pace import Pace
 from incidents_dagster.ingestion.http.transport import open_session
-from incidents_dagster.ingestion.reading import paginators
+from incidents_dagster.ingestion.reading import pages_ahead, paginators
 from incidents_dagster_tests.ingestion.http.test_pace import A_MOMENT, PATIENCE, Clock
 from incidents_dagster_tests.ingestion.web import Asked, Reply, Web
 
@@ -55,7 +55,7 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fetches ahead however fast the API on loopback answers."""
-    monkeypatch.setattr(paginators, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(pages_ahead, "WORTH_SECONDS", 0.0)
 
 
 class Api:
@@ -120,6 +120,12 @@ def _client(web: Web, session: Any, paginator: Any, **more: Any) -> RESTClient:
     )
 
 
+def _total(response: requests.Response) -> int | None:
+    answer = response.json()
+    total = answer.get("total") if isinstance(answer, dict) else None
+    return total if type(total) is int else None  # True passes isinstance
+
+
 def _pages(client: RESTClient, kind: dict[str, Any]) -> Iterator[Any]:
     in_body = any(name.endswith("body_path") for name in kind)
     return client.paginate("/x", method="POST" if in_body else "GET", json={} if in_body else None)
@@ -135,7 +141,7 @@ def _walk(web: Web, api: Api, kind: dict[str, Any], most: int | None) -> Walked:
         made = (
             create_paginator(kind)
             if most is None
-            else paginators.paginator(kind, session, overlap=False)
+            else paginators.paginator(kind, session, overlap=False, total=_total)
         )
         try:
             for page in _pages(_client(web, session, made), kind):
@@ -199,7 +205,7 @@ def test_so_many_are_in_flight_at_once(web: Web, api: Api, kind: str, most: int)
 def test_an_api_that_answers_at_once_is_read_page_by_page(
     web: Web, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paginators, "WORTH_SECONDS", PATIENCE)
+    monkeypatch.setattr(pages_ahead, "WORTH_SECONDS", PATIENCE)
     walked = _walk(web, api, TOTAL, 4)
     assert (walked.rows, walked.most) == (ROWS, 1)
     assert walked.asked == sorted(walked.asked)
@@ -208,7 +214,7 @@ def test_an_api_that_answers_at_once_is_read_page_by_page(
 def test_one_slow_answer_is_enough_to_go_ahead(
     web: Web, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paginators, "WORTH_SECONDS", 0.2)
+    monkeypatch.setattr(pages_ahead, "WORTH_SECONDS", 0.2)
     together = threading.Barrier(2)
 
     def hold(first: int) -> None:
@@ -227,7 +233,10 @@ def test_a_slow_walk_has_a_bounded_number_of_answers_waiting(web: Web, api: Api,
     ahead_of_it = most if most > 1 else 0
     with closing(session):
         pages = _pages(
-            _client(web, session, paginators.paginator(TOTAL, session, overlap=False)), TOTAL
+            _client(
+                web, session, paginators.paginator(TOTAL, session, overlap=False, total=_total)
+            ),
+            TOTAL,
         )
         for taken, _ in enumerate(pages, start=1):
             expected = min(taken + ahead_of_it, 8)
@@ -302,7 +311,10 @@ def test_one_that_is_told_to_wait_pauses_all(
     session, _ = open_session(3)
     with closing(session):
         pages = _pages(
-            _client(web, session, paginators.paginator(TOTAL, session, overlap=False)), TOTAL
+            _client(
+                web, session, paginators.paginator(TOTAL, session, overlap=False, total=_total)
+            ),
+            TOTAL,
         )
         next(pages)
         assert pausing.wait(PATIENCE)
@@ -324,7 +336,10 @@ def test_the_budget_holds_for_retries_and_pages_ahead(
     session, adapter = open_session(4, requests_per_minute=6)
     with closing(session):
         pages = _pages(
-            _client(web, session, paginators.paginator(TOTAL, session, overlap=False)), TOTAL
+            _client(
+                web, session, paginators.paginator(TOTAL, session, overlap=False, total=_total)
+            ),
+            TOTAL,
         )
         assert [row for page in pages for row in page] == ROWS
     assert adapter.requests_made == len(api.asked) == 9
@@ -366,7 +381,7 @@ def test_a_list_at_the_top_has_no_total(web: Web, api: Api) -> None:
         client = RESTClient(
             web.base_url,
             session=session,
-            paginator=paginators.paginator(OFFSET, session, overlap=False),
+            paginator=paginators.paginator(OFFSET, session, overlap=False, total=_total),
             data_selector="$",
         )
         assert [row for page in client.paginate("/x") for row in page] == ROWS
@@ -445,7 +460,7 @@ def test_the_next_walk_starts_anew(web: Web, api: Api) -> None:
     """rest_api uses an endpoint's paginator again without copying it."""
     session, _ = open_session(4)
     with closing(session):
-        made = paginators.paginator(TOTAL, session, overlap=False)
+        made = paginators.paginator(TOTAL, session, overlap=False, total=_total)
         client = _client(web, session, None)
         for _ in range(2):
             pages = client.paginate("/x", paginator=made)
@@ -484,7 +499,7 @@ def test_two_resources_share_what_may_be_in_flight(listen: Listen) -> None:
                 "path": "/x",
                 "headers": {"X-Table": name},
                 "data_selector": "data",
-                "paginator": paginators.paginator(TOTAL, session, overlap=False),
+                "paginator": paginators.paginator(TOTAL, session, overlap=False, total=_total),
             },
         }
         for name in served
@@ -511,7 +526,7 @@ def test_rest_api_takes_the_paginator(web: Web, api: Api, place: str) -> None:
     session, adapter = open_session(4)
     together = threading.Barrier(4)
     api.hold = lambda first: 0 < first <= 12 and together.wait(PATIENCE)
-    given = {"paginator": paginators.paginator(OFFSET, session, overlap=False)}
+    given = {"paginator": paginators.paginator(OFFSET, session, overlap=False, total=_total)}
     endpoint = {"path": "/x", "data_selector": "data", **(given if place == "endpoint" else {})}
     config: Any = {
         "client": {
@@ -539,7 +554,7 @@ def test_children_of_a_parent_walk_ahead_each(listen: Listen) -> None:
         "client": {
             "base_url": listen(answer).base_url,
             "session": session,
-            "paginator": paginators.paginator(TOTAL, session, overlap=False),
+            "paginator": paginators.paginator(TOTAL, session, overlap=False, total=_total),
         },
         "resources": [
             {
@@ -564,12 +579,12 @@ def test_children_of_a_parent_walk_ahead_each(listen: Listen) -> None:
 
 def test_copies_share_the_session() -> None:
     session, _ = open_session(4)
-    made = paginators.paginator(OFFSET, session, overlap=False)
+    made = paginators.paginator(OFFSET, session, overlap=False, total=_total)
     config = {"client": {"session": session, "paginator": made}}
     copied = copy.deepcopy(config)["client"]
     assert copied["session"] is session
     assert copied["paginator"] is not made
-    assert copied["paginator"].session is session
+    assert copied["paginator"].ahead._session is session
 
 
 def test_closing_ends_a_retry_that_waits_for_minutes(web: Web, api: Api) -> None:
@@ -585,7 +600,10 @@ def test_closing_ends_a_retry_that_waits_for_minutes(web: Web, api: Api) -> None
     with pytest.raises(requests.HTTPError), closing(session):
         list(
             _pages(
-                _client(web, session, paginators.paginator(TOTAL, session, overlap=False)), TOTAL
+                _client(
+                    web, session, paginators.paginator(TOTAL, session, overlap=False, total=_total)
+                ),
+                TOTAL,
             )
         )
     assert not _fetching()
@@ -596,7 +614,10 @@ def test_closing_in_the_middle_leaves_nothing(web: Web, api: Api) -> None:
     session, _ = open_session(4)
     with closing(session):
         pages = _pages(
-            _client(web, session, paginators.paginator(TOTAL, session, overlap=False)), TOTAL
+            _client(
+                web, session, paginators.paginator(TOTAL, session, overlap=False, total=_total)
+            ),
+            TOTAL,
         )
         next(pages)
     assert not _fetching()
@@ -617,7 +638,10 @@ def test_closing_does_not_wait_for_a_request_that_hangs(
     session, _ = open_session(3)
     try:
         pages = _pages(
-            _client(web, session, paginators.paginator(TOTAL, session, overlap=False)), TOTAL
+            _client(
+                web, session, paginators.paginator(TOTAL, session, overlap=False, total=_total)
+            ),
+            TOTAL,
         )
         next(pages)
         _eventually(lambda: len(api.asked) == 4)

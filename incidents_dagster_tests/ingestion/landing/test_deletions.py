@@ -9,6 +9,7 @@ import pytest
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
@@ -53,11 +54,11 @@ class Api:
         section["resources"][0]["columns"] = {"at": TIME}
         self._configure(**section, **more)
 
-    def sync(self, **how: bool) -> list[str]:
+    def sync(self, mode: Mode = Mode.INCREMENTAL) -> list[str]:
         """Syncs; returns the ids that are marked as deleted then."""
         self.said.clear()
         self.since.clear()
-        run_sync(load_settings(), self.said.append, **how)
+        run_sync(load_settings(), self.said.append, mode)
         return [key for (key,) in self._query(MARKED)]
 
 
@@ -66,23 +67,23 @@ def it(configure: Configure, listen: Listen, query: Query) -> Api:
     return Api(configure, listen, query)
 
 
-@pytest.mark.parametrize("how", ["full_refresh", "reconcile"])
+@pytest.mark.parametrize("mode", [Mode.FULL_REFRESH, Mode.RECONCILE])
 def test_a_full_read_marks_what_is_gone_and_a_return_takes_the_mark_away(
-    it: Api, query: Query, how: str
+    it: Api, query: Query, mode: Mode
 ) -> None:
     assert it.sync() == []
     gone = [it.pages.rows.pop(n) for n in (5, 2)]
     assert it.sync() == [], "an incremental sync cannot know"
-    assert it.sync(**{how: True}) == ["2", "5"]
+    assert it.sync(mode) == ["2", "5"]
     assert query("SELECT id, v FROM incidents.x WHERE id = '2'") == [("2", "a")], "as it was"
     loads = query("SELECT count(*) FROM incidents._dlt_loads")
     marks = query("SELECT id, deleted_at FROM incidents.x ORDER BY id")
-    assert it.sync(**{how: True}) == ["2", "5"]
+    assert it.sync(mode) == ["2", "5"]
     assert query("SELECT id, deleted_at FROM incidents.x ORDER BY id") == marks
     assert query("SELECT count(*) FROM incidents._dlt_loads") == loads, "nothing to write"
     # One comes back as it was, one in a version that is older than that in the table.
     it.pages.rows += [gone[0], {**gone[1], "at": "2026-10-01T00:00:00Z", "v": "older"}]
-    assert it.sync(**{how: True}) == []
+    assert it.sync(mode) == []
     assert query("SELECT v FROM incidents.x WHERE id IN ('2', '5') ORDER BY id") == [
         ("older",),
         ("a",),
@@ -92,7 +93,7 @@ def test_a_full_read_marks_what_is_gone_and_a_return_takes_the_mark_away(
 def test_a_row_that_returns_changed_is_back_with_an_incremental_sync(it: Api) -> None:
     it.sync()
     it.pages.rows.pop(3)
-    assert it.sync(reconcile=True) == ["3"]
+    assert it.sync(Mode.RECONCILE) == ["3"]
     it.pages.rows.append(row(3, "b", minute=30))
     assert it.sync() == []
     assert None not in it.since
@@ -143,13 +144,13 @@ def test_no_row_is_marked_where_a_reading_is_no_ground_for_it(
     change(it)
     before = query("FROM incidents.x ORDER BY id")
     with pytest.raises(Exception, match="Pipeline") as failed:
-        it.sync(reconcile=True)
+        it.sync(Mode.RECONCILE)
     told = explain(failed.value)
     assert told.startswith("x cannot be reconciled, nothing was loaded: ")
     assert why in told
     assert query("FROM incidents.x ORDER BY id") == before
     # A full refresh goes on, and says so.
-    assert it.sync(full_refresh=True) == []
+    assert it.sync(Mode.FULL_REFRESH) == []
     assert [line for line in it.said if why in line and "no row was marked as deleted" in line]
 
 
@@ -157,20 +158,20 @@ def test_how_many_may_be_gone_is_a_setting_and_marked_rows_do_not_count(it: Api)
     it.sync()
     _lose(it)
     it.reads(deleted_share=0.6)
-    assert it.sync(reconcile=True) == ["0", "1", "2", "3", "4"]
+    assert it.sync(Mode.RECONCILE) == ["0", "1", "2", "3", "4"]
     it.reads(deleted_share=0.4)
     it.pages.rows.pop()  # one of the four that are left
-    assert it.sync(reconcile=True) == ["0", "1", "2", "3", "4", "8"]
+    assert it.sync(Mode.RECONCILE) == ["0", "1", "2", "3", "4", "8"]
     del it.pages.rows[:2]  # two of three
     with pytest.raises(Exception, match="2 of the table's 3 rows are not at the API"):
-        it.sync(reconcile=True)
+        it.sync(Mode.RECONCILE)
 
 
 def test_a_record_that_cannot_be_loaded_is_not_gone(it: Api, query: Query) -> None:
     it.sync()
     it.pages.rows[4] = {**it.pages.rows[4], "at": "soon"}
     it.pages.rows.pop(0)
-    assert it.sync(reconcile=True) == ["0"]
+    assert it.sync(Mode.RECONCILE) == ["0"]
     assert query("SELECT record_id FROM incidents.quarantine") == [("4",)]
 
 
@@ -181,7 +182,7 @@ def test_a_composite_key_tells_rows_apart(it: Api, configure: Configure, query: 
     it.pages.rows = [{**row(1, v), "x": {"a": [1]}} for v in "abc"]
     it.sync()
     it.pages.rows.pop(1)
-    it.sync(reconcile=True)
+    it.sync(Mode.RECONCILE)
     assert query("SELECT v, x->>'$.a[0]' FROM incidents.x WHERE deleted_at IS NOT NULL") == [
         ("b", "1")
     ]
@@ -191,7 +192,7 @@ def test_rows_before_the_initial_value_were_not_asked_for(it: Api, query: Query)
     it.sync()
     it.pages.rows.pop(6)
     it.reads(incremental={"initial_value": "2026-11-01T00:03:00Z"})
-    assert it.sync(reconcile=True) == ["6"]
+    assert it.sync(Mode.RECONCILE) == ["6"]
     assert {*it.since[:2]} == {"2026-11-01T00:03:00Z"}
     assert query("SELECT count(*) FROM incidents.x") == [(9,)]
 
@@ -212,7 +213,7 @@ def test_only_a_merge_by_key_marks(
     configure(**section)
     run_sync(load_settings(), print)
     it.pages.rows.pop(0)
-    run_sync(load_settings(), print, reconcile=True)
+    run_sync(load_settings(), print, Mode.RECONCILE)
     columns = [name for name, *_ in query("DESCRIBE incidents.x")]
     assert "deleted_at" not in columns
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
@@ -35,9 +36,9 @@ def _incremental(address: str, paginator: Any) -> dict[str, Any]:
     return section
 
 
-def _sync(**how: bool) -> list[str]:
+def _sync(mode: Mode = Mode.INCREMENTAL) -> list[str]:
     said: list[str] = []
-    run_sync(load_settings(), said.append, **how)
+    run_sync(load_settings(), said.append, mode)
     return said
 
 
@@ -136,7 +137,7 @@ def test_a_row_that_changes_while_pages_are_read_is_not_gone(
     _sync()
     del rows[6]
     changes.append(1)
-    assert "asking for what changed since" in _sync(reconcile=True)[0]
+    assert "asking for what changed since" in _sync(Mode.RECONCILE)[0]
     assert query(MARKED) == [("6",)]
     assert query("SELECT v FROM incidents.x WHERE id = '1'") == [("changed",)]
 

@@ -32,8 +32,8 @@ def _number(asked: Asked) -> int:
     return int(asked.query.get("after", "0").removeprefix("c"))
 
 
-AGAIN = "the API's next page is one that it has answered before"
-REPEATS = "the API answers with records again that it has answered already"
+AGAIN = "the API's next page is one that was read already"
+REPEATS = "the API sends records again that it has sent already"
 # paginator, what the API answers → what is told, how many requests at most
 LOOPS: dict[str, tuple[Any, Callable[[Asked], Any], str, int]] = {
     "a constant cursor": (
@@ -76,7 +76,7 @@ LOOPS: dict[str, tuple[Any, Callable[[Asked], Any], str, int]] = {
     "new cursors, and nothing ever": (
         CURSOR,
         lambda asked: {"data": [], "next": _number(asked) + 1},
-        f"answered {MOST_EMPTY_PAGES + 1} pages in a row without any record, and goes on",
+        f"sent {MOST_EMPTY_PAGES + 1} pages in a row without any record, and names yet another",
         MOST_EMPTY_PAGES + 1,
     ),
 }

@@ -147,9 +147,9 @@ def test_what_an_api_says_of_its_error_goes_without_the_key(
 
 
 SINGLE = {
-    "an object": ({"id": "1", "text": "a"}, ["1"]),
-    "an object with a field error": ({"id": "1", "error": "disk full"}, ["1"]),
-    "a list": ([{"id": "1"}, {"id": "2"}], ["1", "2"]),
+    "an object": ({"id": "1", "text": "a"}, [1]),
+    "an object with a field error": ({"id": "1", "error": "disk full"}, [1]),
+    "a list": ([{"id": "1"}, {"id": "2"}], [1, 2]),
     "null": (None, None),
     "a text": ("none", None),
 }

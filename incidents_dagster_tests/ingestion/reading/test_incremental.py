@@ -12,6 +12,7 @@ import pytest
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
@@ -72,11 +73,11 @@ class Api:
             resources=[{"name": "x", **MERGE, "columns": columns, "endpoint": endpoint, **more}],
         )
 
-    def sync(self, full_refresh: bool = False) -> list[Any]:
+    def sync(self, mode: Mode = Mode.INCREMENTAL) -> list[Any]:
         """Syncs as a process of its own would; returns what was asked."""
         self.asked.clear()
         self.said.clear()
-        run_sync(load_settings(), self.said.append, full_refresh)
+        run_sync(load_settings(), self.said.append, mode)
         return list(self.asked)
 
 
@@ -146,7 +147,7 @@ def test_a_full_refresh_asks_for_everything_and_merges(
     titles = "SELECT count(*), count_if(title LIKE 'changed%') FROM incidents.incident_data"
     assert query(titles) == [(250, 0)]
     del api.requests[:]
-    run_sync(load_settings(), lambda _: None, full_refresh=True)
+    run_sync(load_settings(), lambda _: None, Mode.FULL_REFRESH)
     # Before a row is marked as deleted, what changed meanwhile is asked for.
     asked = ["updated_since" in asked.query for asked in api.requests]
     assert asked == [False] * 3 + [True]
@@ -545,7 +546,7 @@ def test_an_initial_value_is_asked_with_until_there_are_rows_and_in_a_full_refre
     it.records = [_row(1, 900)]
     it.sync()
     it.sync()
-    it.sync(full_refresh=True)
+    it.sync(Mode.FULL_REFRESH)
     for name, (_, first) in INITIAL.items():
         asked = [a.query["since"] for a in it.web.asked if a.path == f"/{name}"]
         assert asked == [first, first, _at(900), first]

@@ -67,7 +67,7 @@ def test_a_line_has_the_rate(api: DemoServer, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "total", [None, "missing", "5", True, -1, 2, 4.5, [250]], ids=lambda total: f"total={total}"
+    "total", [None, "missing", "five", True, -1, 2, 4.5, [250]], ids=lambda total: f"total={total}"
 )
 def test_there_is_no_share_without_a_total_that_makes_sense(
     listen: Listen, configure: Configure, told: Told, total: Any

@@ -10,7 +10,9 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from incidents_dagster.ingestion.explain import explain
-from incidents_dagster.ingestion.reading.proof import Evidence, Proof
+from incidents_dagster.ingestion.landing.changes import Mode
+from incidents_dagster.ingestion.reading.pages import Pages as Shown
+from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import open_sync, run_sync
 from incidents_dagster.ingestion.tables import Since
@@ -37,7 +39,7 @@ def _synced() -> Proof:
     """Syncs resource `x`; returns what its reading proved."""
     with open_sync(load_settings(), lambda _: None) as sync:
         sync.pipeline.run(sync.source, loader_file_format="parquet")
-        return sync.api.proofs["x"]
+        return sync.proofs["x"]
 
 
 # --- Reading again -------------------------------------------------------------------------------
@@ -71,7 +73,7 @@ def test_pages_that_cannot_overlap_are_read_until_two_readings_agree(
     assert done.proof.rows == (len(pages.rows) if proven else 11)
     assert bool(done.said) == (readings == 3)
     if not proven:
-        assert "records move while pages are read" in str(done.proof)
+        assert "records move between pages" in str(done.proof)
 
 
 def test_links_by_place_are_read_twice_and_cursors_once(
@@ -204,7 +206,7 @@ class Clock:
         section["resources"][0]["columns"] = {"at": TIME}
         self.settings = configure(**section)
         monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", lambda _: self._date())
-        monkeypatch.setattr(Evidence, "seconds", property(lambda _: self._seconds()))
+        monkeypatch.setattr(Shown, "seconds", property(lambda _: self._seconds()))
 
     def __call__(self, asked: Asked) -> Any:
         since = asked.query.get("since")
@@ -303,7 +305,7 @@ def test_of_versions_in_one_sync_the_newest_stays_and_of_equal_ones_the_last_rea
     assert query("SELECT count(*) FROM incidents.x") == [(9,)]
     # An older version never replaces a newer row.
     clock.pages.rows = [{"id": "1", "at": _at(-20_000), "v": 99}, *others]
-    with open_sync(load_settings(), lambda _: None, full_refresh=True) as sync:
+    with open_sync(load_settings(), lambda _: None, Mode.FULL_REFRESH) as sync:
         sync.pipeline.run(sync.source, loader_file_format="parquet")
     assert query("SELECT v FROM incidents.x WHERE id = '1'") == [(stays,)]
 
@@ -365,11 +367,13 @@ def test_a_record_that_comes_twice_does_not_count_for_another(
         return
     with pytest.raises(PipelineStepFailed) as failure:
         run_sync(settings, said.append)
-    assert "of 12 records, as the API says, 11 different ones came, so nothing" in explain(
+    assert "the API reports 12 records, but only 11 distinct ones arrived. Tried 3" in explain(
         failure.value
     )
     assert "completeness.total_path" in explain(failure.value)
-    assert [line for line in said if "once more" in line]  # it may have been a list that moved
+    assert [
+        line for line in said if "from the beginning" in line
+    ]  # it may have been a list that moved
     assert query("SELECT 1 FROM duckdb_tables() WHERE table_name = 'x'") == []
 
 

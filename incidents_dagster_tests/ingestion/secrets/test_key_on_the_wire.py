@@ -14,7 +14,7 @@ from dlt.sources.helpers.rest_client.auth import AuthConfigBase
 
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.http.transport import open_session
-from incidents_dagster.ingestion.reading import paginators
+from incidents_dagster.ingestion.reading import pages_ahead, paginators
 from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.secrets.auth import resolve_auth
 from incidents_dagster.ingestion.secrets.key_on_the_wire import KeyOnTheWire
@@ -125,7 +125,7 @@ def test_no_error_of_a_page_fetched_ahead_shows_the_key(
     fault: str,
     auth: str,
 ) -> None:
-    monkeypatch.setattr(paginators, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(pages_ahead, "WORTH_SECONDS", 0.0)
     page = {"data": [{"id": 1}], "total": 9}
     web = listen(lambda asked: page if asked.query["offset"] == "0" else FAULTS[fault])
     session, _ = open_session(4)

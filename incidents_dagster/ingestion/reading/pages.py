@@ -1,0 +1,123 @@
+"""What the pages of one reading have shown; `checked_paginator` alone writes it, page by page.
+
+What is concluded from it is `reader`'s business.
+"""
+
+import time
+from collections.abc import Hashable
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from dlt.common.normalizers.naming import NamingConvention
+from requests import Response
+
+
+class Marks:
+    """Tells whether two records are the same: by primary key and time of change where they are.
+
+    Not by all fields: an API may render some anew for every response, such as signed links.
+    """
+
+    def __init__(
+        self, primary_key: list[str], newest_first: str | None, naming: NamingConvention
+    ) -> None:
+        self._columns = [*primary_key, *filter(None, [newest_first])] if primary_key else []
+        self._naming = naming
+        self._fields: list[str] | None = None
+
+    def __call__(self, record: Any) -> Hashable:
+        """Something that only the same record has."""
+        if not isinstance(record, dict):
+            return repr(record)
+        if self._fields is None:  # the fields that dlt makes these columns of
+            names = {self._naming.normalize_path(field): field for field in reversed([*record])}
+            self._fields = [names[c] for c in self._columns if c in names]
+        values = tuple(record.get(field) for field in self._fields)
+        return values if any(values) and _hashable(values) else repr(record)
+
+
+class Pages:
+    """What one reading of a resource has shown.
+
+    A reading walks through one list, or through one for each record of a parent resource.
+
+    Attributes:
+        count: Pages so far, empty ones too.
+        rows: Records on them.
+        lists: Lists begun.
+        ended: Lists read to their end.
+        expected: Records that the API says there are; None where it does not say for each list.
+        at_least: Records that it said there are, when there were fewest.
+        hows: How the ends were known.
+        doubts: Why it cannot be told whether these are all records.
+        by_place: Whether pages were told apart by their place in a list that may move.
+        began: The API's time at its first response.
+        latest: The API's time at its latest response.
+        fingerprint: The same for two readings that brought the same records in the same order.
+        parents: The same of the resources that values for the requests came from.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.rows = self.lists = self.ended = 0
+        self.expected: int | None = 0
+        self.at_least = 0
+        self.hows: dict[str, None] = {}
+        self.doubts: dict[str, None] = {}
+        self.by_place = False
+        self.began: datetime | None = None
+        self.latest: datetime | None = None
+        self.fingerprint = 0
+        self.parents: list[Pages] = []
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the reading began, by our clock or the API's, whichever has gone further."""
+        by_the_api = self.latest - self.began if self.latest and self.began else timedelta(0)
+        return max(time.monotonic() - self._started, by_the_api.total_seconds())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every list that brought something was read to its end."""
+        return all(one.ended >= one.lists for one in (self, *self.parents))
+
+    @property
+    def one_moment(self) -> bool:
+        """Whether no list has a second page, so that nothing can move between pages."""
+        return self.count <= self.lists
+
+    @property
+    def may_have_moved(self) -> bool:
+        """Whether records may have moved from one page to another unnoticed."""
+        return any(one.by_place and not one.one_moment for one in (self, *self.parents))
+
+    @property
+    def childless(self) -> bool:
+        """Whether there was no parent record to read a list of."""
+        return any(parent.lists and not parent.rows for parent in self.parents)
+
+    @property
+    def all_doubts(self) -> list[str]:
+        """The `doubts` of each resource that was read."""
+        found = [doubt for one in (self, *self.parents) for doubt in one.doubts]
+        if not self.lists and not self.childless:  # as endpoint.response_actions may have it
+            found.append("the API gave no response with records")
+        return found
+
+    @property
+    def fingerprints(self) -> list[int]:
+        """The `fingerprint` of each resource that was read."""
+        return [one.fingerprint for one in (self, *self.parents)]
+
+
+def date_of(response: Response) -> datetime:
+    """The API's clock at a response, which goes before ours."""
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).astimezone(timezone.utc)
+    except (KeyError, ValueError, TypeError):
+        return datetime.now(timezone.utc)
+
+
+def _hashable(values: tuple[Any, ...]) -> bool:
+    return not any(isinstance(value, (dict, list)) for value in values)
