@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from incidents_dagster.ingestion import sync as pipeline
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import declared_source
-from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.warehouse import duckdb_file as database

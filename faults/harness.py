@@ -22,7 +22,7 @@ import duckdb
 import tomlkit
 
 from incidents_dagster.ingestion.explain import explain
-from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
 

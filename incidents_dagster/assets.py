@@ -19,7 +19,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
-from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings, config_file, load_settings
 from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, open_sync
 from incidents_dagster.ingestion.tables import DATASET, Table
@@ -67,16 +67,20 @@ class IncidentsTranslator(DagsterDltTranslator):
     def get_asset_spec(self, data: Any) -> dg.AssetSpec:
         """The asset of a resource: its key is the resource's name alone."""
         table = tables[data.resource.name]
-        return dg.AssetSpec(
-            data.resource.name,
-            # The default would name an upstream asset that nothing defines.
-            deps=[API],
-            description=_description(data.resource.name, table),
-            group_name=GROUP,
-            owners=OWNERS,
-            kinds={"dlt", "duckdb"},
-            metadata=table_metadata(table, table.declared_columns),
-            freshness_policy=freshness_policy(settings),
+        return (
+            super()
+            .get_asset_spec(data)
+            .replace_attributes(
+                key=data.resource.name,
+                # The default would name an upstream asset that nothing defines.
+                deps=[dg.AssetDep(API)],
+                description=_description(data.resource.name, table),
+                group_name=GROUP,
+                owners=OWNERS,
+                kinds={"dlt", "duckdb"},
+                metadata=table_metadata(table, table.declared_columns),
+                freshness_policy=freshness_policy(settings),
+            )
         )
 
 

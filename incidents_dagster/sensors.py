@@ -9,8 +9,7 @@ import requests
 from incidents_dagster.assets import settings
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.peek import first_changes
-from incidents_dagster.ingestion.secrets.auth import redact
-from incidents_dagster.ingestion.secrets.redaction import remember, watch_logs
+from incidents_dagster.ingestion.secrets.redaction import redact, remember, watch_logs
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.jobs import incidents_sync
 

@@ -116,7 +116,8 @@ def _fresh_folder(folder: Path) -> Path:
 @cache
 def _leave_imports_alone() -> None:
     # What is loaded by now lives as long as the process: no need to look through it for garbage
-    # again and again, and at the exit. Once, as what is garbage by now stays, too.
+    # again and again, and at the exit. A sync without changes takes 1.8 s of CPU for 2.3. Once, as
+    # what is garbage by now stays, too.
     gc.freeze()
 
 

@@ -6,13 +6,15 @@ in `retries`, which secret goes along in `secrets.key_on_the_wire`.
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from incidents_dagster.ingestion.http.deadline import Deadline
@@ -22,6 +24,31 @@ from incidents_dagster.ingestion.http.pace import Pace
 from incidents_dagster.ingestion.http.responses import ApiResponse
 from incidents_dagster.ingestion.http.retries import retrying
 from incidents_dagster.ingestion.secrets.redaction import clean, redact, watch_logs
+
+
+class _Remembered:
+    """A connection that tells `remember` of itself, and of its socket once it has one."""
+
+    def __init__(self, remember: Callable[[Any], None], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._remember = remember
+
+    def connect(self) -> None:
+        """Has a socket already while it waits for a proxy; afterwards it may be the response's."""
+        self._remember(self)
+        super().connect()  # type: ignore[misc]
+        self._remember(self.sock)  # type: ignore[attr-defined]
+
+
+class _Http(_Remembered, HTTPConnection):
+    pass
+
+
+class _Https(_Remembered, HTTPSConnection):
+    pass
+
+
+KINDS = {"http": _Http, "https": _Https}
 
 
 class ApiAdapter(HTTPAdapter):
@@ -47,22 +74,12 @@ class ApiAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
         """As requests does; what the pool connects is remembered, for `hang_up`."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        if "ConnectionCls" not in vars(pool):
-            pool.ConnectionCls = self._remembered(pool.ConnectionCls)
+        pool.ConnectionCls = partial(KINDS[pool.scheme], self._remember)
         return pool  # type: ignore[no-any-return]
 
-    def _remembered(self, kind: type[HTTPConnection]) -> type[HTTPConnection]:
-        connected, lock = self._connected, self._counting
-
-        class Remembered(kind):  # type: ignore[misc,valid-type]
-            def connect(self) -> None:
-                with lock:
-                    connected.add(self)  # has a socket already while it waits for a proxy
-                super().connect()
-                with lock:
-                    connected.add(self.sock)  # is the answer's alone where no other follows
-
-        return Remembered
+    def _remember(self, connection: Any) -> None:
+        with self._counting:
+            self._connected.add(connection)
 
     def hang_up(self) -> None:
         """Ends all connections; whoever waits for an answer on one gets an error at once."""

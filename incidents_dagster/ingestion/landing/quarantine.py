@@ -20,7 +20,7 @@ from dlt.common.schema.typing import TTableSchemaColumns
 from incidents_dagster.ingestion.errors import RecordError
 from incidents_dagster.ingestion.rows.batches import Batch, Rejected, chunks
 from incidents_dagster.ingestion.rows.column_types import TIMESTAMP
-from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.tables import QUARANTINE, Table, quoted
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 

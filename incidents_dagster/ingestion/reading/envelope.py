@@ -13,7 +13,7 @@ from dlt.common import jsonpath
 from dlt.sources.helpers.rest_client.detector import find_response_page_data
 
 from incidents_dagster.ingestion.errors import IncompleteError
-from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.secrets.redaction import redact
 
 # What an API puts beside its data, or in its place, when something went wrong after all.
 FAULTS = ("error", "errors")

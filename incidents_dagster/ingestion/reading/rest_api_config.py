@@ -12,7 +12,7 @@ from dlt.common.exceptions import DictValidationException, DltException
 from jsonpath_ng.exceptions import JSONPathError
 
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import SECTION, config_file
 
 

@@ -25,8 +25,6 @@ SECRET_FIELDS = {
     "http_basic": ("password",),
     "oauth2_client_credentials": ("client_id", "client_secret"),
 }
-# Never shown. A client_id is no secret by itself, and tends to be a word of other texts.
-REDACTED_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
 
 
 def check_auth(auth: Any) -> None:
@@ -37,7 +35,7 @@ def check_auth(auth: Any) -> None:
     """
     if isinstance(auth, dict):
         # Before anything is said of it.
-        redaction.remember(*(auth[field] for field in REDACTED_FIELDS if auth.get(field)))
+        redaction.remember(*(auth[field] for field in redaction.SECRETS if auth.get(field)))
         fields = SECRET_FIELDS.get(auth.get("type", "bearer"), ())
         auth = {"type": "bearer", **dict.fromkeys(fields, ""), **auth}
         if auth.get("location") == "cookie":
@@ -55,30 +53,20 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
     config: Any = {"type": auth} if isinstance(auth, str) else {"type": "bearer", **auth}
     for field in SECRET_FIELDS.get(config["type"], ()):
         config[field] = checked(field, config.get(field) or _secret(field, config["type"]))
-    redaction.remember(*(config[field] for field in REDACTED_FIELDS if config.get(field)))
+    redaction.remember(*(config[field] for field in redaction.SECRETS if config.get(field)))
     if config["type"] == "http_basic":
         pair = f"{config.get('username')}:{config['password']}".encode()
         redaction.remember(base64.b64encode(pair).decode().rstrip("="))  # however short they are
     try:
         resolved = create_auth(config)
     except (ValueError, TypeError, KeyError) as error:
-        first_line = redact(str(error).splitlines()[0])
+        first_line = redaction.redact(str(error).splitlines()[0])
         raise SettingsError(f"client.auth of [sources.incidents]: {first_line}") from None
     assert resolved  # None is only for no auth at all
     if isinstance(resolved, OAuth2ClientCredentials):
         resolved.__class__ = _ClientCredentials
         resolved.session = _token_session()
     return resolved
-
-
-def redact(text: str) -> str:
-    """`text` with every secret value that is known in it replaced by ***.
-
-    Known is what `dlt.secrets` has at top level now, and what `resolve_auth` and `binding`
-    have come across, in every spelling of `redaction`.
-    """
-    redaction.remember(*(dlt.secrets.get(field) or "" for field in REDACTED_FIELDS))
-    return redaction.redact(text)
 
 
 @configspec

@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from threading import RLock
 from urllib.parse import quote, quote_plus
 
+import dlt
 import requests
 
+# Names at the top of dlt.secrets. A client_id is no secret by itself, and tends to be a word of
+# other texts.
+SECRETS = ("api_key", "token", "password", "client_secret", "access_token")
 GONE = "***"
 LONG = 8  # and with a letter in it: found anywhere
 WORD = 4  # and with a letter and a digit in it: found where it is a whole word
@@ -67,8 +71,12 @@ def remember(*values: object) -> None:
 
 
 def redact(text: str) -> str:
-    """`text` with *** in the place of every known value."""
-    return known.in_text.sub(GONE, text) if (known := _what_is_known()) else text
+    """`text` with *** in the place of every secret value.
+
+    Those that `dlt.secrets` has at its top level now, and those that were remembered.
+    """
+    remember(*(dlt.secrets.get(name) or "" for name in SECRETS))
+    return _without_known(text)
 
 
 def redact_body(body: bytes) -> bytes:
@@ -92,10 +100,10 @@ def clean(response: requests.Response) -> None:
     # What requests keeps of a body that has been read; it has no way to replace it.
     response._content = redact_body(response.content)
     for name, value in list(response.headers.items()):
-        if (cleaned := redact(value)) != value:
+        if (cleaned := _without_known(value)) != value:
             response.headers[name] = cleaned
     if isinstance(response.reason, str):
-        response.reason = redact(response.reason)
+        response.reason = _without_known(response.reason)
 
 
 def watch_logs() -> None:
@@ -108,9 +116,13 @@ def _clean_record(record: logging.LogRecord) -> bool:
     if record.name != "dlt" and isinstance(record.args, tuple):  # urllib3 logs whole addresses
         record.args = tuple(a.split("?")[0] if isinstance(a, str) else a for a in record.args)
     text = record.getMessage()
-    if (cleaned := redact(text)) != text:
+    if (cleaned := _without_known(text)) != text:
         record.msg, record.args = cleaned, ()
     return True
+
+
+def _without_known(text: str) -> str:
+    return known.in_text.sub(GONE, text) if (known := _what_is_known()) else text
 
 
 def _what_is_known() -> _Known | None:

@@ -20,6 +20,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.job_client_impl import SqlLoadJob
 from dlt.pipeline.state_sync import migrate_state_to_current
 
+from incidents_dagster.ingestion.errors import causes
 from incidents_dagster.ingestion.tables import quoted
 from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold
 
@@ -146,9 +147,5 @@ class SyncClient(DuckDbClient):
                 connection.execute(f"DROP TABLE {dataset}.{quoted(name)}")
 
 
-def _about_the_file(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, (duckdb.IOException, duckdb.FatalException)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _about_the_file(error: BaseException) -> bool:
+    return any(isinstance(e, (duckdb.IOException, duckdb.FatalException)) for e in causes(error))

@@ -17,7 +17,12 @@ from typing import Any
 import duckdb
 from filelock import FileLock, Timeout
 
-from incidents_dagster.ingestion.errors import DatabaseBusyError, IngestionError, SettingsError
+from incidents_dagster.ingestion.errors import (
+    DatabaseBusyError,
+    IngestionError,
+    SettingsError,
+    causes,
+)
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.ingestion.tables import DATASET
 
@@ -269,8 +274,7 @@ def file_errors(database: Path) -> Iterator[None]:
 
 def ailment(error: BaseException, database: Path) -> IngestionError | None:
     """What ails the file and what to do, where that is the cause of `error`, else None."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, IngestionError):
             return None
         # A socket's error has no file.
@@ -286,5 +290,4 @@ def ailment(error: BaseException, database: Path) -> IngestionError | None:
                         reason=found[0],
                     )
                     return DatabaseFileError(said[0].upper() + said[1:])
-        cause = cause.__cause__ or cause.__context__
     return None

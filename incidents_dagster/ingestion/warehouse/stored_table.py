@@ -6,16 +6,14 @@ Reads only. What the configuration says of the table is `tables`' business.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cache
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-from dlt.common.destination.capabilities import DataTypeMapper
 from dlt.common.libs.pyarrow import columns_to_arrow
 from dlt.common.schema.typing import TTableSchemaColumns
-from dlt.destinations import duckdb as duckdb_destination
 
+from incidents_dagster.ingestion.rows.column_types import capabilities
 from incidents_dagster.ingestion.tables import DATASET, DELETED_AT, Column, Since, Table, quoted
 
 PREVIEW_ROWS = 5
@@ -63,7 +61,7 @@ class StoredTable:
 
     def types(self) -> TTableSchemaColumns:
         """dlt's hints for each column: as declared, in the type that the table has for it."""
-        mapper = _type_mapper()
+        mapper = capabilities().get_type_mapper()
         hints = {name: {"name": name, **column} for name, column in self.table.declared.items()}
         for column in self.columns():
             found = mapper.from_destination_type(column.type, None, None)
@@ -169,11 +167,10 @@ class StoredTable:
 
     def no_rows(self) -> pa.Table:
         """No rows of the declared columns, to make the table of."""
-        capabilities = duckdb_destination().capabilities()
         columns: Any = {
             name: {"name": name, **column} for name, column in self.table.declared.items()
         }
-        return columns_to_arrow(columns, capabilities, "UTC").empty_table()
+        return columns_to_arrow(columns, capabilities(), "UTC").empty_table()
 
     def without_what_it_has(self, rows: pa.Table, again: Sequence[str] = ()) -> pa.Table:
         """The `rows` that would change the table: new keys, other values, no older versions.
@@ -243,8 +240,3 @@ def _changed(since: Since | None) -> str:
         return "true"
     value = since.value.replace("'", "''")
     return f"{quoted(since.column)} >= '{value}'"
-
-
-@cache
-def _type_mapper() -> DataTypeMapper:
-    return duckdb_destination().capabilities().get_type_mapper()

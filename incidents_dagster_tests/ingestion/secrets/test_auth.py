@@ -14,7 +14,8 @@ from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import open_api
-from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS, redact, resolve_auth
+from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS, resolve_auth
+from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster_tests.ingestion.web import Asked, Web
 

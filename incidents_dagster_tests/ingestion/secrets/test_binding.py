@@ -9,7 +9,7 @@ import pytest
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.source import open_api
-from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster_tests.ingestion.web import Asked, Web
 

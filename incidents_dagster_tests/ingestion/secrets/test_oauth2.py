@@ -8,7 +8,7 @@ from dlt.extract.exceptions import ResourceExtractionError
 
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import open_api
-from incidents_dagster.ingestion.secrets.auth import redact
+from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster_tests.ingestion.web import HANG_UP, Asked, Reply, Web
 
