@@ -22,9 +22,9 @@ SECRET_PATH = 16  # a shorter path of a webhook, such as /incidents, is a word o
     job=incidents_sync,
     minimum_interval_seconds=int(settings.own["change_sensor"]["interval_seconds"]),
     description=(
-        "Asks the API one small question a tick: the first page of what an incremental sync would "
-        "read. Starts incidents_sync when the table lacks something of it. Off by default, because "
-        "every tick costs the API a request."
+        "Requests the first page of what an incremental sync would read, once a tick, and starts "
+        "incidents_sync when the table lacks something on it. Off by default, because every tick "
+        "costs the API a request."
     ),
 )
 def incident_change_sensor(_: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -71,11 +71,11 @@ def _post(webhook: str, text: str, context: dg.RunFailureSensorContext) -> None:
     remember(webhook, path if len(path) >= SECRET_PATH else "")
     watch_logs()
     try:
-        answer = requests.post(
+        response = requests.post(
             webhook, json={"text": text}, timeout=WEBHOOK_TIMEOUT_SECONDS, allow_redirects=False
         )
-        answer.raise_for_status()
-        if answer.is_redirect:
+        response.raise_for_status()
+        if response.is_redirect:
             raise requests.TooManyRedirects
     except requests.RequestException as error:
-        context.log.error(f"The webhook could not be told: {type(error).__name__}.")
+        context.log.error(f"Webhook delivery failed: {type(error).__name__}.")

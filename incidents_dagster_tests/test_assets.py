@@ -233,7 +233,7 @@ def test_an_unproven_sync_is_no_materialization_and_does_not_count_for_freshness
     (observed,) = instance.fetch_observations(KEY, limit=2).records
     assert observed.asset_observation
     said = {name: entry.value for name, entry in observed.asset_observation.metadata.items()}
-    why = "unproven: the paginator is set to end at a maximum"
+    why = "unproven: the paginator is configured to stop at a maximum"
     assert (said["completeness"], said["dagster/row_count"]) == (why, 100)
     warnings = [log for log in instance.all_logs(result.run_id) if log.level == logging.WARNING]
     assert why in warnings[0].user_message

@@ -154,7 +154,7 @@ def test_the_report_tells_what_is_bad_gone_and_not_proven(
     monkeypatch.setenv(MAXIMUM, "100")
     told = list(report(sync(full_refresh=True)))
     assert "  rows      100 read, 248 in all" in told
-    assert "  complete  unproven: the paginator is set to end at a maximum" in told
+    assert "  complete  unproven: the paginator is configured to stop at a maximum" in told
     assert any(line.startswith("  WARN      not proven to be complete") for line in told)
     assert "  passed    ids_are_unique" in told
 

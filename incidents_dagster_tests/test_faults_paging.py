@@ -140,7 +140,7 @@ def test_judge_sees_what_a_table_has_otherwise() -> None:
     assert any("not in its latest version" in text for text in older)
     odd = judged({**right, same: (right[same][0], "never", right[same][2])})
     assert any("never served" in text for text in odd)
-    assert red_faults("The API answered 500.", [1], [1]) == []
+    assert red_faults("The API returned 500.", [1], [1]) == []
     assert len(red_faults("Traceback:\n", [1], [])) == 2
 
 

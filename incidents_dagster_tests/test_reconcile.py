@@ -102,8 +102,10 @@ class NoGround:
     "case",
     [
         NoGround(0, "the API returned no records"),
-        NoGround(100, "150 of the table's 250 rows are not at the API, more than deleted_share"),
-        NoGround(249, "unproven: the paginator is set to end at a maximum", "100"),
+        NoGround(
+            100, "150 of the table's 250 rows are missing from the API, more than deleted_share"
+        ),
+        NoGround(249, "unproven: the paginator is configured to stop at a maximum", "100"),
     ],
     ids=["empty", "too small", "unproven"],
 )

@@ -254,5 +254,5 @@ def test_a_dead_webhook_does_not_break_the_sensor(
 
     report(dg.materialize([failing], instance=instance, raise_on_error=False), instance)
     said = "".join(capfd.readouterr())
-    assert "The webhook could not be told: ConnectionError." in said
+    assert "Webhook delivery failed: ConnectionError." in said
     assert "s3cr3t-path" not in said

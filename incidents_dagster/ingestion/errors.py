@@ -19,7 +19,7 @@ class RecordError(IngestionError):
 
 
 class IncompleteError(IngestionError):
-    """The API's answers are not all there is; the message says what was seen and expected."""
+    """The API's responses are not everything; the message says what was seen and expected."""
 
 
 class MovedError(IncompleteError):

@@ -21,13 +21,13 @@ NOT_IN_ANSWER = re.compile(
 
 FAILING = 500
 STATUS_HINTS = {
-    400: "a parameter is wrong: check endpoint.params and the paginator in .dlt/config.toml",
+    400: "it rejects a parameter: check endpoint.params and the paginator in .dlt/config.toml",
     401: "the key was refused: check the secret and [sources.incidents.client.auth]",
-    403: "the key may not read this: check its permissions",
+    403: "the key lacks permission to read this: check its permissions",
     404: "there is nothing at this address: check client.base_url and endpoint.path",
-    407: "the proxy in HTTP_PROXY wants a user and a password: name them there, or set NO_PROXY",
+    407: "the proxy in HTTP_PROXY requires a user and password: add them there, or set NO_PROXY",
     429: "too many requests: sync less often or ask for a higher limit",
-    501: "the API does not offer this: check endpoint.method and endpoint.path",
+    501: "the API does not support this: check endpoint.method and endpoint.path",
 }
 
 
@@ -57,15 +57,15 @@ def _http_error(error: BaseException) -> str | None:
     if response.status_code in RETRIED_STATUSES:
         hint += f" (tried {1 + RETRIES} times)"
     status = f"{response.status_code} {response.reason or ''}".strip()
-    return f"{address} answered {status}: {hint}."
+    return f"{address} returned {status}: {hint}."
 
 
 def _redirect(error: BaseException) -> str | None:
     response = getattr(error, "response", None)
     target = "" if response is None else response.headers.get("Location", "").split("?")[0]
     return (
-        f"The API redirects to {target or 'another address'}, which is not followed, because the "
-        "key would go along: set client.base_url and endpoint.path to the final address."
+        f"The API redirects to {target or 'another address'}. Redirects are not followed, because "
+        "the key would be sent along: set client.base_url and endpoint.path to the final address."
     )
 
 
@@ -74,8 +74,8 @@ def _paginator(error: BaseException) -> str | None:
     if not (match := NOT_IN_ANSWER.search(str(error))):
         return None
     return (
-        f"The paginator finds no usable {match['missing'] or match['odd']!r} in the API's answer: "
-        'set its total_path or has_more_path in .dlt/config.toml, or unset it with "".'
+        f"The paginator finds no usable {match['missing'] or match['odd']!r} in the API's "
+        'response: set its total_path or has_more_path in .dlt/config.toml, or unset it with "".'
     )
 
 
@@ -85,8 +85,8 @@ DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] =
     requests.TooManyRedirects: _redirect,
     requests.HTTPError: _http_error,
     requests.JSONDecodeError: lambda _: (
-        "The API's answer is not JSON: check client.base_url and endpoint.path "
-        "(a login page or a proxy answers like that)."
+        "The API's response is not JSON: check client.base_url and endpoint.path "
+        "(it may be a login page or a proxy's error page)."
     ),
     requests.RequestException: str,
     pa.ArrowInvalid: lambda error: (

@@ -29,7 +29,7 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
         open_api(asked, lambda _: None, fetch_ahead=1) as api,
     ):
         table = Table.of(api.declared, name)
-        # Not while the API answers: a sync that wants to write would find the file held.
+        # Not while the API is asked: a sync that wants to write would find the file held.
         with alone_on(database, seconds=0), reading(database, seconds=0) as connection:
             start = start_of(api, name, StoredTable(table, connection))
         page = list(api.records(name, start.value if start else None, params).add_limit(1))

@@ -87,13 +87,13 @@ ANSWERS: dict[str, tuple[Any, Any, str]] = {
     "401": (None, Reply({"error": IN_BODY}, 401), "check the secret"),
     "429": (None, Reply({"error": IN_BODY}, 429), "sync less often"),
     "500": (None, Reply({"error": IN_BODY}, 500), "the API is failing"),
-    "unknown status": (None, Reply({"error": IN_BODY}, 418), "answered 418 "),
-    "status without a name": (None, Reply({"error": IN_BODY}, 499), "answered 499"),
-    "hang up": (None, HANG_UP, "closed the connection without an answer"),
+    "unknown status": (None, Reply({"error": IN_BODY}, 418), "returned 418 "),
+    "status without a name": (None, Reply({"error": IN_BODY}, 499), "returned 499"),
+    "hang up": (None, HANG_UP, "closed the connection without responding"),
     "half an answer": (
         None,
         Reply(IN_BODY.encode(), headers={"Content-Length": "999"}),
-        "middle of its answer",
+        "mid-response",
     ),
     "HTML": (None, Reply(f"<html>{IN_BODY}</html>".encode()), "not JSON"),
     "empty": (None, Reply(b""), "not JSON"),
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_database_is_named(
         run_sync(configure(client=client, resources=["x"]), lambda _: None)
     message = explain(failed.value)
     assert str(database) in message
-    assert "no DuckDB database" in message
+    assert "not a DuckDB database" in message
 
 
 def test_a_folder_that_cannot_be_made_is_named(

@@ -58,7 +58,7 @@ def test_a_failure_in_the_middle_leaves_the_table_as_it_was(
         return body
 
     api.faults.reshape = first_page_and_no_other
-    assert "answered 500" in _sync_and_fail()
+    assert "returned 500" in _sync_and_fail()
     assert {2, 4, 8} == set(waits)
     assert query("FROM incidents.incident_data ORDER BY id") == before
 
@@ -140,7 +140,7 @@ def test_a_database_whose_making_was_interrupted_is_made_anew(
 
 @pytest.mark.parametrize(
     ("name", "cure"),
-    [("warehouse.duckdb", "move it away, with"), ("warehouse.duckdb.wal", "DuckDB's log")],
+    [("warehouse.duckdb", "move it away, and"), ("warehouse.duckdb.wal", "DuckDB's log")],
 )
 def test_a_damaged_database_gives_one_line_with_the_cure(
     api: DemoServer, database: Path, query: Query, name: str, cure: str
@@ -176,7 +176,7 @@ def test_a_full_disk_is_named_and_leaves_the_table(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert explain(failed.value) == (
-        f"The disk of {database.parent} is full: make room there, then sync again."
+        f"The disk of {database.parent} is full: free some space, then sync again."
     )
     assert query("SELECT count(*) FROM incidents.incident_data") == [(250,)]
     _sync()

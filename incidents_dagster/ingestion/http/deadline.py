@@ -49,8 +49,8 @@ class Deadline:
             asked = address.split("?", maxsplit=1)[0]
             minutes = (self._clock() - self._started) / 60
             raise OutOfTimeError(
-                f"The sync was ended after {minutes:,.1f} minutes, as {SETTING} is "
-                f"{self._minutes:g}; it was asking {asked}. Find out why the API takes so long, "
+                f"The sync was stopped after {minutes:,.1f} minutes ({SETTING} is "
+                f"{self._minutes:g}) while requesting {asked}. Find out why the API is so slow, "
                 "or raise the setting."
             )
 
@@ -63,9 +63,9 @@ class Deadline:
         if seconds > self.left():
             asked = address.split("?", maxsplit=1)[0]
             raise OutOfTimeError(
-                f"{asked} may be asked again in {seconds:,.0f} seconds only, and "
-                f"{self.left():,.0f} seconds are left of this sync, as {SETTING} is "
-                f"{self._minutes:g}. Try again later, sync less often, or raise the setting."
+                f"{asked} asks to wait {seconds:,.0f} seconds before the next request, but only "
+                f"{self.left():,.0f} seconds are left of this sync ({SETTING} is "
+                f"{self._minutes:g}). Try again later, sync less often, or raise the setting."
             )
 
     def watch(self, end: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """Pages fetched ahead of dlt's own paginator, which still walks in order.
 
 A paginator of `paginators` names the requests that follow, up to an end that is known; the session
-sends them on threads of its own and hands an answer, or an error, out when the walk asks for that
+sends them on threads of its own and hands out a response, or an error, when the walk asks for that
 page. When a request may go out is `pace`'s business, the wire is `transport`'s.
 """
 
@@ -21,10 +21,10 @@ from tenacity import Retrying
 from incidents_dagster.ingestion.http.deadline import Deadline
 from incidents_dagster.ingestion.http.pace import Pace
 
-READ_SECONDS = 60.0  # longest that a connection, or a part of an answer, is waited for
+READ_SECONDS = 60.0  # longest that a connection, or a part of a response, is waited for
 CLOSING_SECONDS = 5.0
 
-Ahead = dict[Hashable, "Future[Response]"]  # a walk's answers, by method, address and body
+Ahead = dict[Hashable, "Future[Response]"]  # a walk's responses, by method, address and body
 
 
 class AheadSession(Session):
@@ -33,7 +33,7 @@ class AheadSession(Session):
     Args:
         retry: What is retried, and how long apart.
         pace: When attempts may start, on whichever thread.
-        fetch_ahead: Most answers under way or not yet taken, of each walk; 1 fetches none ahead.
+        fetch_ahead: Most responses under way or not yet taken, of each walk; 1 fetches none ahead.
         deadline: When all of it ends with an OutOfTimeError.
     """
 
@@ -70,7 +70,7 @@ class AheadSession(Session):
             return resp.headers["Location"]
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
-        """The answer that is under way already, else one of its own; an error ends the walk."""
+        """The response that is under way already, else a new one; an error ends the walk."""
         try:
             if future := _ahead(request).pop(_identity(request), None):
                 return self._in_time(request, lambda: future.result(self._deadline.left() + 1))
@@ -81,7 +81,7 @@ class AheadSession(Session):
             raise
 
     def keep(self, walk: Request | PreparedRequest, pages: Iterable[PreparedRequest]) -> None:
-        """Gets the answers to `pages`, and no others, under way for the walk of this request."""
+        """Gets the responses to `pages`, and no others, under way for the walk of this request."""
         under_way = _ahead(walk)
         wanted = {_identity(page): page for page in pages}
         for identity in under_way.keys() - wanted.keys():
@@ -140,8 +140,8 @@ class AheadSession(Session):
         return self._in_time(request, all_attempts)
 
     def _in_time(self, request: PreparedRequest, work: Callable[[], Response]) -> Response:
-        """What `work` returns or raises; whatever it is, after the deadline it is no use: an answer
-        without a length that was cut off there looks like a whole one."""
+        """What `work` returns or raises. After the deadline neither is any use: a response without
+        a length that was cut off there looks like a whole one."""
         try:
             return work()
         finally:

@@ -1,6 +1,6 @@
 """What went wrong between here and the API, in one sentence, without the query and the key.
 
-Statuses that the API itself answers with are told in `errors`.
+What a status of the API means is told in `explain`.
 """
 
 import http.client
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import requests
 import urllib3.exceptions as urllib3
 
-NOT_HTTP = "check the scheme and the port of client.base_url, and proxies in between"
+NOT_HTTP = "check the scheme and the port of client.base_url, and any proxy in between"
 
 
 def describe(
@@ -19,7 +19,7 @@ def describe(
     """The sentence for `error`, which came of `request`."""
     address = str(request.url).split("?")[0]
     if error.response is not None:
-        return f"{address} answered {error.response.status_code}."
+        return f"{address} returned {error.response.status_code}."
     causes = list(_causes(error))
     for kind, say in SENTENCES.items():
         for cause in causes:
@@ -44,17 +44,17 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _certificate(error: BaseException) -> str:
-    said = getattr(error, "verify_message", "") or "it cannot be checked"
+    said = getattr(error, "verify_message", "") or "unknown reason"
     return (
-        f"has a certificate that is not accepted: {said.rstrip('.')}. Check client.base_url; for "
-        "an authority of your own, set REQUESTS_CA_BUNDLE to the file of its certificate"
+        f"has a certificate that cannot be verified: {said.rstrip('.')}. Check client.base_url; "
+        "for a private authority, set REQUESTS_CA_BUNDLE to its certificate file"
     )
 
 
 def _tls(error: BaseException) -> str:
     found = (getattr(cause, "reason", None) for cause in _causes(error))
     said = next((reason for reason in found if isinstance(reason, str)), "no TLS there")
-    return f"does not speak TLS as it should ({said}): {NOT_HTTP}"
+    return f"failed the TLS handshake ({said}): {NOT_HTTP}"
 
 
 def _proxy(error: BaseException) -> str:
@@ -70,23 +70,24 @@ SENTENCES: dict[type[BaseException], Callable[[BaseException], str]] = {
     requests.exceptions.ProxyError: _proxy,
     ssl.SSLCertVerificationError: _certificate,
     requests.exceptions.SSLError: _tls,
-    requests.Timeout: lambda error: f"did not answer in time ({type(error).__name__})",
-    urllib3.ReadTimeoutError: lambda _: "did not go on with its answer in time",
-    requests.exceptions.ChunkedEncodingError: lambda _: "broke off in the middle of its answer",
+    requests.Timeout: lambda error: f"did not respond in time ({type(error).__name__})",
+    urllib3.ReadTimeoutError: lambda _: "stalled mid-response",
+    requests.exceptions.ChunkedEncodingError: lambda _: "dropped the connection mid-response",
     requests.exceptions.ContentDecodingError: lambda _: (
-        "sent an answer that cannot be decoded: check proxies in between"
+        "sent a response that cannot be decoded: check any proxy in between"
     ),
     requests.exceptions.InvalidHeader: lambda _: (
-        "sent headers that contradict each other: check proxies in between"
+        "sent contradictory headers: check any proxy in between"
     ),
     urllib3.NameResolutionError: lambda _: (
-        "cannot be reached: its host name is unknown. Check client.base_url and the network"
+        "cannot be reached: unknown host name. Check client.base_url and the network"
     ),
     http.client.RemoteDisconnected: lambda _: (
-        "closed the connection without an answer: check that the API is up, and proxies in between"
+        "closed the connection without responding: check that the API is up, and any proxy in "
+        "between"
     ),
-    ConnectionResetError: lambda _: "broke off the connection without a whole answer",
+    ConnectionResetError: lambda _: "reset the connection before the response was complete",
     http.client.HTTPException: lambda error: (
-        f"sent something that is not an HTTP answer ({type(error).__name__}): {NOT_HTTP}"
+        f"sent something that is not HTTP ({type(error).__name__}): {NOT_HTTP}"
     ),
 }

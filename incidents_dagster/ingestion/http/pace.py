@@ -72,4 +72,4 @@ class Pace:
 
     def _check(self, unwanted: Callable[[], bool]) -> None:
         if self._closed.is_set() or unwanted():
-            raise CancelledError("Nobody waits for this answer any more.")
+            raise CancelledError("Nobody waits for this response any more.")

@@ -1,4 +1,4 @@
-"""An answer of the API as it arrived: how large it may be, and what its body says.
+"""A response of the API as it arrived: how large it may be, and what its body says.
 
 Whether it is complete and makes sense is `reading.envelope`'s business.
 """
@@ -17,7 +17,7 @@ from incidents_dagster.ingestion.errors import IngestionError
 
 DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 LONG_NUMBER = b"0" * 19  # shortest that orjson may make a float of: integers beyond 64 bits
-# Of one answer, unpacked. A page of a thousand large incidents has some ten megabytes.
+# Of one response, unpacked. A page of a thousand large incidents has some ten megabytes.
 MOST_BYTES = 256 * 2**20
 # Some APIs answer a search by POST with 201, and a page with 206.
 WITH_RECORDS = (200, 201, 203, 206)
@@ -40,7 +40,7 @@ class ApiResponse(requests.Response):
             if size > MOST_BYTES:
                 self.close()
                 raise IngestionError(
-                    f"{self._address} answers with more than {MOST_BYTES // 2**20} MB at a time: "
+                    f"{self._address} sent a response of more than {MOST_BYTES // 2**20} MB: "
                     "check client.base_url and endpoint.path, or ask for smaller pages."
                 )
             yield part
@@ -54,8 +54,8 @@ class ApiResponse(requests.Response):
         if self.status_code not in WITH_RECORDS:
             name = next((s.phrase for s in HTTPStatus if s == self.status_code), "unknown")
             raise IngestionError(
-                f"{self._address} answered {self.status_code} ({name}), which is no answer with "
-                "records: check client.base_url and endpoint.path."
+                f"{self._address} returned {self.status_code} ({name}), which carries no records: "
+                "check client.base_url and endpoint.path."
             )
         if kwargs:
             return super().json(**kwargs)
@@ -83,12 +83,12 @@ class ApiResponse(requests.Response):
         except requests.JSONDecodeError:
             raise
         except UnicodeDecodeError:
-            what = f"bytes that are not {charset}: JSON is UTF-8, or its Content-Type says what"
+            what = f"bytes that are not {charset}: JSON is UTF-8 unless Content-Type says otherwise"
         except RecursionError:
             what = "JSON that is nested too deeply"
         except ValueError:
             what = f"a number of more than {sys.get_int_max_str_digits():,} digits"
-        raise IngestionError(f"{self._address} answers with {what}. Nothing was loaded.")
+        raise IngestionError(f"{self._address} sent {what}. Nothing was loaded.")
 
     def _charset(self, body: bytes) -> str:
         """What is declared, else which UTF it is; not requests' guesses for text/…"""

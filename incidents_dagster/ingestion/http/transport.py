@@ -56,7 +56,7 @@ class ApiAdapter(HTTPAdapter):
 
     Attributes:
         requests_made: Requests sent so far, retries included.
-        most_in_flight: Most requests that ever waited for their answers at once.
+        most_in_flight: Most requests that ever waited for their responses at once.
     """
 
     def __init__(self, connections: int = 1) -> None:
@@ -82,7 +82,7 @@ class ApiAdapter(HTTPAdapter):
             self._connected.add(connection)
 
     def hang_up(self) -> None:
-        """Ends all connections; whoever waits for an answer on one gets an error at once."""
+        """Closes all connections; whoever waits for a response gets an error at once."""
         with self._counting:
             connected = list(self._connected)
         for one in connected:

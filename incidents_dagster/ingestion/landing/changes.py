@@ -72,7 +72,7 @@ def changed_rows(
         state = dlt.current.resource_state(name)
         start = start_of(api, name, stored) if mode is Mode.INCREMENTAL else None
         if start and not state.get(WHOLE):
-            api.report(f"{name}: what the table has is not proven to be all: everything is read.")
+            api.report(f"{name}: the table is not proven to be complete: reading everything.")
             start = None
 
         reader = Reader(api, name, known)
@@ -83,8 +83,8 @@ def changed_rows(
         if start and not readings[0].has_newest:
             newest = ", ".join(map(str, start.newest.values()))
             api.report(
-                f"{name}: the API does not return {newest}, the newest in the table. It is gone "
-                "there, or the API is another one: everything is read again."
+                f"{name}: the API no longer returns {newest}, the table's newest row. It was "
+                "deleted there, or this is a different API: reading everything."
             )
             start = None
             bad.forget()

@@ -73,11 +73,11 @@ class Deletions:
             return "the API returned no records"
         if nameless := sum(bad.record_id is None for bad in self.bad.records):
             return (
-                f"{nameless:,} records have no usable id, so there is no telling which are missing"
+                f"{nameless:,} records have no usable id, so it is unknown which rows are missing"
             )
         if self.bad.records and len(self.stored.table.primary_key) > 1:
             # Joined to one text, the values of a key cannot be taken apart again.
-            return f"{len(self.bad.records):,} records of a key of several columns cannot be loaded"
+            return f"{len(self.bad.records):,} records with a composite key cannot be loaded"
         return ""
 
     def _missing(self, reading: Reading) -> pa.Table:
@@ -94,7 +94,7 @@ class Deletions:
         if len(missing) <= self.share * there:
             return ""
         return (
-            f"{len(missing):,} of the table's {there:,} rows are not at the API, more than "
-            "deleted_share allows. Is it another API? Else raise deleted_share in "
-            ".dlt/config.toml, or delete the database to start anew"
+            f"{len(missing):,} of the table's {there:,} rows are missing from the API, more than "
+            "deleted_share allows. Is this a different API? If not, raise deleted_share in "
+            ".dlt/config.toml, or delete the database to start over"
         )

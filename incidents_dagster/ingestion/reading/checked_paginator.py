@@ -169,22 +169,24 @@ class CheckedPaginator(BasePaginator):
         # As many may be new since the first page; the next sync finds them.
         grown = max(0, self._totals[-1] - self._totals[0]) if self._totals else 0
         if counted - self._rows > grown:
-            raise MovedError(f"{self._rows:,} records came, of a list that has {counted:,} places")
+            raise MovedError(
+                f"only {self._rows:,} records arrived from a list with {counted:,} positions"
+            )
         if end.cut_off:
-            pages.doubts["the paginator is set to end at a maximum"] = None
+            pages.doubts["the paginator is configured to stop at a maximum"] = None
             total = None
         elif self._envelope.more(response):
             raise IncompleteError(
-                f"The API says that there are more records, and names no way to them: {counted:,} "
+                f"The API says there are more records but gives no way to reach them: {counted:,} "
                 "were read, nothing was loaded. Check the paginator in .dlt/config.toml."
             )
         elif total is not None and not self._total_is.fits(self._totals, counted):
             said = next(told for told in reversed(self._totals) if told != counted)
-            raise MovedError(
-                f"{counted:,} records were read, and the API says that there are {said:,}"
-            )
+            raise MovedError(f"{counted:,} records were read, but the API reports {said:,}")
         elif total is None and self._guessed and end.one_page:
-            pages.doubts["no paginator is set, and nothing tells of more pages or none"] = None
+            pages.doubts["no paginator is set, and nothing says whether there are more pages"] = (
+                None
+            )
         # One that fits without being the count is of something else, or of another moment.
         both = total == counted and pages.expected is not None
         pages.expected = pages.expected + total if both else None  # type: ignore[operator]

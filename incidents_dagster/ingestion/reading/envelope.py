@@ -1,6 +1,6 @@
-"""Whether an answer of the API is what it has to be, before any row of it counts.
+"""What stands around the records in a response: errors, the list itself, the total, whether more.
 
-One answer at a time; what several of them say together is `checked_paginator`'s business.
+One response at a time; what several of them say together is `checked_paginator`'s business.
 """
 
 import re
@@ -24,7 +24,7 @@ PLAIN_PATH = re.compile(r"(\$\.)?[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
 
 
 class Envelope:
-    """Looks at each answer to one endpoint.
+    """Checks each response of one endpoint, before any row of it counts.
 
     Args:
         selector: rest_api's `data_selector`; None where it is to be guessed.
@@ -32,7 +32,7 @@ class Envelope:
         more_path: JSONPath to whether there are more; empty for nowhere.
 
     Attributes:
-        single: Whether the answer may be one object in the place of a list.
+        single: Whether the response may be one object in place of a list.
     """
 
     single = False
@@ -44,7 +44,7 @@ class Envelope:
         self._total, self._more = _finder(total_path), _finder(more_path)
 
     def check(self, response: requests.Response, rows: list[Any]) -> None:
-        """Judges an answer and the rows that rest_api took from it.
+        """Checks a response and the rows that rest_api took from it.
 
         Raises:
             IncompleteError: It is not what it has to be.
@@ -60,8 +60,8 @@ class Envelope:
             refused |= not rows and str(body.get("status")).lower() in FAILED
             if fault is not None or refused:
                 raise IncompleteError(
-                    "The API reports an error in an answer with status 200, so nothing was loaded: "
-                    f"{_extract(fault or body)}"
+                    "The API reported an error in a response with status 200, so nothing was "
+                    f"loaded: {_extract(fault or body)}"
                 )
         # More rows than one come of a list; dlt turns what else there may be into one or none.
         if len(rows) <= 1:
@@ -89,7 +89,7 @@ class Envelope:
             path, _ = find_response_page_data(body)  # as dlt guesses
             if set(path) & {*FAULTS}:
                 raise IncompleteError(
-                    "No endpoint.data_selector is set, and the only list in the API's answer is "
+                    "No endpoint.data_selector is set, and the only list in the API's response is "
                     f"{'.'.join(path)!r}: set it to where the records are."
                 )
             self._choose(jsonpath.compile_path(".".join(path)))
@@ -106,15 +106,15 @@ class Envelope:
         if not found:
             there = ", ".join(list(body)[:8]) if isinstance(body, dict) else type(body).__name__
             raise IncompleteError(
-                f"The API's answer has nothing at {where}, so nothing was loaded. "
+                f"The API's response has nothing at {where}, so nothing was loaded. "
                 f"It has: {there or 'no fields'}."
             )
         what = found[0]
         if not isinstance(what, list) and not (isinstance(what, dict) and (self.single or several)):
             name = {dict: "an object", type(None): "null"}.get(type(what), type(what).__name__)
             raise IncompleteError(
-                f"The API's answer has {name} at {where}, where a list of records has to be, so "
-                "nothing was loaded."
+                f"The API's response has {name} at {where}, where a list of records is expected, "
+                "so nothing was loaded."
             )
 
 

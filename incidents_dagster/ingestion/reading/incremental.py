@@ -49,7 +49,7 @@ class Start:
 
     Attributes:
         value: The cursor to ask the API with: the newest value in the table less the lag.
-        newest: A row of the table at the newest value, by its primary key. The answer must hold
+        newest: A row of the table at the newest value, by its primary key. The response must hold
             it: an API that no longer knows this row is not the one that the cursor came from.
     """
 
@@ -94,7 +94,7 @@ class Incremental:
             raise SettingsError(
                 f"incremental.cursor_path: the table {stored.table.qualified} has no column "
                 f"{self.column!r}. It must be a field at the top level of the records, such as "
-                f"{', '.join(names[:5])}; if all are null as yet, declare it in columns."
+                f"{', '.join(names[:5])}; if it is null everywhere so far, declare it in columns."
             )
         found = stored.newest_row(self.column)
         return Start(self._less_lag(found[0]), found[1]) if found else None

@@ -11,7 +11,7 @@ from requests import PreparedRequest, Request, Response
 
 from incidents_dagster.ingestion.http.fetch_ahead import AheadSession
 
-# An API that has once answered faster is read page by page: threads cost more than they save.
+# An API that has once responded faster is read page by page: threads cost more than they save.
 WORTH_SECONDS = 0.01
 
 

@@ -154,26 +154,26 @@ class OffsetPaginator(DltOffsetPaginator):
         self._steps_back += 1
         self._check_progress()
         if self.current_value <= self.initial_value:
-            raise MovedError("rows of the page before are gone from the beginning of the list")
+            raise MovedError("the previous page's rows are gone, even from the start of the list")
         self.current_value = max(self.initial_value, self.current_value - self.value_step)
 
     def _check_progress(self) -> None:
         if self._steps_back > MOST_STEPS_BACK:
             raise MovedError(
-                f"the page at offset {self.current_value:,} does not go on from the page before "
+                f"the page at offset {self.current_value:,} does not continue the previous page "
                 f"(tried {MOST_STEPS_BACK} times)"
             )
 
     def _end_of(self, news: bool, more: bool | None, agreed: bool) -> str:
         """How the end is known; empty where it is not there yet."""
         if more is False:
-            return "the API says that there is no more"
+            return "the API says there are no more"
         if not news and more:
-            raise MovedError("the API says that there is more and brings nothing new")
+            raise MovedError("the API says there is more but returns nothing new")
         if not news:
-            return "a page that brought nothing new"
+            return "a page with nothing new"
         if agreed and not more:
-            return "a last page and a total that agree"
+            return "the last page and the total agree"
         if self.maximum_value is not None and self.position >= self.maximum_value:
             return "maximum_offset"
         return ""

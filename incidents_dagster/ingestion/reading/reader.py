@@ -215,7 +215,7 @@ class Reader:
         # Half, for clocks that differ.
         while not pages.one_moment and pages.seconds > self._incremental.lag * self._unit / 2:
             if not left:
-                return ["it takes longer to read what changed meanwhile than the lag is long"]
+                return ["reading what changed meanwhile takes longer than the lag"]
             assert pages.began
             left, later = left - 1, Pages()
             try:
@@ -228,7 +228,7 @@ class Reader:
     def _since(self, began: datetime, pages: Pages, land: Land[T]) -> Iterator[T]:
         assert self._incremental
         since = Moment.of(began - timedelta(seconds=self._incremental.lag * self._unit))
-        self.report(f"asking for what changed since {since}, meanwhile.")
+        self.report(f"reading what changed since {since}, while pages were read.")
         yield from self._pass(since if self._unit == 1 else since.date(), pages, land)
 
 

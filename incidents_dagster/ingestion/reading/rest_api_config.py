@@ -71,7 +71,7 @@ def settings_errors() -> Iterator[None]:
 
 def refused(why: str) -> str:
     first_line = next(iter(redact(why).splitlines()), "")
-    return f"[{SECTION}] of {config_file()} is not what dlt's rest_api takes: {first_line}"
+    return f"[{SECTION}] of {config_file()} is not valid for dlt's rest_api: {first_line}"
 
 
 def _most_telling(error: DictValidationException) -> DictValidationException:

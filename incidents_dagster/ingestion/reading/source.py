@@ -144,7 +144,7 @@ def declared_source(settings: Settings) -> DltSource:
         table = Table.of(source, name)
         if (other := tables.setdefault(table.name, name)) != name:
             raise SettingsError(
-                f"{other} and {name} share the table {table.name}, where neither could tell what "
+                f"{other} and {name} share the table {table.name}, so neither could tell what "
                 "is gone from the API: give each a table_name of its own."
             )
         if table.name == QUARANTINE:
@@ -154,9 +154,9 @@ def declared_source(settings: Settings) -> DltSource:
             )
         if table.merge_strategy in LETTING_IN_TWICE:
             raise SettingsError(
-                f"{name}: the merge strategy {table.merge_strategy!r} would keep a row twice that "
-                'comes twice in a sync, so it is not used here: write_disposition = "merge" keeps '
-                "the newest version of each."
+                f"{name}: the merge strategy {table.merge_strategy!r} would store a row twice if "
+                "it arrives twice in a sync, so it is not supported: write_disposition = "
+                '"merge" keeps the newest version of each.'
             )
         if DELETED_AT in table.declared:
             raise SettingsError(

@@ -77,7 +77,7 @@ class _ClientCredentials(OAuth2ClientCredentials):
         token = response_json.get("access_token") if isinstance(response_json, dict) else None
         if not token:
             raise IngestionError(
-                f"{self.access_token_url.split('?')[0]} answered without an access_token: check "
+                f"{self.access_token_url.split('?')[0]} returned no access_token: check "
                 "access_token_url and access_token_request_data of client.auth."
             )
         redaction.remember(token)
@@ -90,7 +90,7 @@ def _token_session() -> Session:
     session.max_redirects = 0
     # A no-op in the place of requests' default, which would take a password from ~/.netrc.
     session.auth = lambda request: request
-    # Of a good answer the token is wanted; of a bad one requests keeps all in its exception.
+    # A good response holds the token, which is wanted; a bad one stays whole in the exception.
     session.hooks["response"] = [lambda r, **_: None if r.ok else redaction.clean(r)]
     return session
 
@@ -104,7 +104,7 @@ def checked(field: str, value: Any) -> str:
     # A key read from a file tends to end in a newline, and http's own error would show the key.
     text = str(value).strip()
     if not text.isprintable():
-        raise SettingsError(f"{field} has characters in it that no key has, such as a newline.")
+        raise SettingsError(f"{field} contains characters that no key has, such as a newline.")
     return text
 
 

@@ -34,7 +34,7 @@ def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain:
     Each endpoint gets an auth that signs requests to the endpoint's own origin and refuses all
     others. What `client` and the defaults say is meant for `base_url`'s origin; an endpoint with an
     address elsewhere is sent what it says itself. Headers are all taken, as one of any name may
-    hold a secret; of parameters those that are called like one.
+    hold a secret; of parameters those whose name looks like a credential.
 
     Args:
         client: rest_api's `client`.
@@ -124,7 +124,7 @@ def _refuse_plain(what: str, address: str, allowed: bool) -> None:
     shown = host_of(address)
     if parts.username or parts.password:
         raise SettingsError(
-            f"{what} at {shown} holds a user or a password: credentials belong into client.auth."
+            f"{what} at {shown} contains a user or a password: put credentials in client.auth."
         )
     host = parts.hostname or ""
     try:
@@ -133,6 +133,6 @@ def _refuse_plain(what: str, address: str, allowed: bool) -> None:
         loopback = host == "localhost" or host.endswith(".localhost")
     if parts.scheme == "http" and not loopback and not allowed:
         raise SettingsError(
-            f"{what}, {shown}, is plain http and not on this machine: whoever stands in between "
+            f"{what}, {shown}, is plain http and not on this machine, so anyone in between "
             "could read the key. Use https, or set allow_plain_http = true in [sources.incidents]."
         )

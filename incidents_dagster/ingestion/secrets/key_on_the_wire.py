@@ -48,9 +48,9 @@ class KeyOnTheWire(AuthConfigBase):
         url = str(request.url)
         if origin_of(url) != origin_of(self._address):
             raise requests.exceptions.InvalidURL(
-                f"The API's answer leads to {host_of(url)}, which is another host than "
-                f"{host_of(self._address)} and is not asked, because the key is not meant for it: "
-                "check client.base_url and the paginator."
+                f"The API's response leads to {host_of(url)}, a different host from "
+                f"{host_of(self._address)}. It is not contacted, because the key is not meant for "
+                "it: check client.base_url and the paginator."
             )
         request.url = self._without_key(url)
         request.sign = self._sign  # type: ignore[attr-defined]

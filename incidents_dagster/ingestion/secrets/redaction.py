@@ -1,4 +1,4 @@
-"""Secret values, taken out of texts, logs and answers, however they are spelled there.
+"""Secret values, taken out of texts, logs and responses, however they are spelled there.
 
 Knows values alone. Where they come from is `auth`'s business, where they go `binding`'s.
 

@@ -47,7 +47,7 @@ class SyncDestination(dlt.destinations.duckdb):
     def client(
         self, schema: Schema, initial_config: DuckDbClientConfiguration | None = None
     ) -> DuckDbClient:
-        """As dlt has it."""
+        """dlt's client, with the hold."""
         client = super().client(schema, initial_config)  # type: ignore[arg-type]
         client.hold = self.hold  # type: ignore[attr-defined]
         return client

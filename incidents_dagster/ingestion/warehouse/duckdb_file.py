@@ -36,24 +36,24 @@ FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
 REFUSED = re.compile("Permission denied|Read-only file system|Operation not permitted")
 # What DuckDB says of the file, and what to do; in this order.
 AILMENTS: dict[re.Pattern[str], str] = {
-    FULL: "the disk of {folder} is full: make room there, then sync again.",
+    FULL: "the disk of {folder} is full: free some space, then sync again.",
     re.compile("WAL file"): (
         "DuckDB's log {log} cannot be read: move it away, then sync again. What it held is read "
-        "anew from the API."
+        "again from the API."
     ),
     re.compile("database file with version number"): (
         "{file} was written by another version of DuckDB than this one, {version}: install that "
-        "version, or move the file away, then sync again: everything is read anew."
+        "version, or move the file away, then sync again; everything is read again."
     ),
     REFUSED: "{file} cannot be opened or written ({reason}): allow it, then sync again.",
-    re.compile("File exists"): "{file} cannot be made anew: remove it, then sync again.",
+    re.compile("File exists"): "{file} cannot be recreated: remove it, then sync again.",
     re.compile("Is a directory"): "{file} is a folder: move it away, then sync again.",
     re.compile(
         "not a valid DuckDB database file|Could not read enough bytes|Corrupt database file"
         "|Serialization Error|Failed to deserialize"
     ): (
-        "{file} is damaged, or no DuckDB database: move it away, with {log} if there is one, then "
-        "sync again: everything is read anew."
+        "{file} is damaged, or not a DuckDB database: move it away, and {log} if it exists, then "
+        "sync again; everything is read again."
     ),
 }
 
@@ -75,9 +75,9 @@ def database_path() -> Path:
     path = PROJECT_ROOT / Path(given).expanduser()
     if catalog(path).lower() in (DATASET, f"{DATASET}_staging") or "'" in str(path):
         raise SettingsError(
-            f"INCIDENTS_DUCKDB_PATH={given}: DuckDB takes the file's name for its catalog, which "
-            f"cannot be called like the schemas {DATASET} and {DATASET}_staging, and dlt cannot "
-            "take a quote in it. Give the file another name."
+            f"INCIDENTS_DUCKDB_PATH={given}: DuckDB names its catalog after the file, which "
+            f"must differ from the schemas {DATASET} and {DATASET}_staging, and dlt allows no "
+            "quote in it. Give the file another name."
         )
     return path
 
@@ -119,7 +119,7 @@ def alone_on(database: Path, seconds: float) -> Iterator[None]:
     except Timeout:
         raise DatabaseBusyError(
             f"Another sync of {database} has been running for over {seconds:.0f} s: "
-            "let it end, then sync again."
+            "wait for it to finish, then sync again."
         ) from None
     try:
         yield

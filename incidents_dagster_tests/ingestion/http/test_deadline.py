@@ -54,8 +54,8 @@ def test_before_the_deadline_nothing_happens_and_after_it_all_is_told() -> None:
     with pytest.raises(OutOfTimeError) as ended:
         one.check("http://api/x?api_key=s3cr3t")
     assert str(ended.value) == (
-        "The sync was ended after 26.0 minutes, as max_minutes in [sources.incidents] is 25; it "
-        "was asking http://api/x. Find out why the API takes so long, or raise the setting."
+        "The sync was stopped after 26.0 minutes (max_minutes in [sources.incidents] is 25) while "
+        "requesting http://api/x. Find out why the API is so slow, or raise the setting."
     )
 
 
@@ -64,7 +64,7 @@ def test_an_answer_that_does_not_come_to_an_end_ends_at_the_deadline(slow: str) 
     session, adapter = open_session(max_minutes=SOON)
     with _serving(SLOW[slow]) as (address, server), closing(session):
         started = time.monotonic()
-        with pytest.raises(OutOfTimeError, match=r"it was asking http://127.0.0.1:\d+/x\. "):
+        with pytest.raises(OutOfTimeError, match=r"while requesting http://127.0.0.1:\d+/x\. "):
             session.get(address)
         assert time.monotonic() - started < PATIENCE
         assert len(server.seen) == adapter.requests_made == 1
@@ -87,7 +87,7 @@ def test_a_wait_that_leads_beyond_the_deadline_is_not_begun(waits: list[float]) 
             session.get(address)
         assert adapter.requests_made == 1
     assert not waits
-    assert "/x may be asked again in 3,600 seconds only, and 1," in str(ended.value)
+    assert "/x asks to wait 3,600 seconds before the next request, but only 1," in str(ended.value)
     assert "s3cr3t" not in str(ended.value)
 
 

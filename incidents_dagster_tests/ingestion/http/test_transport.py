@@ -65,7 +65,7 @@ def test_a_passing_fault_is_retried_three_times(
     assert (api.faults.request_count, counted, waits) == (4, 4, [2, 4, 8])
     assert not records
     assert message
-    assert f"{api.base_url}/v1/incidents answered {status} " in message
+    assert f"{api.base_url}/v1/incidents returned {status} " in message
     assert "(tried 4 times)" in message
     assert "body-of-answer" not in message
 
@@ -79,7 +79,7 @@ def test_a_lasting_fault_fails_at_once(
     assert (api.faults.request_count, counted, waits) == (1, 1, [])
     assert not records
     assert message
-    assert f"{api.base_url}/v1/incidents answered {status} " in message
+    assert f"{api.base_url}/v1/incidents returned {status} " in message
     assert advice in message
     assert "tried" not in message
     assert "body-of-answer" not in message
@@ -182,7 +182,7 @@ def test_an_api_that_stays_silent_is_asked_again(listen: Listen, waits: list[flo
     web = listen(lambda _: SILENCE)
     session, adapter = open_session()
     session.timeout = 0.05
-    with pytest.raises(requests.ReadTimeout, match=r"/x did not answer in time \(ReadTimeout\)"):
+    with pytest.raises(requests.ReadTimeout, match=r"/x did not respond in time \(ReadTimeout\)"):
         session.get(f"{web.base_url}/x")
     assert (adapter.requests_made, waits) == (4, [2, 4, 8])
 
@@ -197,7 +197,7 @@ def test_redirects_are_not_followed(
     _, counted, message = _fetch()
     assert (counted, api.faults.request_count, other.asked, waits) == (1, 1, [], [])
     assert message
-    assert f"redirects to {other.base_url}/v2/incidents," in message
+    assert f"redirects to {other.base_url}/v2/incidents." in message
     assert "client.base_url" in message
     assert api.api_key not in message
 
@@ -208,7 +208,7 @@ def test_a_redirect_on_the_same_host_is_not_followed_either(
     api.faults.answers.append(Response(status_code=308, headers={"Location": "/v1/incidents/"}))
     _, counted, message = _fetch()
     assert counted == api.faults.request_count == 1
-    assert "redirects to /v1/incidents/," in str(message)
+    assert "redirects to /v1/incidents/." in str(message)
 
 
 @pytest.mark.parametrize("auth", ["none", "query"])

@@ -175,7 +175,7 @@ def test_a_failure_is_raised_and_changes_nothing(
     api.faults.answers.extend(Response(status_code=status) for _ in range(4))
     with pytest.raises(Exception, match=str(status)) as failed:
         _news()
-    assert f"answered {status} " in explain(failed.value)
+    assert f"returned {status} " in explain(failed.value)
     api.faults.answers.clear()
     assert len(_news()) == 3
 

@@ -103,7 +103,7 @@ def test_the_newest_row_gone_is_marked_and_the_next_sync_is_incremental_again(it
     it.sync()
     it.pages.rows.pop()
     assert it.sync() == ["8"]
-    assert "it is gone there" in it.said[0].lower()
+    assert "it was deleted there" in it.said[0].lower()
     assert it.sync() == ["8"]
     assert it.since == ["2026-11-01T00:06:00Z"] * 2
     assert it.said == []
@@ -129,8 +129,8 @@ def _nameless(it: Api) -> None:
 # what the API does → why no row may be marked
 BLOCKED: dict[str, tuple[Callable[[Api], None], str]] = {
     "nothing there": (_clear, "the API returned no records"),
-    "too few": (_lose, "5 of the table's 9 rows are not at the API, more than deleted_share"),
-    "unproven": (_unproven, "unproven: the paginator is set to end at a maximum"),
+    "too few": (_lose, "5 of the table's 9 rows are missing from the API, more than deleted_share"),
+    "unproven": (_unproven, "unproven: the paginator is configured to stop at a maximum"),
     "no id": (_nameless, "1 records have no usable id"),
 }
 
@@ -163,7 +163,7 @@ def test_how_many_may_be_gone_is_a_setting_and_marked_rows_do_not_count(it: Api)
     it.pages.rows.pop()  # one of the four that are left
     assert it.sync(Mode.RECONCILE) == ["0", "1", "2", "3", "4", "8"]
     del it.pages.rows[:2]  # two of three
-    with pytest.raises(Exception, match="2 of the table's 3 rows are not at the API"):
+    with pytest.raises(Exception, match="2 of the table's 3 rows are missing from the API"):
         it.sync(Mode.RECONCILE)
 
 

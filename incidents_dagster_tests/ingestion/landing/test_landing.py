@@ -71,7 +71,7 @@ def test_what_is_not_proven_to_be_all_is_read_again_until_it_is(
     _sync()
     assert query("SELECT count(*) FROM incidents.x") == [(5,)]
     configure(**_incremental(address, OFFSET))
-    assert _sync() == ["x: what the table has is not proven to be all: everything is read."]
+    assert _sync() == ["x: the table is not proven to be complete: reading everything."]
     assert query("SELECT count(*) FROM incidents.x") == [(12,)]
     del asked[:]
     assert _sync() == []
@@ -80,7 +80,7 @@ def test_what_is_not_proven_to_be_all_is_read_again_until_it_is(
     configure(**_incremental(address, {**OFFSET, "maximum_offset": 4}))
     _sync()
     configure(**_incremental(address, OFFSET))
-    assert "everything is read" in _sync()[0]
+    assert "reading everything" in _sync()[0]
     assert _sync() == []
 
 
@@ -137,7 +137,7 @@ def test_a_row_that_changes_while_pages_are_read_is_not_gone(
     _sync()
     del rows[6]
     changes.append(1)
-    assert "asking for what changed since" in _sync(Mode.RECONCILE)[0]
+    assert "reading what changed since" in _sync(Mode.RECONCILE)[0]
     assert query(MARKED) == [("6",)]
     assert query("SELECT v FROM incidents.x WHERE id = '1'") == [("changed",)]
 
@@ -154,7 +154,7 @@ def test_a_bad_record_of_a_composite_key_stops_nothing(
     rows[0] = {"id": "a0", "part": 0, "at": "yesterday"}
     rows.append({"id": "new", "part": 1})
     said = _sync()
-    assert "1 records of a key of several columns cannot be loaded" in said[0]
+    assert "1 records with a composite key cannot be loaded" in said[0]
     assert query("SELECT count(*), count(deleted_at) FROM incidents.x") == [(10, 0)]
     assert query("SELECT count(*) FROM incidents.quarantine") == [(1,)]
 
@@ -193,7 +193,7 @@ def test_doubts_about_the_parents_are_doubts_about_their_children(
         settings = configure(**{**section, "resources": [section["resources"][0], child]})
         proofs[name] = read(settings, name="y").proof
     assert (proofs["twice"].readings, proofs["twice"].proven) == (2, True)
-    assert str(proofs["cut"]) == "unproven: the paginator is set to end at a maximum"
+    assert str(proofs["cut"]) == "unproven: the paginator is configured to stop at a maximum"
     pages.rows.clear()
     section["resources"][0]["endpoint"]["paginator"] = OFFSET
     settings = configure(**{**section, "resources": [section["resources"][0], child]})

@@ -129,46 +129,46 @@ ENDS: dict[str, tuple[Any, Callable[[dict[str, Any]], Any], str | None, int | No
     "a total that is larger": (
         OFFSET,
         lambda body: {**body, "total": 13},
-        "12 records were read, and the API says that there are 13",
+        "12 records were read, but the API reports 13",
         None,
     ),
     "a ceiling": (
         OFFSET,
         _ceiling,
-        "8 records were read, and the API says that there are 12",
+        "8 records were read, but the API reports 12",
         None,
     ),
-    "a ceiling of cursors": (CURSOR, _ceiling, "8 records were read, and the API says that", None),
+    "a ceiling of cursors": (CURSOR, _ceiling, "8 records were read, but the API reports 12", None),
     "no more": (OFFSET, lambda body: {**body, "more": bool(body["next"])}, None, None),
     "more at the end": (
         OFFSET,
         lambda body: {**body, "more": True},
-        "The API says that there are more records, and names no way to them: 12 were read",
+        "The API says there are more records but gives no way to reach them: 12 were read",
         None,
     ),
     "more behind the last cursor": (
         CURSOR,
         lambda body: {**body, "more": True},
-        "and names no way to them: 12 were read, nothing was loaded",
+        "but gives no way to reach them: 12 were read, nothing was loaded",
         None,
     ),
     "more on a single page": (
         "single_page",
         lambda body: {**body, "more": True},
-        "and names no way to them: 5 were read",
+        "but gives no way to reach them: 5 were read",
         None,
     ),
     "a total on a single page": (
         "single_page",
         lambda body: {**body, "total": 12},
-        "5 records were read, and the API says that there are 12",
+        "5 records were read, but the API reports 12",
         None,
     ),
     "a total and page numbers": (PAGE, lambda body: {**body, "total": 12}, None, 12),
     "a larger total and page numbers": (
         PAGE,
         lambda body: {**body, "total": 15},
-        "12 records were read, and the API says that there are 15",
+        "12 records were read, but the API reports 15",
         None,
     ),
     "a total that counts pages": (
@@ -192,7 +192,7 @@ ENDS: dict[str, tuple[Any, Callable[[dict[str, Any]], Any], str | None, int | No
     "a total beyond belief on one page": (
         CURSOR,
         lambda body: {**body, "total": 10**20 if body["data"][0]["id"] == 5 else 12},
-        "12 records were read, and the API says that there are 100,000,000,000,000,000,000",
+        "12 records were read, but the API reports 100,000,000,000,000,000,000",
         None,
     ),
     "a total and cursors": (CURSOR, lambda body: {**body, "total": 12}, None, 12),
@@ -242,16 +242,16 @@ def test_where_the_api_says_so_is_a_setting(listen: Listen, configure: Configure
 
 # paginator, what becomes of each answer → how the end was known
 HOWS: dict[str, tuple[Any, Callable[[dict[str, Any]], Any], str]] = {
-    "offset": (OFFSET, lambda body: body, "a page that brought nothing new"),
+    "offset": (OFFSET, lambda body: body, "a page with nothing new"),
     "total": (
         OFFSET,
         lambda body: {**body, "total": 12},
-        "a last page and a total that agree",
+        "the last page and the total agree",
     ),
     "has_more": (
         {**OFFSET, "has_more_path": "m"},
         lambda body: {**body, "m": bool(body["next"])},
-        "the API says that there is no more",
+        "the API says there are no more",
     ),
     "page": (PAGE, lambda body: body, "an empty page"),
     "pages": (
@@ -281,17 +281,17 @@ UNPROVEN: dict[str, tuple[Any, Callable[[dict[str, Any]], Any], str]] = {
     "no paginator": (
         None,
         lambda body: {"data": body["data"]},
-        "no paginator is set, and nothing tells of more pages or none",
+        "no paginator is set, and nothing says whether there are more pages",
     ),
     "a maximum": (
         {**OFFSET, "maximum_offset": 9},
         lambda body: {**body, "total": 12},
-        "the paginator is set to end at a maximum",
+        "the paginator is configured to stop at a maximum",
     ),
     "a maximum page": (
         {**PAGE, "maximum_page": 2},
         lambda body: body,
-        "the paginator is set to end at a maximum",
+        "the paginator is configured to stop at a maximum",
     ),
 }
 
@@ -353,7 +353,7 @@ def test_the_walks_of_a_resource_are_one_reading(
 
     settings = _children(configure, listen(answer))
     if lie:
-        with pytest.raises(Exception, match="7 records were read, and the API says that there ar"):
+        with pytest.raises(Exception, match="7 records were read, but the API reports"):
             read(settings)
     else:
         done = read(settings)

@@ -15,8 +15,8 @@ Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
 
 A, B = {"id": "a"}, {"id": "b"}
-FAULT = "The API reports an error in an answer with status 200, so nothing was loaded: "
-NOTHING = "The API's answer has nothing at endpoint.data_selector "
+FAULT = "The API reported an error in a response with status 200, so nothing was loaded: "
+NOTHING = "The API's response has nothing at endpoint.data_selector "
 
 # body, data_selector → the ids
 TAKEN: dict[str, tuple[Any, str | None, list[str]]] = {
@@ -96,7 +96,7 @@ REFUSED: dict[str, tuple[Any, str | None, str]] = {
     "no selector, and errors alone": (
         {"errors": [], "took": 3},
         None,
-        "the only list in the API's answer is 'errors': set it to where the records are",
+        "the only list in the API's response is 'errors': set it to where the records are",
     ),
     "no selector, and no list": (
         {"message": "hello"},

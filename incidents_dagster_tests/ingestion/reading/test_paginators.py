@@ -67,7 +67,7 @@ def test_no_row_is_skipped_where_rows_move_between_pages(
 def test_the_shipped_settings_overlap_by_one_row(api: DemoServer) -> None:
     done = read(load_settings(), name="incident_data")
     assert sorted(int(asked.query["offset"]) for asked in api.requests) == [0, 99, 198]
-    assert str(done.proof) == ("proven: 250 records in 3 pages; a last page and a total that agree")
+    assert str(done.proof) == ("proven: 250 records in 3 pages; the last page and the total agree")
 
 
 def test_a_record_that_changes_is_found_by_those_before_it(
@@ -112,17 +112,17 @@ def _shuffled(pages: Pages) -> Callable[[dict[str, Any]], Any]:
 ENDLESS: dict[str, tuple[Callable[[Pages], Callable[[dict[str, Any]], Any]], str, int]] = {
     "offsets are ignored": (
         lambda pages: lambda body: {"data": [{"id": n} for n in range(5)]},
-        "does not go on from the page before (tried 5 times)",
+        "does not continue the previous page (tried 5 times)",
         3 * 7,
     ),
     "no page goes with another": (
         _shuffled,
-        "rows of the page before are gone from the beginning of the list",
+        "the previous page's rows are gone, even from the start of the list",
         3 * 3,
     ),
     "more, and nothing new": (
         lambda pages: lambda body: {**body, "has_more": True},
-        "the API says that there is more and brings nothing new",
+        "the API says there is more but returns nothing new",
         3 * 4,
     ),
 }

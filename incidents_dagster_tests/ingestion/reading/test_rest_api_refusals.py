@@ -79,7 +79,7 @@ def test_a_strategy_that_lets_rows_in_twice_is_one_message(
     disposition = {"disposition": "merge", "strategy": strategy}
     resource = {"name": "x", "primary_key": "id", "write_disposition": disposition}
     settings = configure(resources=[resource], **_client())
-    with pytest.raises(SettingsError, match=f"x: the merge strategy '{strategy}' would keep"):
+    with pytest.raises(SettingsError, match=f"x: the merge strategy '{strategy}' would store"):
         declared_source(settings)
 
 

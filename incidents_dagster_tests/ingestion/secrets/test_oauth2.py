@@ -54,9 +54,9 @@ def test_one_token_serves_all_requests(
 
 
 FAULTS = {
-    "/token answered 401 ": (1, Reply({"error": SECRET}, 401)),
-    "/token answered 400 ": (1, Reply({"error": SECRET}, 400)),
-    "/token answered 500 ": (4, Reply({"error": SECRET}, 500)),
+    "/token returned 401 ": (1, Reply({"error": SECRET}, 401)),
+    "/token returned 400 ": (1, Reply({"error": SECRET}, 400)),
+    "/token returned 500 ": (4, Reply({"error": SECRET}, 500)),
     "/token closed the connection": (4, HANG_UP),
     "not JSON": (1, Reply(SECRET.encode())),
     "redirects to": (1, Reply(status=307, headers={"Location": "http://127.0.0.1:9/token"})),
@@ -124,5 +124,5 @@ def test_an_answer_without_a_token_says_so(listen: Listen, connect: Connect, ans
     settings, web = connect(listen(lambda _: answer))
     with pytest.raises(ResourceExtractionError) as failed, open_api(settings, print) as opened:
         list(opened.records("x"))
-    assert "/token answered without an access_token" in explain(failed.value)
+    assert "/token returned no access_token" in explain(failed.value)
     assert not web.asked
