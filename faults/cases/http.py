@@ -110,8 +110,8 @@ def retry_after(value: str, code: int = 429) -> Fault:
 
 
 _later = format_datetime(datetime.now(timezone.utc) + timedelta(days=2), usegmt=True)
-_redirects = "is not followed"
-_not_http = "not an HTTP answer"
+_redirects = "are not followed"
+_not_http = "that is not HTTP"
 _plain = b"HTTP/1.1 200 OK\r\n"
 _bomb = b"".join(b"X-%d: %s\r\n" % (n, b"x" * 60) for n in range(2000))
 
@@ -123,7 +123,7 @@ CASES = [
     lasts("429 for ever", status(429), "too many requests"),
     *(final(f"{code}", status(code), f"returned {code}") for code in (400, 401, 403, 404, 408)),
     *(final(f"{code}", status(code), f"returned {code}") for code in (407, 420, 422, 501, 505)),
-    final("a status that nobody knows", status(799), "answered 799"),
+    final("a status that nobody knows", status(799), "returned 799"),
     final("103 and nothing else", raw("103", b"HTTP/1.1 103 X\r\n\r\n"), "(Early Hints)"),
     Case(
         "100 before the right answer",
@@ -149,7 +149,7 @@ CASES = [
     passes("hang up, once", HANG_UP),
     lasts("hang up for ever", HANG_UP, "closed the connection without responding"),
     passes("reset before the answer", RESET),
-    lasts("reset before the answer, for ever", RESET, "broke off the connection"),
+    lasts("reset before the answer, for ever", RESET, "reset the connection"),
     passes("reset in the middle of the body", cut("reset", 0.5, "reset")),
     Case(
         "right, then closed without saying so",
@@ -167,7 +167,7 @@ CASES = [
     lasts(
         "silence in the body, for ever",
         cut("half", 0.5, "hold"),
-        "did not go on",
+        "stalled mid-response",
         read_seconds=0.3,
     ),
     # Slow and without an end.
@@ -198,14 +198,14 @@ CASES = [
     ),
     # Bodies.
     passes("half an answer", HALF),
-    lasts("half an answer, for ever", HALF, "in the middle of its answer"),
+    lasts("half an answer, for ever", HALF, "mid-response"),
     lasts("a length of twice the body", headed("x", "Content-Length: 99999"), "in the middle"),
     final("a length of less than the body", headed("x", "Content-Length: 40"), "not JSON"),
     final("two lengths", headed("x", "Content-Length: 4", "Content-Length: 5"), "contradict"),
     harmless("no length", headed("x", "Content-Type: application/json")),
     harmless("a length that is no number", headed("x", "Content-Length: many")),
     passes("a chunk whose length is no number", BAD_CHUNK),
-    lasts("such a chunk for ever", BAD_CHUNK, "in the middle of its answer"),
+    lasts("such a chunk for ever", BAD_CHUNK, "mid-response"),
     passes("no last chunk", chunked("no end", whole=True)),
     harmless("chunks", chunked("chunks", b"0\r\n\r\n", whole=True)),
     harmless("gzip", changed("gzip", lambda a: gzip.compress(a.body), "Content-Encoding: gzip")),

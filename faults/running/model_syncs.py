@@ -10,7 +10,7 @@ from unittest.mock import patch
 from fakes.model import SECOND, Model
 from faults.running.project import Project
 from incidents_dagster.ingestion import sync as pipeline
-from incidents_dagster.ingestion.reading import proof as evidence
+from incidents_dagster.ingestion.reading import pages
 
 OPEN_SYNC = pipeline.open_sync
 EVERYTHING = "SELECT * FROM incidents.incident_data ORDER BY id"
@@ -49,9 +49,9 @@ def sync(project: Project, model: Model, **options: Any) -> Synced:
 
     # How long a walk takes is told by the clock that the API owns.
     clock = SimpleNamespace(monotonic=lambda: model.clock / SECOND)
-    with patch.object(pipeline, "open_sync", open_sync), patch.object(evidence, "time", clock):
+    with patch.object(pipeline, "open_sync", open_sync), patch.object(pages, "time", clock):
         message = project.sync(**options)
     if message is not None:
         return Synced(message)
     proof = opened[-1].proofs["incident_data"]
-    return Synced(None, proof.proven, "; ".join(proof.unproven))
+    return Synced(None, proof.proven, "; ".join(proof.doubts))
