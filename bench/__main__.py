@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.cases import CASES, Case, Entrant
-from bench.machine import machine, now
 from bench.measure import ROOT, Bench, BenchError, Server
 from bench.peers.singer import installed
+from reporting.provenance import machine, now
 
 PEERS = ("ours", "plain", "limit", "singer")
 

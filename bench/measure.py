@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from bench.cases import PLAIN, Case, Entrant
-from bench.server import KEY
+from fakes.incidents import KEY
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = "warehouse.duckdb"

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from bench.cases import AHEAD, AHEADS, CASES
-from bench.machine import footer
+from reporting.provenance import footer
 
 Result = dict[str, Any]
 COLORS = {"ours": "#2563eb", "plain": "#9ca3af", "limit": "#16a34a", "singer": "#d97706"}

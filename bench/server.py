@@ -1,8 +1,11 @@
 """The incident API of the benchmark: incidents made beforehand, on loopback, in its own process.
 
+Apart from the servers of `fakes`, which answer whatever a test computes: this one has to cost as
+little as can be, in a process whose CPU is not a peer's, and knows nothing but its formula.
+
 Incident number i is a formula, newest first: `status` and all else follow from i, and
 `updated_at` lies i minutes before NEWEST. The last `changed` incidents of `/control` are newer
-than that and have another status. `python bench/server.py` prints its port and serves until its
+than that and have another status. `python -m bench.server` prints its port and serves until its
 standard input closes, so it cannot outlive whoever started it.
 
     GET /v1/incidents?api_key=…&offset=…&limit=…&updated_since=…  {"data": […], "total": N}
@@ -17,7 +20,8 @@ import time
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qsl, urlsplit
 
-KEY = "bench-key"
+from fakes.incidents import KEY
+
 PAGE = 100
 NEWEST = datetime(2026, 6, 1, tzinfo=timezone.utc)
 STATUSES = ("triggered", "acknowledged", "resolved", "closed")
@@ -31,7 +35,7 @@ INCIDENT = (
 )
 
 
-def incident(number: int, changed_at: datetime | None = None) -> str:
+def rendered(number: int, changed_at: datetime | None = None) -> str:
     """Incident `number` as JSON; with `changed_at`, in its second version."""
     i, service = number, number % 50
     status = CHANGED_STATUS if changed_at else STATUSES[i % len(STATUSES)]
@@ -60,7 +64,7 @@ class Api:
                 n * step: NEWEST + timedelta(minutes=changed - n) for n in range(changed)
             }
             self.total = total
-            self.incidents = [incident(n, self.changed.get(n)) for n in range(total)]
+            self.incidents = [rendered(n, self.changed.get(n)) for n in range(total)]
         self.latency, self.requests, self.most = latency_ms, 0, 0
         self.cpu = time.process_time()
 

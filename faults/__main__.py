@@ -8,9 +8,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.machine import machine, now
-from faults.harness import ROOT, Result
-from faults.report import steady, write
+from faults.judging.outcome import Result, steady
+from faults.report import write
+from faults.running.project import ROOT
+from reporting.provenance import machine, now
 
 # In this order in the report.
 SECTIONS = (
@@ -39,7 +40,7 @@ def main() -> int:
     results = json.loads(kept.read_text()) if kept.exists() else {}
     wrong = 0
     for name in given.sections.split(","):
-        section = importlib.import_module(f"faults.{name}")
+        section = importlib.import_module(f"faults.sections.{name}")
         started = time.monotonic()
         result: Result = section.run(given.part)
         seconds = time.monotonic() - started

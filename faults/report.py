@@ -1,12 +1,10 @@
 """docs/reliability.md, from the kept results alone."""
 
 import importlib
-import re
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
-from bench.machine import footer
+from reporting.provenance import footer
 
 INTRODUCTION = """# Reliability
 
@@ -18,20 +16,10 @@ server on loopback, into a real DuckDB file, and has one of three outcomes:
 - **wrong**: anything else. There must be none.
 """
 
-# What is another one in each run: ports, processes, and folders that are gone by now.
-PORT = re.compile(r"(?<=//)(127\.0\.0\.1|localhost):\d+")
-PROCESS = re.compile(r"\bPID \d+")
-FOLDER = re.compile(re.escape(gettempdir()) + r"/\w+/")
-
-
-def steady(text: str) -> str:
-    """`text` without what is another one in each run."""
-    return FOLDER.sub("", PROCESS.sub("PID …", PORT.sub(r"\1", text)))
-
 
 def write(results: dict[str, Any], folder: Path) -> None:
     """Writes reliability.md into `folder`."""
-    sections = {name: importlib.import_module(f"faults.{name}") for name in results}
+    sections = {name: importlib.import_module(f"faults.sections.{name}") for name in results}
     lines = [INTRODUCTION, "| section | cases | right | red | wrong | seconds |"]
     lines.append("|---|---:|---:|---:|---:|---:|")
     for name, section in sections.items():

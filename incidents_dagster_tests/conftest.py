@@ -12,6 +12,7 @@ import dagster as dg
 import dlt
 import pytest
 
+from fakes.incidents import incident
 from incidents_dagster.assets import incident_api, incident_assets
 from incidents_dagster.checks import incident_checks
 from incidents_dagster.demo_api.server import DemoServer
@@ -19,7 +20,6 @@ from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.ingestion.http.pace import Pace
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.resources import IncidentsDuckDB
-from incidents_dagster_tests.samples import incident
 
 NOT_COPIED = (
     *(".git", ".venv*", "data", "secrets.toml", "logs", ".logs_queue"),

@@ -14,32 +14,15 @@ from dagster._core.definitions.freshness_evaluator import TimeWindowFreshnessPol
 from dagster._core.loader import LoadingContextForTest
 from starlette.responses import Response
 
+from fakes.incidents import incident
 from incidents_dagster.assets import incident_assets
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading import progress
-from incidents_dagster_tests.samples import incident
+from incidents_dagster_tests.results import failure, log_lines, shown
 
 KEY = dg.AssetKey("incident_data")
 Sync = Callable[..., dg.ExecuteInProcessResult]
-
-
-def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    """The metadata of the one materialization in `result`, by name."""
-    (event,) = result.get_asset_materialization_events()
-    return {name: entry.value for name, entry in event.materialization.metadata.items()}
-
-
-def log_lines(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> list[str]:
-    """What the run itself said, and what Dagster said of it."""
-    return [record.user_message for record in instance.all_logs(result.run_id)]
-
-
-def failure(result: dg.ExecuteInProcessResult) -> str:
-    """The one message that a failed run gives."""
-    (event,) = result.get_step_failure_events()
-    assert event.step_failure_data.user_failure_data
-    return event.step_failure_data.user_failure_data.description or ""
 
 
 def freshness(instance: dg.DagsterInstance) -> str:

@@ -11,9 +11,9 @@ import dagster as dg
 import duckdb
 import pytest
 
+from fakes.incidents import incident
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.run import report
-from incidents_dagster_tests.samples import incident
 
 TARGETS = {
     *("help", "run", "dev", "sql", "demo-api", "check"),

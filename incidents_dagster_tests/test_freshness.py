@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from incidents_dagster_tests.dagster_dev import REPOSITORY, DagsterDev, dagster_dev, wait_until
+from fakes.dagster_dev import REPOSITORY, DagsterDev, dagster_dev, wait_until
 
 DAEMON_INTERVAL_SECONDS = 2
 WINDOWS = {

@@ -14,7 +14,7 @@ from incidents_dagster.checks import incident_checks
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.jobs import incidents_reconcile
 from incidents_dagster.resources import IncidentsDuckDB
-from incidents_dagster_tests.test_assets import failure, log_lines, shown
+from incidents_dagster_tests.results import failure, log_lines, shown
 
 Reconcile = Callable[[], dg.ExecuteInProcessResult]
 Sync = Callable[..., dg.ExecuteInProcessResult]

@@ -2,9 +2,7 @@
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,12 @@ import duckdb
 import pytest
 from starlette.responses import Response
 
+from fakes.incidents import incident
+from fakes.messages import Asked, Reply
+from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on
 from incidents_dagster.sensors import incident_change_sensor, sync_failure_sensor
-from incidents_dagster_tests.samples import incident
 
 Sync = Callable[..., dg.ExecuteInProcessResult]
 
@@ -167,24 +167,14 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """What a real webhook on loopback was told."""
     told: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
+    def answer(asked: Asked) -> Reply:
+        told.append(json.loads(asked.body))
+        return Reply(b"", 204)
 
-        def log_message(self, *args: object) -> None:
-            """Says nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}/hooks/s3cr3t-path"
-    monkeypatch.setenv("SOURCES__INCIDENTS__WEBHOOK_URL", address)
-    yield told
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with Web(answer) as server:
+        address = f"{server.base_url}/hooks/s3cr3t-path"
+        monkeypatch.setenv("SOURCES__INCIDENTS__WEBHOOK_URL", address)
+        yield told
 
 
 def report(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> None:

@@ -8,10 +8,10 @@ import dagster as dg
 import duckdb
 import pytest
 
+from fakes.incidents import incident
 from incidents_dagster.checks import incident_checks
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.resources import IncidentsDuckDB
-from incidents_dagster_tests.samples import incident
 
 Sync = Callable[..., dg.ExecuteInProcessResult]
 MATCHES, EMPTY = "table_matches_source", "quarantine_is_empty"

@@ -14,16 +14,10 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from fakes.dagster_dev import BARE_DEV, STOP_SECONDS, DagsterDev, dagster_dev, wait_until
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.resources import IncidentsDuckDB
-from incidents_dagster_tests.dagster_dev import (
-    BARE_DEV,
-    STOP_SECONDS,
-    DagsterDev,
-    dagster_dev,
-    wait_until,
-)
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 # As root in a container there is no sandbox; the others keep chromium from calling home.

@@ -10,11 +10,12 @@ import duckdb
 import pytest
 import tomlkit
 
+from fakes.messages import Asked
+from fakes.web import Web
 from incidents_dagster.demo_api.app import Faults
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster_tests.ingestion.web import Asked, Web
 
 # A configuration of the test's own would let dlt phone home and log.
 RUNTIME = {"dlthub_telemetry": False, "log_level": "CRITICAL"}

@@ -8,6 +8,9 @@ import duckdb
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from fakes.messages import Asked, Reply
+from fakes.misbehaviour import HANG_UP
+from fakes.web import Web
 from incidents_dagster.ingestion.errors import (
     DatabaseBusyError,
     IngestionError,
@@ -17,7 +20,6 @@ from incidents_dagster.ingestion.errors import (
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import run_sync
-from incidents_dagster_tests.ingestion.web import HANG_UP, Asked, Reply, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

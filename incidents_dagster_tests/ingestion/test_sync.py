@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from dlt.sources.rest_api import rest_api_source
 
+from fakes.incidents import incident
+from fakes.messages import Asked
+from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.demo import AUTH
 from incidents_dagster.ingestion.rows import batches
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import build_pipeline, open_sync, run_sync
 from incidents_dagster.ingestion.tables import DATASET
-from incidents_dagster_tests.ingestion.web import Asked, Web
-from incidents_dagster_tests.samples import incident
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

@@ -16,6 +16,7 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 from filelock import FileLock
 
+from fakes.incidents import incident
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion import sync as sync_module
 from incidents_dagster.ingestion.errors import DatabaseBusyError, SettingsError
@@ -24,7 +25,6 @@ from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import open_sync, run_sync
 from incidents_dagster.ingestion.warehouse import duckdb_file as database_file
 from incidents_dagster.ingestion.warehouse.destination import SyncClient
-from incidents_dagster_tests.samples import incident
 
 Rows = list[dict[str, Any]]
 

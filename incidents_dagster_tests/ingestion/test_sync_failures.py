@@ -11,13 +11,14 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 from starlette.responses import Response
 
+from fakes.incidents import incident
+from fakes.messages import Asked
+from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.warehouse.duckdb_file import DatabaseFileError
-from incidents_dagster_tests.ingestion.web import Asked, Web
-from incidents_dagster_tests.samples import incident
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

@@ -8,8 +8,9 @@ from contextlib import closing, contextmanager
 import pytest
 from requests import Request
 
-from faults.misbehaviour import Answer, Fault, answer_of, dripping, endless, raw, status
-from faults.server import FaultServer
+from fakes.messages import Fault
+from fakes.misbehaviour import dripping, endless, raw, status
+from fakes.web import Web
 from incidents_dagster.ingestion.http.deadline import Deadline, OutOfTimeError
 from incidents_dagster.ingestion.http.fetch_ahead import AheadSession
 from incidents_dagster.ingestion.http.transport import open_session
@@ -20,7 +21,7 @@ SOON = 0.01  # minutes
 HEAD = b"HTTP/1.1 200 OK\r\n"
 SLOW = {
     "headers": dripping("headers", 0.05, lambda _: 0),
-    "body": dripping("body", 0.05, lambda answer: len(answer.wire()) - len(answer.body)),
+    "body": dripping("body", 0.05, lambda answer: len(answer.wire()) - len(answer.content)),
     # Cut off at the deadline, it looks like a whole answer.
     "body without a length": endless("body", HEAD + b"\r\n{}", b" ", 0.05),
     "interim answers": endless("interim", b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),
@@ -29,12 +30,9 @@ SLOW = {
 
 
 @contextmanager
-def _serving(fault: Fault | None) -> Iterator[tuple[str, FaultServer]]:
-    def answer(_: object) -> Answer:
-        return answer_of({"data": list(range(1000))})
-
-    with FaultServer(answer, lambda *_: fault) as server:
-        yield f"http://127.0.0.1:{server.port}/x?api_key=s3cr3t", server
+def _serving(fault: Fault | None) -> Iterator[tuple[str, Web]]:
+    with Web(lambda _: {"data": list(range(1000))}, lambda *_: fault) as server:
+        yield f"{server.base_url}/x?api_key=s3cr3t", server
 
 
 def _ask_twice(session: AheadSession, address: str) -> None:
@@ -67,7 +65,7 @@ def test_an_answer_that_does_not_come_to_an_end_ends_at_the_deadline(slow: str) 
         with pytest.raises(OutOfTimeError, match=r"it was asking http://127.0.0.1:\d+/x\. "):
             session.get(address)
         assert time.monotonic() - started < PATIENCE
-        assert len(server.seen) == adapter.requests_made == 1
+        assert len(server.asked) == adapter.requests_made == 1
 
 
 def test_an_answer_in_the_background_ends_at_the_deadline() -> None:
@@ -119,7 +117,7 @@ def test_after_the_deadline_nothing_is_asked() -> None:
     with _serving(None) as (address, server), closing(session):
         with pytest.raises(OutOfTimeError):
             session.get(address)
-        assert not server.seen
+        assert not server.asked
     assert adapter.requests_made <= 1
 
 

@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 from requests import Request
 from tenacity import Retrying, stop_after_attempt
 
+from fakes.messages import Asked, Reply
+from fakes.web import Web
 from incidents_dagster.ingestion.http.deadline import Deadline
 from incidents_dagster.ingestion.http.fetch_ahead import AheadSession
 from incidents_dagster.ingestion.http.pace import Pace
 from incidents_dagster.ingestion.http.transport import open_session
 from incidents_dagster.ingestion.reading import paginators
-from incidents_dagster_tests.ingestion.http.test_pace import A_MOMENT, PATIENCE, Clock
-from incidents_dagster_tests.ingestion.web import Asked, Reply, Web
+from incidents_dagster_tests.ingestion.http.clock import A_MOMENT, PATIENCE, Clock
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from faults.misbehaviour import Answer, Fault, answer_of, changed, endless, status
-from faults.server import FaultServer
+from fakes.messages import Fault
+from fakes.misbehaviour import changed, endless, status
+from fakes.web import Web
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.http.transport import open_session
 
@@ -14,12 +15,9 @@ BOM = b"\xef\xbb\xbf"
 
 
 def _get(fault: Fault | None, body: Any = None) -> Any:
-    def answer(_: object) -> Answer:
-        return answer_of(body)
-
     session, _ = open_session()
-    with FaultServer(answer, lambda *_: fault) as server, session:
-        return session.get(f"http://127.0.0.1:{server.port}/x?api_key=s3cr3t")
+    with Web(lambda _: body, lambda *_: fault) as server, session:
+        return session.get(f"{server.base_url}/x?api_key=s3cr3t")
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "text/json", "application/json"])

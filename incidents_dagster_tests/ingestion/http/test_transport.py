@@ -12,14 +12,16 @@ import pytest
 import requests
 from starlette.responses import Response
 
+from fakes.incidents import incident
+from fakes.messages import Asked, Reply
+from fakes.misbehaviour import HANG_UP, SILENCE
+from fakes.web import Web
 from incidents_dagster.demo_api.app import DroppedConnection
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.http.transport import ApiAdapter, open_session
 from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster_tests.ingestion.web import HANG_UP, SILENCE, Asked, Reply, Web
-from incidents_dagster_tests.samples import incident
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
+from fakes.incidents import incident
+from fakes.messages import Asked
+from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.errors import DatabaseBusyError
 from incidents_dagster.ingestion.explain import explain
@@ -14,8 +17,6 @@ from incidents_dagster.ingestion.peek import first_changes
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on
-from incidents_dagster_tests.ingestion.web import Asked, Web
-from incidents_dagster_tests.samples import incident
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

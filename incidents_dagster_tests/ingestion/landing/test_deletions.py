@@ -7,21 +7,15 @@ from typing import Any
 import duckdb
 import pytest
 
+from fakes.messages import Asked
+from fakes.pages import OFFSET, Pages, row
+from fakes.web import Web
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
-from incidents_dagster_tests.ingestion.pages import (
-    INCREMENTAL,
-    MARKED,
-    OFFSET,
-    TIME,
-    Pages,
-    resource,
-    row,
-)
-from incidents_dagster_tests.ingestion.web import Asked, Web
+from incidents_dagster_tests.ingestion.one_resource import INCREMENTAL, MARKED, TIME, resource
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

@@ -6,23 +6,14 @@ from typing import Any
 
 import pytest
 
+from fakes.messages import Asked
+from fakes.pages import CURSOR, OFFSET, PAGE, Pages, row
+from fakes.web import Web
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.tables import Table
-from incidents_dagster_tests.ingestion.pages import (
-    CURSOR,
-    INCREMENTAL,
-    MARKED,
-    OFFSET,
-    PAGE,
-    TIME,
-    Pages,
-    read,
-    resource,
-    row,
-)
-from incidents_dagster_tests.ingestion.web import Asked, Web
+from incidents_dagster_tests.ingestion.one_resource import INCREMENTAL, MARKED, TIME, read, resource
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

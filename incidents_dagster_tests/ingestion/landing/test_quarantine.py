@@ -13,6 +13,8 @@ import pytest
 from dlt.common.schema import Schema
 from dlt.extract import DltSource
 
+from fakes.messages import Asked
+from fakes.web import Web
 from incidents_dagster.ingestion.errors import RecordError
 from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.rows.batches import Rejected
@@ -20,7 +22,6 @@ from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, run_sync
 from incidents_dagster.ingestion.tables import DATASET, QUARANTINE, Table
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
-from incidents_dagster_tests.ingestion.web import Asked, Web
 
 Connection = duckdb.DuckDBPyConnection
 Listen = Callable[[Callable[[Asked], Any]], Web]

@@ -5,19 +5,13 @@ from typing import Any
 
 import pytest
 
+from fakes.messages import Asked, Reply
+from fakes.pages import CURSOR, LINK, OFFSET, PAGE, Pages
+from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.checked_paginator import MOST_EMPTY_PAGES
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster_tests.ingestion.pages import (
-    CURSOR,
-    LINK,
-    OFFSET,
-    PAGE,
-    Pages,
-    read,
-    resource,
-)
-from incidents_dagster_tests.ingestion.web import Asked, Reply, Web
+from incidents_dagster_tests.ingestion.one_resource import read, resource
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from fakes.messages import Asked
+from fakes.pages import OFFSET
+from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.envelope import EXTRACT_CHARACTERS
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster_tests.ingestion.pages import OFFSET, read, resource
-from incidents_dagster_tests.ingestion.web import Asked, Web
+from incidents_dagster_tests.ingestion.one_resource import read, resource
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

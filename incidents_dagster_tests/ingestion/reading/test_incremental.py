@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from fakes.messages import Asked
+from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
-from incidents_dagster_tests.ingestion.web import Asked, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

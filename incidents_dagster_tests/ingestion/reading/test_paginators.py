@@ -13,13 +13,15 @@ from dlt.sources.helpers.rest_client.paginators import (
 )
 from dlt.sources.rest_api.config_setup import create_paginator
 
+from fakes.messages import Asked
+from fakes.pages import OFFSET, Pages
+from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.http.transport import open_session
 from incidents_dagster.ingestion.reading import paginators
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster_tests.ingestion.pages import OFFSET, Pages, read, resource
-from incidents_dagster_tests.ingestion.web import Asked, Web
+from incidents_dagster_tests.ingestion.one_resource import read, resource
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

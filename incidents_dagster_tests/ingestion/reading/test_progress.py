@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from fakes.messages import Asked
+from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading import progress
 from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster_tests.ingestion.web import Asked, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

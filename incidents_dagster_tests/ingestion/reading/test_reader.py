@@ -3,27 +3,20 @@
 import base64
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from fakes.messages import Asked
+from fakes.pages import CURSOR, LINK, OFFSET, PAGE, Pages
+from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.proof import Evidence, Proof
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import open_sync, run_sync
 from incidents_dagster.ingestion.tables import Since
-from incidents_dagster_tests.ingestion.pages import (
-    CURSOR,
-    LINK,
-    OFFSET,
-    PAGE,
-    Pages,
-    read,
-    resource,
-)
-from incidents_dagster_tests.ingestion.web import Asked, Web
+from incidents_dagster_tests.ingestion.one_resource import read, resource
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -203,7 +196,7 @@ class Clock:
         section = resource(web.base_url, OFFSET, incremental=incremental)
         section["resources"][0]["columns"] = {"at": TIME}
         self.settings = configure(**section)
-        monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", lambda _: self._date())
+        web.date = self._date
         monkeypatch.setattr(Evidence, "seconds", property(lambda _: self._seconds()))
 
     def __call__(self, asked: Asked) -> Any:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from fakes.messages import Asked, Reply
+from fakes.web import Web
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster_tests.ingestion.web import Asked, Reply, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

@@ -23,13 +23,14 @@ from dlt.sources.rest_api import rest_api_source
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from fakes.messages import Asked, Reply
+from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.rows import batches
 from incidents_dagster.ingestion.rows.batches import chunks, to_arrow
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.tables import DATASET
-from incidents_dagster_tests.ingestion.web import Asked, Reply, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

@@ -10,13 +10,14 @@ import dlt
 import pytest
 import tomlkit
 
+from fakes.messages import Asked
+from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS, redact, resolve_auth
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster_tests.ingestion.web import Asked, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from fakes.messages import Asked
+from fakes.web import Web
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.secrets.auth import redact
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster_tests.ingestion.web import Asked, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

@@ -12,6 +12,9 @@ from dlt.extract.exceptions import ResourceExtractionError
 from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase
 
+from fakes.messages import Asked, Reply
+from fakes.misbehaviour import HANG_UP
+from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.http.transport import open_session
 from incidents_dagster.ingestion.reading import paginators
@@ -19,7 +22,6 @@ from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.secrets.auth import resolve_auth
 from incidents_dagster.ingestion.secrets.key_on_the_wire import KeyOnTheWire
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster_tests.ingestion.web import HANG_UP, Asked, Reply, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from dlt.extract.exceptions import ResourceExtractionError
 
+from fakes.messages import Asked, Reply
+from fakes.misbehaviour import HANG_UP
+from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.secrets.auth import redact
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster_tests.ingestion.web import HANG_UP, Asked, Reply, Web
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]

@@ -13,13 +13,13 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from fakes.incidents import incident
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.tables import Since, Table, quoted
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
-from incidents_dagster_tests.samples import incident
 
 Configure = Callable[..., Settings]
 Connection = duckdb.DuckDBPyConnection

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes.incidents import incident
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
-from incidents_dagster_tests.samples import incident
 
 Connection = duckdb.DuckDBPyConnection
 

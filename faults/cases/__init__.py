@@ -1,0 +1,1 @@
+"""What is done to a sync: lists of cases, as data, and random mutations and histories."""

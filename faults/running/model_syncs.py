@@ -1,0 +1,57 @@
+"""Syncs from a model, by its clock, and whether they say of themselves that they are proven."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from fakes.model import SECOND, Model
+from faults.running.project import Project
+from incidents_dagster.ingestion import sync as pipeline
+from incidents_dagster.ingestion.reading import proof as evidence
+
+OPEN_SYNC = pipeline.open_sync
+EVERYTHING = "SELECT * FROM incidents.incident_data ORDER BY id"
+
+
+@dataclass
+class Synced:
+    """How a sync ended: its message where it was red, and whether a green one says it is proven."""
+
+    message: str | None
+    proven: bool = True
+    why: str = ""
+
+    @property
+    def kind(self) -> str:
+        """`red`, `green` or `unproven`."""
+        if self.message is not None:
+            return "red"
+        return "green" if self.proven else "unproven"
+
+
+def versions(project: Project) -> dict[str, tuple[Any, ...]]:
+    """The table's rows that are not marked as deleted."""
+    return project.versions("version", "status", "epoch_us(updated_at)")
+
+
+def sync(project: Project, model: Model, **options: Any) -> Synced:
+    """One sync of `project` from `model`."""
+    opened = []
+
+    @contextmanager
+    def open_sync(*args: Any, **named: Any) -> Iterator[Any]:
+        with OPEN_SYNC(*args, **named) as one:
+            opened.append(one)
+            yield one
+
+    # How long a walk takes is told by the clock that the API owns.
+    clock = SimpleNamespace(monotonic=lambda: model.clock / SECOND)
+    with patch.object(pipeline, "open_sync", open_sync), patch.object(evidence, "time", clock):
+        message = project.sync(**options)
+    if message is not None:
+        return Synced(message)
+    proof = opened[-1].api.proofs["incident_data"]
+    return Synced(None, proof.proven, "; ".join(proof.unproven))

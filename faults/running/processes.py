@@ -1,0 +1,39 @@
+"""Cases in processes of their own, and no longer than they may take."""
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Any
+
+
+class HungError(BaseException):
+    """A case took longer than it may; no `Exception`, so that nothing on the way keeps it."""
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raises `HungError` in the main thread where this lasts longer."""
+
+    def stop(*_: object) -> None:
+        raise HungError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def in_processes(
+    case: Callable[[int], Any], numbers: Iterable[int], processes: int = 2
+) -> list[Any]:
+    """What `case`, a function of a module, returns for each number, in their order.
+
+    Each process has an environment, settings and databases of its own.
+    """
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        return list(pool.map(case, numbers))

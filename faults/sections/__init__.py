@@ -1,0 +1,1 @@
+"""The sections of the report, a module each, with `TITLE`, `WHAT` and `run(part)`."""

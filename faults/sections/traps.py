@@ -1,0 +1,65 @@
+"""Known traps of the libraries and of incident APIs, each made to happen to a sync of ours.
+
+One small direct case each; the other sections try the same things at random and in number.
+"""
+
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from fakes.incidents import KEY, incident
+from faults.cases.traps import CASES, ROWS, Bench
+from faults.judging.outcome import Outcome, Result
+from faults.running.processes import HungError, in_processes, limited
+from faults.running.project import in_project
+from faults.running.syncs import CASE_SECONDS
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.http.pace import Pace
+
+TITLE = "Known traps"
+WHAT = (
+    "What dlt, Dagster, DuckDB and incident APIs are known to do to a sync that is built on them "
+    "as shipped, each made to happen once to this project's sync against the demo API: 250 "
+    "incidents, of which a part changes. Right is a green sync and a table that equals the "
+    "source; red is one clear message and a table as before. After a red one the cause is taken "
+    "away, and the next sync must be green and end equal to the source."
+)
+
+
+def tried(name: str) -> Outcome:
+    """The outcome of a case, and of the sync that follows it."""
+    rows = [incident(n) for n in range(1, ROWS + 1)]
+    slept: list[float] = []
+    with (
+        DemoServer(incidents=lambda: rows, api_key=KEY) as api,
+        in_project(api.base_url) as project,
+        patch("tenacity.nap.time", SimpleNamespace(sleep=slept.append)),
+        patch.object(Pace, "sleep", lambda _, seconds: slept.append(seconds)),
+    ):
+        bench = Bench(api, project, rows)
+        bench.waits = slept
+        try:
+            with limited(CASE_SECONDS):
+                wrong = CASES[name](bench)
+            came, said = bench.verdict, bench.said
+            api.faults.reshape = None
+            project.configure(None)
+            with limited(CASE_SECONDS):
+                after = bench.sync("right", full_refresh=True)
+        except HungError:
+            return Outcome(name, "wrong", f"no end within {CASE_SECONDS} s")
+        except Exception as error:  # a case must not end the others
+            return Outcome(name, "wrong", f"{type(error).__name__}: {str(error)[:200]}")
+    if wrong or after:
+        return Outcome(name, "wrong", wrong or f"the next good sync: {after}")
+    return Outcome(name, "red" if came == "red" else "right", said if came == "red" else "")
+
+
+def tried_number(number: int) -> Outcome:
+    """The outcome of a case by its place among all, which another process can be told."""
+    return tried([*CASES][number])
+
+
+def run(part: bool) -> Result:
+    """All of them, or every sixth."""
+    outcomes = in_processes(tried_number, range(0, len(CASES), 6 if part else 1))
+    return Result(outcomes, {"known traps": len(outcomes)})

@@ -1,0 +1,23 @@
+"""What a run has left in Dagster, read as a test wants it."""
+
+from typing import Any
+
+import dagster as dg
+
+
+def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    """The metadata of the one materialization in `result`, by name."""
+    (event,) = result.get_asset_materialization_events()
+    return {name: entry.value for name, entry in event.materialization.metadata.items()}
+
+
+def log_lines(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> list[str]:
+    """What the run itself said, and what Dagster said of it."""
+    return [record.user_message for record in instance.all_logs(result.run_id)]
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    """The one message that a failed run gives."""
+    (event,) = result.get_step_failure_events()
+    assert event.step_failure_data.user_failure_data
+    return event.step_failure_data.user_failure_data.description or ""
