@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev sql demo-api test test-slow test-duckdb2 bench faults check format lock clean
+.PHONY: help run dev sql demo-api test test-all test-slow test-duckdb2 bench faults check format lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,21 +25,22 @@ sql: $(VENV)/run  ## Ask the database: make sql Q='SELECT count(*) FROM incident
 demo-api: $(VENV)/run  ## Serve the demo API on its own, to try requests against
 	@exec $(BIN)/python -m incidents_dagster.demo_api
 
-test: $(VENV)/dev  ## Run the tests on all cores (the browser test wants Debian's chromium)
-	@$(BIN)/python -m pytest -n auto -m "not slow"
+test: $(VENV)/dev  ## Run the tests that an ordinary change needs, on all cores
+	@$(BIN)/python -m pytest -n auto -m "not slow and not thorough"
+
+test-all: export THOROUGH := 1
+test-all: $(VENV)/dev  ## Run all tests, rare faults too (the browser test wants Debian's chromium)
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(VENV)/dev  ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
-# Those that open a database; for the others it is all the same.
-ON_DUCKDB := $(addprefix incidents_dagster_tests/,$(addsuffix .py,test_assets test_checks test_reconcile test_resources \
-	test_sensors test_source_checks test_traps_duckdb test_traps_incremental $(addprefix \
-	ingestion/,test_sync test_sync_failures test_sync_alone landing/test_changes \
-	landing/test_deletions landing/test_quarantine reading/test_incremental rows/test_batches \
-	warehouse/test_stored_table warehouse/test_table_changes)))
+# In these folders it is all the same which DuckDB there is.
+OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness ingestion/http ingestion/secrets)
 
+test-duckdb2: export THOROUGH := 1
 test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB 2
-	@.venv-duckdb2/bin/python -m pytest -n auto -m "not slow and not browser" $(ON_DUCKDB)
+	@.venv-duckdb2/bin/python -m pytest -n auto -m "not slow and not browser" $(OFF_DUCKDB)
 
 bench: $(VENV)/run .venv-bench/plot  ## Measure syncs beside plain dlt and a hand-written limit: make bench ARGS='--million'
 	@$(BIN)/python -m bench $(ARGS)
@@ -48,10 +49,11 @@ bench: $(VENV)/run .venv-bench/plot  ## Measure syncs beside plain dlt and a han
 faults: $(VENV)/dev  ## Try what can go wrong with a sync and write docs/reliability.md: make faults ARGS='--part'
 	@$(BIN)/python -m faults $(ARGS)
 
-check: $(VENV)/dev  ## Lint, format and types
+check: $(VENV)/dev  ## Lint, format, types, and who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/dev  ## Format the code and fix what the linter can
 	@$(BIN)/ruff check --fix .
@@ -67,7 +69,7 @@ lock: $(VENV)/dev  ## Resolve the dependencies anew into the lock files
 		--no-header --no-strip-extras --no-emit-find-links --constraint requirements.lock --extra build --extra bench pyproject.toml -o requirements-bench.lock
 
 clean:  ## Remove environments and caches; data/ stays
-	@rm -rf .venv .venv-bench .venv-duckdb2 .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-bench .venv-duckdb2 .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
 # A marker a set of packages: present and newer than its lock file, there is nothing to install.
 $(VENV)/run: requirements.lock pyproject.toml

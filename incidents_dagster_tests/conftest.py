@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,18 @@ NOT_COPIED = (
     *(".git", ".venv*", "data", "secrets.toml", "logs", ".logs_queue"),
     *(".*_cache", ".hypothesis", "*.egg-info"),
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the cases of a test marked `sample(n)`, all but the first `n` are `thorough`."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        if marker := item.get_closest_marker("sample"):
+            test = item.nodeid.partition("[")[0]
+            cases[test] += 1
+            if cases[test] > marker.args[0]:
+                item.add_marker(pytest.mark.thorough)
 
 
 @pytest.fixture(autouse=True)

@@ -120,6 +120,7 @@ def test_a_sync_without_changes_says_so(
     assert any("nothing new or changed" in line for line in log_lines(sync(), instance))
 
 
+@pytest.mark.thorough
 def test_a_long_sync_reports_its_progress(
     api: DemoServer, sync: Sync, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +168,7 @@ def test_an_api_that_fails_leaves_the_table_as_it_was(
     assert counts == [("triggered", 250)]
 
 
+@pytest.mark.thorough
 def test_a_change_in_any_field_counts(
     api: DemoServer, rows: list[dict[str, Any]], sync: Sync
 ) -> None:
@@ -176,6 +178,7 @@ def test_a_change_in_any_field_counts(
     assert shown(sync())["rows_changed"] == 2
 
 
+@pytest.mark.thorough
 def test_a_second_sync_asks_only_for_what_changed(
     api: DemoServer, rows: list[dict[str, Any]], sync: Sync
 ) -> None:
@@ -246,6 +249,7 @@ def test_a_full_refresh_reads_everything_again_and_merges(
     assert metadata["dagster/row_count"] == 250
 
 
+@pytest.mark.thorough
 def test_a_sync_without_changes_loads_nothing(api: DemoServer, sync: Sync, database: Path) -> None:
     sync()
     assert shown(sync())["load_id"].startswith("none")
@@ -253,6 +257,7 @@ def test_a_sync_without_changes_loads_nothing(api: DemoServer, sync: Sync, datab
         assert connection.execute("SELECT count(*) FROM incidents._dlt_loads").fetchone() == (1,)
 
 
+@pytest.mark.thorough
 def test_a_column_declared_later_appears(
     api: DemoServer, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,5 +297,6 @@ def test_resources_that_changed_since_loading_ask_for_a_reload(
     assert "reload it" in failure(sync())
 
 
+@pytest.mark.thorough
 def test_two_runs_in_one_process_both_work(api: DemoServer, sync: Sync) -> None:
     assert [sync().success for _ in range(3)] == [True] * 3

@@ -73,6 +73,7 @@ def test_all_pass_on_good_rows(api: DemoServer, sync: Sync) -> None:
 
 
 @pytest.mark.parametrize("name", BREAKERS)
+@pytest.mark.sample(2)
 def test_fails_on_a_bad_row_and_shows_it(
     name: str, api: DemoServer, sync: Sync, database: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_fails_on_a_bad_row_and_shows_it(
     assert check.severity == wanted
 
 
+@pytest.mark.thorough
 def test_the_newest_change_may_be_as_old_as_the_setting_says(
     api: DemoServer, sync: Sync, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +137,7 @@ def test_rows_that_are_marked_as_deleted_are_not_looked_at(
     assert by_name(run_checks(database))["statuses_are_present"].passed
 
 
+@pytest.mark.thorough
 def test_the_sample_is_short(api: DemoServer, sync: Sync, database: Path) -> None:
     sync()
     with duckdb.connect(str(database)) as connection:
@@ -166,6 +169,7 @@ def test_rules_follow_the_primary_key_and_the_declared_columns() -> None:
     assert "statuses_are_present" not in {rule.name for rule in rules_for(numbered)}
 
 
+@pytest.mark.thorough
 def test_a_rule_that_cannot_be_asked_fails_and_the_others_answer(
     api: DemoServer, sync: Sync, database: Path
 ) -> None:
@@ -178,6 +182,7 @@ def test_a_rule_that_cannot_be_asked_fails_and_the_others_answer(
     assert checks["ids_are_unique"].passed
 
 
+@pytest.mark.thorough
 def test_one_check_can_run_alone(api: DemoServer, sync: Sync, database: Path) -> None:
     sync()
     key = dg.AssetCheckKey(dg.AssetKey("incident_data"), "ids_are_unique")

@@ -45,6 +45,7 @@ def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("at_home")
+@pytest.mark.thorough
 def test_make_run_syncs_the_demo_api_twice_without_duplicates(checkout: Path) -> None:
     first = make(checkout, "run")
     assert first.returncode == 0, first.stderr
@@ -73,6 +74,7 @@ def test_make_run_syncs_the_demo_api_twice_without_duplicates(checkout: Path) ->
 
 
 @pytest.mark.usefixtures("at_home")
+@pytest.mark.thorough
 def test_the_environment_points_make_run_at_another_api_and_file(
     checkout: Path, api: DemoServer, tmp_path: Path
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_wrong_setting_is_one_message(checkout: Path) -> None:
     assert "Traceback" not in process.stderr
 
 
+@pytest.mark.thorough
 def test_a_failed_check_fails_make_run_by_name(
     checkout: Path, api: DemoServer, database: Path
 ) -> None:

@@ -163,6 +163,7 @@ def test_a_further_resource_gets_its_asset_and_checks_without_code(tmp_path: Pat
         ("FRESHNESS__WARN_AFTER_MINUTES", "soon", "freshness.warn_after_minutes"),
     ],
 )
+@pytest.mark.sample(1)
 def test_a_wrong_setting_is_named_with_its_file(
     name: str, value: str, told: str, tmp_path: Path
 ) -> None:

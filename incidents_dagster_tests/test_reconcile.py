@@ -109,6 +109,7 @@ class NoGround:
     ],
     ids=["empty", "too small", "unproven"],
 )
+@pytest.mark.sample(1)
 def test_a_reading_that_is_no_ground_for_it_fails_and_changes_nothing(
     case: NoGround,
     rows: list[dict[str, Any]],

@@ -62,6 +62,7 @@ def test_a_run_only_when_something_is_new_or_changed(
     assert not ticker.noticed()
 
 
+@pytest.mark.thorough
 def test_the_same_change_asks_for_one_run_however_long_that_takes(
     api: DemoServer, rows: list[dict[str, Any]], ticker: Ticker
 ) -> None:
@@ -75,6 +76,7 @@ def test_the_same_change_asks_for_one_run_however_long_that_takes(
     assert other != first
 
 
+@pytest.mark.thorough
 def test_a_change_that_shares_the_newest_time_is_noticed(
     api: DemoServer, rows: list[dict[str, Any]], ticker: Ticker
 ) -> None:

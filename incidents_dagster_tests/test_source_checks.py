@@ -34,6 +34,7 @@ def found(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluati
         ("UPDATE {t} SET deleted_at = now() WHERE id = 'INC-0001'", "249 rows"),
     ],
 )
+@pytest.mark.sample(1)
 def test_a_table_that_somebody_changed_does_not_match(
     statement: str,
     told: str,
@@ -60,6 +61,7 @@ def test_a_table_that_somebody_changed_does_not_match(
     assert counted == (check.metadata["rows"].value,)
 
 
+@pytest.mark.thorough
 def test_after_an_incremental_sync_it_compares_what_was_asked_for(
     api: DemoServer, rows: list[dict[str, Any]], sync: Sync
 ) -> None:
@@ -75,6 +77,7 @@ def test_after_an_incremental_sync_it_compares_what_was_asked_for(
     assert found(sync(reconcile=True), MATCHES).passed
 
 
+@pytest.mark.thorough
 def test_the_quarantine_is_empty_again_when_a_good_version_has_come(
     api: DemoServer, rows: list[dict[str, Any]], sync: Sync
 ) -> None:

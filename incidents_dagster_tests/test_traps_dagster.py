@@ -25,6 +25,8 @@ from incidents_dagster import embedded_elt
 from incidents_dagster.assets import NO_MATERIALIZATION
 from incidents_dagster_tests.upstream import error_of, pipeline_into
 
+pytestmark = pytest.mark.thorough
+
 Events = Callable[[dg.AssetExecutionContext], Iterator[Any]]
 
 

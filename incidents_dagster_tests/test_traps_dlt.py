@@ -24,6 +24,8 @@ from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
 from incidents_dagster.ingestion.sync import open_sync
 from incidents_dagster_tests.upstream import OFFSET, ask, error_of, pipeline_into, source_of
 
+pytestmark = pytest.mark.thorough
+
 
 def said_by_python(code: str, folder: Path, **environment: str) -> str:
     """What `code` prints in a process of its own, with `folder` as the current directory."""

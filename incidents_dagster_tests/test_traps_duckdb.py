@@ -25,6 +25,8 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 from incidents_dagster.resources import READER_WAIT_SECONDS, IncidentsDuckDB
 from incidents_dagster_tests.upstream import OFFSET, ask, error_of, pipeline_into, source_of
 
+pytestmark = pytest.mark.thorough
+
 MERGED: Any = {"table_name": "items", "primary_key": "id", "write_disposition": "merge"}
 OPEN_AND_WAIT = """
 import signal, sys, duckdb

@@ -28,6 +28,8 @@ from incidents_dagster_tests.upstream import (
     source_of,
 )
 
+pytestmark = pytest.mark.thorough
+
 KEY = "s3cr3t"
 
 

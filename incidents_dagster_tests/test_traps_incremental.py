@@ -14,6 +14,8 @@ import pytest
 
 from incidents_dagster_tests.upstream import ask, error_of, pipeline_into
 
+pytestmark = pytest.mark.thorough
+
 OURS = "`ingestion.incremental` keeps the cursor in the table"
 
 

@@ -218,6 +218,7 @@ def quiet(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_ctrl_c_ends_make_dev_and_a_run_within_it(checkout: Path, api: DemoServer) -> None:
     api.faults.latency = 600
     with dagster_dev(checkout) as ui:
@@ -229,6 +230,7 @@ def test_ctrl_c_ends_make_dev_and_a_run_within_it(checkout: Path, api: DemoServe
     assert api.api_key not in ui.log.read_text()
 
 
+@pytest.mark.thorough
 def test_a_bare_dagster_dev_is_the_same_project_with_the_same_history(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from bench.report import TARGETS, write
 from bench.server import CHANGED_STATUS
 from fakes.incidents import KEY
 
+pytestmark = pytest.mark.thorough
+
 PEERS = ("ours", "plain", "limit", "singer")
 
 

@@ -10,6 +10,8 @@ from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_sync_through_the_fault_server_recovers_and_is_complete(
     api: DemoServer,

@@ -22,6 +22,8 @@ from faults.running.project import in_project
 from faults.sections import answers, mutate, traps
 from incidents_dagster.ingestion.reading.envelope import Envelope
 
+pytestmark = pytest.mark.thorough
+
 # Seed → what it found: each was wrong once.
 FOUND = {
     1: "a row left out in the middle of a page, and offsets that go on as if it were there",

@@ -19,6 +19,8 @@ from faults.running.project import in_project
 from faults.sections.day import SimulatedDay, no_waits
 from faults.sections.paging import Player
 
+pytestmark = pytest.mark.thorough
+
 URL = "http://api.example.com/v1/incidents"
 
 

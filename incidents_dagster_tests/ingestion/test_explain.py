@@ -122,6 +122,7 @@ ANSWERS: dict[str, tuple[Any, Any, str]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.sample(6)
 def test_a_failed_sync_is_one_line_without_key_and_body(
     listen: Listen, configure: Configure, waits: list[float], name: str
 ) -> None:

@@ -279,6 +279,7 @@ def test_the_folder_of_the_database_is_made(
 
 
 @pytest.mark.parametrize("batch", [1, 100, 5000])
+@pytest.mark.sample(1)
 def test_of_several_versions_in_one_sync_the_newest_stays_whatever_earlier_syncs_met(
     api: DemoServer, rows: Rows, query: Query, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:

@@ -129,6 +129,7 @@ def test_nothing_of_a_sync_is_kept_outside_the_folder_of_the_database(
     assert new <= {database.name, f"{database.name}.lock"}
 
 
+@pytest.mark.thorough
 def test_a_sync_killed_before_its_load_does_not_hinder_the_next(
     api: DemoServer, rows: Rows, database: Path
 ) -> None:
@@ -199,6 +200,7 @@ def test_a_second_sync_waits_for_the_first(
 
 
 @pytest.mark.parametrize("mode", ["read_only", "read_write"])
+@pytest.mark.sample(1)
 def test_a_sync_names_who_holds_the_file_and_gives_up_when_that_takes_too_long(
     api: DemoServer, database: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
@@ -220,6 +222,7 @@ def test_a_sync_names_who_holds_the_file_and_gives_up_when_that_takes_too_long(
     assert _count(database) == 250
 
 
+@pytest.mark.thorough
 def test_a_sync_goes_on_when_the_reader_closes_the_file(
     api: DemoServer, rows: Rows, database: Path
 ) -> None:
@@ -240,6 +243,7 @@ def test_a_sync_goes_on_when_the_reader_closes_the_file(
     assert _count(database) == 251
 
 
+@pytest.mark.thorough
 def test_a_reader_comes_in_between_two_pages_and_not_between_merge_and_end_of_load(
     api: DemoServer, rows: Rows, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +275,7 @@ def test_a_reader_comes_in_between_two_pages_and_not_between_merge_and_end_of_lo
 
 
 @pytest.mark.parametrize("link", ["file", "folder"])
+@pytest.mark.sample(1)
 def test_two_names_of_one_file_are_one_lock(
     api: DemoServer, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str
 ) -> None:
@@ -319,6 +324,7 @@ def test_a_sync_runs_without_dagster_from_an_empty_folder(
     assert not list(empty.iterdir())
 
 
+@pytest.mark.thorough
 def test_every_module_of_the_ingestion_is_importable_without_dagster(tmp_path: Path) -> None:
     package = Path(sync_module.__file__).parent
     modules = [path.relative_to(package).with_suffix("") for path in package.rglob("[!_]*.py")]

@@ -85,6 +85,7 @@ def test_a_refused_key_makes_no_table(api: DemoServer, query: Query) -> None:
 
 
 @pytest.mark.parametrize("disposition", ["merge", "replace"])
+@pytest.mark.sample(1)
 def test_a_load_that_breaks_off_leaves_the_table_as_it_was(
     listen: Listen, configure: Configure, database: Path, query: Query, disposition: str
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_load_that_breaks_off_leaves_the_table_as_it_was(
         "CREATE OR REPLACE TABLE incidents_staging.incident_data (id INTEGER, status BIGINT)",
     ],
 )
+@pytest.mark.sample(1)
 def test_damage_to_tables_is_healed_by_the_next_sync(
     api: DemoServer, rows: Rows, database: Path, query: Query, damage: str
 ) -> None:
@@ -130,6 +132,7 @@ def test_damage_to_tables_is_healed_by_the_next_sync(
 
 
 @pytest.mark.parametrize("left", [0, 8192], ids=["empty", "headers alone"])
+@pytest.mark.sample(1)
 def test_a_database_whose_making_was_interrupted_is_made_anew(
     api: DemoServer, database: Path, query: Query, left: int
 ) -> None:
@@ -143,6 +146,7 @@ def test_a_database_whose_making_was_interrupted_is_made_anew(
     ("name", "cure"),
     [("warehouse.duckdb", "move it away, and"), ("warehouse.duckdb.wal", "DuckDB's log")],
 )
+@pytest.mark.sample(1)
 def test_a_damaged_database_gives_one_line_with_the_cure(
     api: DemoServer, database: Path, query: Query, name: str, cure: str
 ) -> None:
@@ -164,6 +168,7 @@ def test_a_damaged_database_gives_one_line_with_the_cure(
     assert query("SELECT count(*) FROM incidents.incident_data") == [(250,)]
 
 
+@pytest.mark.thorough
 def test_a_full_disk_is_named_and_leaves_the_table(
     api: DemoServer, rows: Rows, database: Path, query: Query
 ) -> None:
@@ -185,6 +190,7 @@ def test_a_full_disk_is_named_and_leaves_the_table(
 
 
 @pytest.mark.parametrize("what", ["file", "link", "full folder"])
+@pytest.mark.sample(1)
 def test_whatever_is_in_place_of_the_working_folder_is_taken_away(
     api: DemoServer, database: Path, query: Query, what: str
 ) -> None:

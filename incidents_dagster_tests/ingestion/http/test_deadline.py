@@ -58,6 +58,7 @@ def test_before_the_deadline_nothing_happens_and_after_it_all_is_told() -> None:
 
 
 @pytest.mark.parametrize("slow", SLOW)
+@pytest.mark.sample(2)
 def test_an_answer_that_does_not_come_to_an_end_ends_at_the_deadline(slow: str) -> None:
     session, adapter = open_session(max_minutes=SOON)
     with _serving(SLOW[slow]) as (address, server), closing(session):

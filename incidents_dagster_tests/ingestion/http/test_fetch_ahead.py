@@ -181,6 +181,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 @pytest.mark.parametrize("most", [1, 2, 4, 16])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sample(8)
 def test_rows_order_and_requests_are_those_of_the_sequential_walk(
     web: Web, api: Api, kind: str, most: int
 ) -> None:
@@ -392,6 +393,7 @@ def test_a_list_at_the_top_has_no_total(web: Web, api: Api) -> None:
 @pytest.mark.parametrize("kind", ["offset", "offset with a total"])
 @pytest.mark.parametrize("lie", [0, 3, 4, 22, 24, 60, -5])
 @pytest.mark.parametrize("cap", [LIMIT, 2])
+@pytest.mark.sample(7)
 def test_a_total_that_lies_ends_no_walk_by_itself(
     web: Web, api: Api, kind: str, lie: int, cap: int
 ) -> None:

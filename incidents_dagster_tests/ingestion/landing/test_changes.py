@@ -106,6 +106,7 @@ def test_an_empty_api_has_nothing_new_until_it_has(api: DemoServer, rows: Rows) 
     ],
     ids=["start_param", "placeholder", "without"],
 )
+@pytest.mark.sample(1)
 def test_the_question_starts_where_a_sync_would_with_its_own_parameters_on_top(
     listen: Listen, configure: Configure, endpoint: dict[str, Any], asked: dict[str, str]
 ) -> None:

@@ -62,6 +62,7 @@ def it(configure: Configure, listen: Listen, query: Query) -> Api:
 
 
 @pytest.mark.parametrize("mode", [Mode.FULL_REFRESH, Mode.RECONCILE])
+@pytest.mark.sample(1)
 def test_a_full_read_marks_what_is_gone_and_a_return_takes_the_mark_away(
     it: Api, query: Query, mode: Mode
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_full_read_marks_what_is_gone_and_a_return_takes_the_mark_away(
     ]
 
 
+@pytest.mark.thorough
 def test_a_row_that_returns_changed_is_back_with_an_incremental_sync(it: Api) -> None:
     it.sync()
     it.pages.rows.pop(3)
@@ -93,6 +95,7 @@ def test_a_row_that_returns_changed_is_back_with_an_incremental_sync(it: Api) ->
     assert None not in it.since
 
 
+@pytest.mark.thorough
 def test_the_newest_row_gone_is_marked_and_the_next_sync_is_incremental_again(it: Api) -> None:
     it.sync()
     it.pages.rows.pop()
@@ -130,6 +133,7 @@ BLOCKED: dict[str, tuple[Callable[[Api], None], str]] = {
 
 
 @pytest.mark.parametrize("what", BLOCKED)
+@pytest.mark.sample(1)
 def test_no_row_is_marked_where_a_reading_is_no_ground_for_it(
     it: Api, query: Query, what: str
 ) -> None:
@@ -182,6 +186,7 @@ def test_a_composite_key_tells_rows_apart(it: Api, configure: Configure, query: 
     ]
 
 
+@pytest.mark.thorough
 def test_rows_before_the_initial_value_were_not_asked_for(it: Api, query: Query) -> None:
     it.sync()
     it.pages.rows.pop(6)
@@ -199,6 +204,7 @@ def test_rows_before_the_initial_value_were_not_asked_for(it: Api, query: Query)
     ],
     ids=str,
 )
+@pytest.mark.sample(1)
 def test_only_a_merge_by_key_marks(
     it: Api, configure: Configure, query: Query, resource_settings: dict[str, Any]
 ) -> None:

@@ -84,6 +84,7 @@ def test_what_is_not_proven_to_be_all_is_read_again_until_it_is(
     ],
     ids=str,
 )
+@pytest.mark.sample(1)
 def test_of_several_readings_one_is_loaded(
     listen: Listen, configure: Configure, query: Query, settings: dict[str, Any]
 ) -> None:

@@ -241,6 +241,7 @@ def test_the_refusal_counts_reasons_and_shows_nothing_of_the_records() -> None:
 # --- By dlt, in DuckDB ----------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_beside_any_resource_dlt_makes_the_table_as_described_with_each_record_once(
     tmp_path: Path, connection: Connection
 ) -> None:

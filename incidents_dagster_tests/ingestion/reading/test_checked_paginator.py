@@ -194,6 +194,7 @@ ENDS: dict[str, tuple[Any, Callable[[dict[str, Any]], Any], str | None, int | No
 
 
 @pytest.mark.parametrize("what", ENDS)
+@pytest.mark.sample(10)
 def test_the_end_is_held_against_what_the_api_says(
     listen: Listen, configure: Configure, what: str
 ) -> None:

@@ -48,6 +48,7 @@ TAKEN: dict[str, tuple[Any, str | None, list[str]]] = {
 
 
 @pytest.mark.parametrize("what", TAKEN)
+@pytest.mark.sample(8)
 def test_what_has_the_expected_shape_is_taken(
     listen: Listen, configure: Configure, what: str
 ) -> None:
@@ -109,6 +110,7 @@ REFUSED: dict[str, tuple[Any, str | None, str]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.sample(10)
 def test_what_has_not_is_refused_with_what_was_seen(
     listen: Listen, configure: Configure, what: str
 ) -> None:

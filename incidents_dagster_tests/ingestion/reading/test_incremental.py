@@ -18,6 +18,7 @@ from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
+from incidents_dagster_tests.examples import examples
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -126,6 +127,7 @@ def test_without_a_change_nothing_is_written(api: DemoServer, database: Path, qu
     assert database.stat().st_mtime_ns == written
 
 
+@pytest.mark.thorough
 def test_of_a_hundred_changes_only_those_rows_are_written(
     api: DemoServer, rows: Rows, query: Query
 ) -> None:
@@ -138,6 +140,7 @@ def test_of_a_hundred_changes_only_those_rows_are_written(
     assert query("SELECT count(*) FROM incidents._dlt_loads") == [(2,)]
 
 
+@pytest.mark.thorough
 def test_a_full_refresh_asks_for_everything_and_merges(
     api: DemoServer, rows: Rows, query: Query
 ) -> None:
@@ -162,6 +165,7 @@ def test_a_full_refresh_asks_for_everything_and_merges(
 
 
 @pytest.mark.parametrize(("exclusive", "lag"), [(False, 0), (True, 60), (True, 0)])
+@pytest.mark.sample(1)
 def test_two_updates_within_a_minute_both_arrive(
     it: Api, query: Query, exclusive: bool, lag: int
 ) -> None:
@@ -178,7 +182,7 @@ def test_two_updates_within_a_minute_both_arrive(
     assert bool(it.said) == (exclusive and not lag)
 
 
-HISTORIES = 25
+HISTORIES = examples(8, 25)
 ROUNDS = 4
 
 
@@ -258,7 +262,7 @@ def test_no_update_is_lost_in_many_random_histories(
         for n, key, at, v in query(tables):
             found[n][key] = (at, v)
         assert found == expected
-    assert sum(map(len, expected)) > 100
+    assert sum(map(len, expected)) > 4 * HISTORIES
 
 
 # --- Where the table and the API do not go together ----------------------------------------------
@@ -273,6 +277,7 @@ def test_a_deleted_file_is_filled_anew(it: Api, query: Query) -> None:
     assert query(TABLE) == [("1", "a"), ("2", "a")]
 
 
+@pytest.mark.thorough
 def test_another_api_on_the_same_file_is_read_whole(it: Api, query: Query) -> None:
     it.reads()
     it.records = [_row(1, 100), _row(2, 500)]
@@ -287,6 +292,7 @@ def test_another_api_on_the_same_file_is_read_whole(it: Api, query: Query) -> No
     assert it.sync() == [_at(900)]
 
 
+@pytest.mark.thorough
 def test_an_api_gone_back_in_time_is_read_whole_until_it_has_caught_up(
     it: Api, query: Query
 ) -> None:
@@ -302,6 +308,7 @@ def test_an_api_gone_back_in_time_is_read_whole_until_it_has_caught_up(
     assert query(TABLE)[1] == ("2", "newest")
 
 
+@pytest.mark.thorough
 def test_a_newest_row_that_is_deleted_at_the_api_costs_a_full_read_and_no_row(
     it: Api, query: Query
 ) -> None:
@@ -319,6 +326,7 @@ def test_a_newest_row_that_is_deleted_at_the_api_costs_a_full_read_and_no_row(
     assert it.sync() == [_at(6)]
 
 
+@pytest.mark.thorough
 def test_a_record_from_the_future_hides_nothing(it: Api, query: Query) -> None:
     it.reads()
     it.records = [_row(1, 0), {"id": "2", "at": "2999-01-01T00:00:00Z", "v": "a"}]
@@ -330,6 +338,7 @@ def test_a_record_from_the_future_hides_nothing(it: Api, query: Query) -> None:
 
 
 @pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.sample(1)
 def test_a_first_sync_of_no_rows_is_a_start_like_any_other(
     it: Api, query: Query, declared: bool
 ) -> None:
@@ -342,6 +351,7 @@ def test_a_first_sync_of_no_rows_is_a_start_like_any_other(
     assert query(TABLE) == [("1", "a")]
 
 
+@pytest.mark.thorough
 def test_rows_without_a_cursor_are_loaded_and_are_no_start(it: Api, query: Query) -> None:
     it.reads()
     it.records = [{"id": "1", "at": None, "v": "a"}]
@@ -398,6 +408,7 @@ CURSORS: dict[str, tuple[dict[str, Any], list[Any], dict[str, Any], list[str]]] 
 }
 
 
+@pytest.mark.thorough
 def test_a_cursor_may_be_a_number_a_text_a_date_or_a_time(it: Api, query: Query) -> None:
     asked: dict[str, list[Any]] = {name: [] for name in CURSORS}
     rows = [2, 3, 3]  # of each sync
@@ -494,6 +505,7 @@ SPELLINGS: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
 }
 
 
+@pytest.mark.thorough
 def test_every_spelling_of_rest_api_asks_as_it_says(it: Api) -> None:
     it.web.answer = lambda _: [{"id": 1, "at": STARTS[1], "rev": 7}]
     it.configure(
@@ -510,6 +522,7 @@ def test_every_spelling_of_rest_api_asks_as_it_says(it: Api) -> None:
         assert [getattr(request, where) for request in asked] == expected, name
 
 
+@pytest.mark.thorough
 def test_what_is_incremental_by_default_is_so_in_every_resource(it: Api) -> None:
     endpoint, _, expected = SPELLINGS["param"]
     it.web.answer = lambda _: [{"id": 1, "at": STARTS[1]}]
@@ -531,6 +544,7 @@ INITIAL: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.thorough
 def test_an_initial_value_is_asked_with_until_there_are_rows_and_in_a_full_refresh(
     it: Api,
 ) -> None:

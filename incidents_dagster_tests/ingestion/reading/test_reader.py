@@ -53,6 +53,7 @@ AGAIN: dict[str, tuple[set[int], int, bool]] = {
 
 @pytest.mark.parametrize("when", AGAIN)
 @pytest.mark.parametrize("kind", ["page", "offset"])
+@pytest.mark.sample(2)
 def test_pages_that_cannot_overlap_are_read_until_two_readings_agree(
     listen: Listen, configure: Configure, when: str, kind: str
 ) -> None:
@@ -286,6 +287,7 @@ VERSIONS: dict[str, tuple[list[int], int]] = {
 
 
 @pytest.mark.parametrize("what", VERSIONS)
+@pytest.mark.sample(2)
 def test_of_versions_in_one_sync_the_newest_stays_and_of_equal_ones_the_last_read(
     clock: Clock, query: Query, what: str
 ) -> None:
@@ -343,6 +345,7 @@ IN_PLACE: dict[str, tuple[Any, str, bool]] = {
 
 @pytest.mark.parametrize("paginator", [CURSOR, OFFSET], ids=["cursor", "offset"])
 @pytest.mark.parametrize("what", IN_PLACE)
+@pytest.mark.sample(2)
 def test_a_record_that_comes_twice_does_not_count_for_another(
     listen: Listen, configure: Configure, query: Query, what: str, paginator: Any
 ) -> None:

@@ -31,6 +31,7 @@ from incidents_dagster.ingestion.rows.batches import chunks, to_arrow
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.tables import DATASET
+from incidents_dagster_tests.examples import examples
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -191,7 +192,7 @@ def _tables(draw: st.DrawFn) -> tuple[dict[str, Any], Records]:
     return columns, records
 
 
-@settings(ON_DISK, max_examples=8)
+@settings(ON_DISK, max_examples=examples(2, 8))
 @given(table=_tables())
 def test_the_table_is_the_one_that_dlts_plain_path_makes(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, table: tuple[dict[str, Any], Records]
@@ -301,7 +302,7 @@ def test_no_batch_loses_a_value_whatever_the_batches_before_it_made_of_the_field
             _told(row, types, "f", value)
 
 
-@settings(ON_DISK, max_examples=3)
+@settings(ON_DISK, max_examples=examples(1, 3))
 @given(
     first=st.lists(ANY, min_size=4, max_size=4),
     second=st.lists(ANY, min_size=4, max_size=4),
@@ -359,6 +360,7 @@ def _at(pair: str) -> str:
 
 
 @pytest.mark.parametrize("between", ["syncs", "batches"])
+@pytest.mark.sample(1)
 def test_a_field_may_change_its_type_from_any_to_any(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, between: str
 ) -> None:
@@ -655,7 +657,7 @@ ODD_RECORDS = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(30, 100), deadline=None)
 @given(runs=st.lists(st.lists(ODD_RECORDS, max_size=6), min_size=1, max_size=3))
 def test_every_record_is_a_row_or_rejected_once_and_in_order(runs: list[list[Any]]) -> None:
     known: Any = dict(KNOWN)

@@ -100,6 +100,7 @@ def _texts(error: BaseException) -> list[str]:
 
 @pytest.mark.parametrize("auth", AUTHS)
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.sample(10)
 def test_no_error_shows_the_key(
     failure: Callable[[str, str], BaseException], fault: str, auth: str
 ) -> None:

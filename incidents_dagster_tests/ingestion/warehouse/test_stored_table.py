@@ -94,6 +94,7 @@ def test_a_table_of_another_schema_is_not_ours(connection: Connection) -> None:
     assert not StoredTable(Table("x", ["id"], {}), connection).exists()
 
 
+@pytest.mark.thorough
 def test_times_are_utc_whatever_the_zone_of_the_machine(
     api: DemoServer, rows: list[dict[str, Any]], database: Path
 ) -> None:
