@@ -48,7 +48,7 @@ def changed_rows(
     Raises:
         Exception: The API's answers are no ground for a load; `explain` says why.
     """
-    with reading(database, report=api.report) as connection:
+    with reading(database, api.settings.wait_seconds, api.report) as connection:
         landing = Landing(api, name, connection)
         if "_dlt_id" in landing.known:  # made by dlt's plain path, which numbers the rows
             dlt.config["normalize.parquet_normalizer.add_dlt_id"] = True

@@ -122,7 +122,7 @@ class Landing:
         yield from self._load(self._without_fresh(rows, self.api.proofs[self.name].began))
 
     def _check_rejected(self) -> None:
-        share = self.api.own["quarantine_share"]
+        share = self.api.settings.quarantine_share
         quarantine.check(self.name, self.rejected, self._received, share)
 
     def _count(self) -> None:
@@ -176,7 +176,7 @@ class Landing:
         if not why:
             missing = yield from self._missing()
             there = self.stored.count()
-            if len(missing) > self.api.own["deleted_share"] * there:
+            if len(missing) > self.api.settings.deleted_share * there:
                 why = (
                     f"{len(missing):,} of the table's {there:,} rows are not at the API, more than "
                     "deleted_share allows. Is it another API? Else raise deleted_share in "
