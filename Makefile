@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev sql demo-api test test-all test-slow test-duckdb2 bench faults check format lock clean
+.PHONY: help run dev sql demo-api test test-all test-slow test-duckdb2 bench faults check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ check: $(VENV)/dev  ## Lint, format, types, and who may import whom
 format: $(VENV)/dev  ## Format the code and fix what the linter can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(VENV)/dev  ## Write README's table of settings, from the code
+	@$(BIN)/python -m docs.settings_table
 
 lock: $(VENV)/dev  ## Resolve the dependencies anew into the lock files
 	@$(BIN)/python -m pip install --quiet uv

@@ -20,7 +20,8 @@ from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.redaction import redact
-from incidents_dagster.ingestion.settings import Settings, config_file, load_settings
+from incidents_dagster.ingestion.settings import Settings, load_settings
+from incidents_dagster.ingestion.settings_files import config_file
 from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, open_sync
 from incidents_dagster.ingestion.tables import DATASET, Table
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, reading
@@ -28,9 +29,7 @@ from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.metadata import summary, sync_metadata, table_metadata
 from incidents_dagster.resources import IncidentsDuckDB
 
-GROUP = "incidents"
 POOL = "incidents_duckdb"
-OWNERS = ["team:on-call"]
 API = dg.AssetKey("incident_api")
 # Dagster's private sign that a result is no materialization. Public is only to yield no result at
 # all, and then Dagster skips the checks, those of all other resources too.
@@ -42,9 +41,9 @@ tables: Mapping[str, Table] = {name: Table.of(declared, name) for name in declar
 
 incident_api = dg.AssetSpec(
     API,
-    group_name=GROUP,
+    group_name=settings.group,
     description="The incident API that the syncs read. Dagster only observes it.",
-    owners=OWNERS,
+    owners=settings.owners,
     kinds={"api"},
     metadata={
         "base_url": settings.base_url or "embedded demo API on loopback (no base_url configured)"
@@ -54,10 +53,9 @@ incident_api = dg.AssetSpec(
 
 def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
     """Judges the age of the last proven sync by `[sources.incidents.freshness]`."""
-    freshness = settings.own["freshness"]
     return dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(minutes=freshness["fail_after_minutes"]),
-        warn_window=timedelta(minutes=freshness["warn_after_minutes"]),
+        fail_window=timedelta(minutes=settings.freshness.fail_after_minutes),
+        warn_window=timedelta(minutes=settings.freshness.warn_after_minutes),
     )
 
 
@@ -75,8 +73,8 @@ class IncidentsTranslator(DagsterDltTranslator):
                 # The default would name an upstream asset that nothing defines.
                 deps=[dg.AssetDep(API)],
                 description=_description(data.resource.name, table),
-                group_name=GROUP,
-                owners=OWNERS,
+                group_name=settings.group,
+                owners=settings.owners,
                 kinds={"dlt", "duckdb"},
                 metadata=table_metadata(table, table.declared_columns),
                 freshness_policy=freshness_policy(settings),
@@ -151,7 +149,7 @@ def incident_assets(
             )
         with open_sync(current, context.log.info, config.mode) as sync:
             synced = {name: Table.of(sync.api.declared, name) for name in tables}
-            with reading(sync.database, report=context.log.info) as connection:
+            with reading(sync.database, current.wait_seconds, context.log.info) as connection:
                 before = {
                     name: StoredTable(table, connection).row_count()
                     for name, table in synced.items()

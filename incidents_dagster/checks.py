@@ -107,7 +107,7 @@ def evaluate(
         table=stored.present(),
         key=key,
         newest=quoted(str(table.newest_first)),
-        hours=settings.own["freshness"]["newest_within_hours"],
+        hours=settings.freshness.newest_within_hours,
         key_is_null=" OR ".join(f"{quoted(name)} IS NULL" for name in table.primary_key),
     )
     severity = dg.AssetCheckSeverity.ERROR if rule.blocking else dg.AssetCheckSeverity.WARN

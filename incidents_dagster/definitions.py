@@ -6,13 +6,9 @@ from incidents_dagster.assets import incident_api, incident_assets
 from incidents_dagster.checks import incident_checks
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
-from incidents_dagster.jobs import (
-    incidents_reconcile,
-    incidents_reconcile_weekly,
-    incidents_sync,
-    incidents_sync_hourly,
-)
+from incidents_dagster.jobs import incidents_reconcile, incidents_sync
 from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster.schedules import incidents_reconcile_weekly, incidents_sync_hourly
 from incidents_dagster.sensors import incident_change_sensor, sync_failure_sensor
 
 defs = dg.Definitions(

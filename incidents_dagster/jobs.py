@@ -1,4 +1,7 @@
-"""The jobs that sync every resource with its checks, and their schedules."""
+"""The jobs: a sync of every resource with its checks, and one that also marks what is deleted.
+
+When they run is `schedules`' and `sensors`'.
+"""
 
 import dagster as dg
 
@@ -10,15 +13,6 @@ incidents_sync = dg.define_asset_job(
     description="Reads every resource from the incident API into DuckDB and checks the tables.",
 )
 
-incidents_sync_hourly = dg.ScheduleDefinition(
-    name="incidents_sync_hourly",
-    job=incidents_sync,
-    cron_schedule="0 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Syncs at every full hour.",
-)
-
 incidents_reconcile = dg.define_asset_job(
     "incidents_reconcile",
     selection=dg.AssetSelection.assets(incident_assets),
@@ -28,13 +22,4 @@ incidents_reconcile = dg.define_asset_job(
         "deleted_at. Fails rather than believe a reading that is unproven, empty or suspiciously "
         "small."
     ),
-)
-
-incidents_reconcile_weekly = dg.ScheduleDefinition(
-    name="incidents_reconcile_weekly",
-    job=incidents_reconcile,
-    cron_schedule="30 3 * * 0",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Reconciles on Sunday nights.",
 )

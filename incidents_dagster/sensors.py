@@ -20,7 +20,7 @@ SECRET_PATH = 16  # a shorter path of a webhook, such as /incidents, is a word o
 @dg.sensor(
     name="incident_change_sensor",
     job=incidents_sync,
-    minimum_interval_seconds=int(settings.own["change_sensor"]["interval_seconds"]),
+    minimum_interval_seconds=int(settings.change_sensor.interval_seconds),
     description=(
         "Requests the first page of what an incremental sync would read, once a tick, and starts "
         "incidents_sync when the table lacks something on it. Off by default, because every tick "
@@ -60,7 +60,7 @@ def sync_failure_sensor(context: dg.RunFailureSensorContext) -> None:
     why = "; ".join(filter(None, reasons)) or context.failure_event.message or "no reason given"
     text = redact(f"{run.job_name} failed (run {run.run_id}): {why}")
     context.log.error(text)
-    webhook = load_settings().own["webhook_url"]
+    webhook = load_settings().webhook_url
     if webhook:
         _post(webhook, text, context)
 

@@ -7,6 +7,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+import incidents_dagster.checks
 from incidents_dagster.assets import settings
 from incidents_dagster.checks import RULES, checks_for, incident_checks, rules_for, tables
 from incidents_dagster.demo_api.server import DemoServer
@@ -42,10 +43,16 @@ BREAKERS = {
 }
 
 
+def set_newest_within_hours(hours: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    freshness = settings.freshness.model_copy(update={"newest_within_hours": hours})
+    changed = settings.model_copy(update={"freshness": freshness})
+    monkeypatch.setattr(incidents_dagster.checks, "settings", changed)
+
+
 @pytest.fixture(autouse=True)
 def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the tests serve is recent, whatever the date of today."""
-    monkeypatch.setitem(settings.own["freshness"], "newest_within_hours", 1e6)
+    set_newest_within_hours(1e6, monkeypatch)
 
 
 def run_checks(database: Path) -> dg.ExecuteInProcessResult:
@@ -104,7 +111,7 @@ def test_the_newest_change_may_be_as_old_as_the_setting_says(
     api: DemoServer, sync: Sync, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync()
-    monkeypatch.setitem(settings.own["freshness"], "newest_within_hours", 168.0)
+    set_newest_within_hours(168.0, monkeypatch)
 
     def aged(hours: int) -> dg.AssetCheckEvaluation:
         with duckdb.connect(str(database)) as connection:

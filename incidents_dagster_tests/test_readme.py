@@ -9,13 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from docs.settings_table import all_settings, rendered
 from incidents_dagster.checks import checks_for, tables
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading.incremental import SUPPORTED
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS
-from incidents_dagster.ingestion.settings import OWN_SETTINGS, PROJECT_ROOT, load_settings
+from incidents_dagster.ingestion.settings import PROJECT_ROOT, REST_API_KEYS, load_settings
 from incidents_dagster.resources import IncidentsDuckDB
 
 README = (PROJECT_ROOT / "README.md").read_text()
@@ -92,23 +93,22 @@ def test_the_tables_name_what_is_defined() -> None:
         assert f"| `{check.name}` | {'yes' if check.blocking else 'no'} |" in README
 
 
-def test_the_tables_name_every_setting_and_its_default() -> None:
-    own = {
-        f"{key}.{name}" if isinstance(default, dict) else key
-        for key, default in OWN_SETTINGS.items()
-        for name in (default if isinstance(default, dict) else [""])
-    }
+def test_the_table_of_settings_is_what_make_docs_writes() -> None:
+    assert rendered(README) == README, "README is stale: make docs"
+
+
+def test_the_table_names_every_setting_and_its_default() -> None:
     documented = first_cells("| under `[sources.incidents]` |")
-    assert documented == own | {"client", "resource_defaults", "resources"}
-    shipped = load_settings().own
-    assert shipped["change_sensor"]["params"] == {"sort": "-updated_at"}
-    for name in own - {"change_sensor.params", "webhook_url"}:
-        value = shipped
-        for part in name.split("."):
-            value = value[part]
-        spelled = {True: "true", False: "false"}.get(value) if isinstance(value, bool) else None
-        default = spelled or (f"`{value}`" if isinstance(value, str) else f"{value:g}")
-        assert f"| `{name}` | {default} |" in README
+    assert documented == {name for name, _, _ in all_settings()} | set(REST_API_KEYS)
+    for row in (
+        "| `fetch_ahead` | 4 | pages ",
+        "| `quarantine_share` | 0.1 | ",
+        "| `allow_plain_http` | false | ",
+        "| `freshness.warn_after_minutes` | 90 | ",
+        '| `schedules.sync_cron` | `"0 * * * *"` | ',
+        "| `webhook_url` | none | ",
+    ):
+        assert row in README
 
 
 def test_the_table_of_incremental_is_complete() -> None:

@@ -293,14 +293,14 @@ def test_dagster_without_a_home_forgets_and_a_pyproject_hides_the_workspace(
 
 def test_schedules_and_sensors_are_stopped_by_default() -> None:
     """Until somebody starts them in the UI, neither runs.
-    `jobs.incidents_sync_hourly` and `sensors.sync_failure_sensor` set `default_status` for it."""
+    `schedules.schedule` and `sensors.sync_failure_sensor` set `default_status` for it."""
 
     @dg.run_failure_sensor
     def sensor(context: dg.RunFailureSensorContext) -> None: ...
 
     schedule = dg.ScheduleDefinition(job_name="job", cron_schedule="0 * * * *")
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED, (
-        "The stopped schedule is mended upstream: delete default_status in jobs."
+        "The stopped schedule is mended upstream: delete default_status in schedules."
     )
     assert sensor.default_status is dg.DefaultSensorStatus.STOPPED, (
         "The stopped sensor is mended upstream: delete default_status in sensors."
@@ -309,9 +309,9 @@ def test_schedules_and_sensors_are_stopped_by_default() -> None:
 
 def test_freshness_below_a_minute_is_refused() -> None:
     """And so is a warning that does not come before the failure, both without a word of the
-    setting they come from. `settings.load_settings` checks them first because of this."""
+    setting they come from. `settings.Freshness` checks them first because of this."""
     minute = timedelta(minutes=1)
-    mended = "is mended upstream: delete the check of freshness in settings.load_settings."
+    mended = "is mended upstream: delete the checks in settings.Freshness."
     policy = dg.FreshnessPolicy.time_window
     error = error_of(lambda: policy(fail_window=minute / 2), f"The least window {mended}")
     assert "cannot be less than 1 minute" in str(error)

@@ -86,16 +86,16 @@ def test_dlt_refuses_a_database_named_in_config_toml(
 
 def test_dlt_takes_a_table_from_the_first_file_that_has_it(tmp_path: Path) -> None:
     """A table in secrets.toml hides the one of the same name in config.toml whole.
-    `settings._layers` merges them because of this."""
+    `settings_files.read_section` merges them because of this."""
     (tmp_path / ".dlt" / "secrets.toml").write_text('[sources.incidents]\nwebhook_url = "x"\n')
     dlt.current.run_context().reload()
     assert list(dlt.secrets["sources.incidents"]) == ["webhook_url"], (
         "The hiding of tables is mended upstream: delete the loop over providers in "
-        "settings._layers."
+        "settings_files.read_section."
     )
 
     settings = load_settings()
-    assert (settings.own["webhook_url"], settings.resource_names) == ("x", ["incident_data"])
+    assert (settings.webhook_url, settings.resource_names) == ("x", ["incident_data"])
 
 
 def test_the_environment_does_not_reach_into_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_the_environment_does_not_reach_into_a_table(monkeypatch: pytest.MonkeyP
     assert dlt.config["sources.incidents.client.base_url"] == "https://api.example.com"
     assert "base_url" not in dlt.config["sources.incidents.client"], (
         "Tables without the environment are mended upstream: delete the loop over os.environ in "
-        "settings._layers."
+        "settings_files.read_section."
     )
 
     assert load_settings().base_url == "https://api.example.com"

@@ -277,7 +277,7 @@ def reader(seconds: float) -> Case:
         try:
             assert holder.stdout
             holder.stdout.readline()
-            with patch("incidents_dagster.ingestion.warehouse.duckdb_file.FILE_SECONDS", 2.0):
+            with patch.dict(os.environ, SOURCES__INCIDENTS__WAIT_SECONDS="2"):
                 if seconds < 2:
                     return bench.sync("right")
                 return _red_naming(bench, str(holder.pid))

@@ -16,13 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from incidents_dagster.ingestion import sync as pipeline
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
-from incidents_dagster.ingestion.warehouse import duckdb_file as database
 
 PATIENCE = 120.0  # seconds that any of the processes may take
 
@@ -138,12 +136,7 @@ def _child(work: Work, connection: Connection) -> NoReturn:
 
 
 def one_sync(tell: Tell) -> str | None:
-    """One sync: None where it was green, else its one message, as a user would see it.
-
-    The environment's `WAIT` is how many seconds it waits for a file, or for another sync.
-    """
-    if wait := os.environ.get("WAIT"):
-        database.FILE_SECONDS = pipeline.LOCK_SECONDS = float(wait)
+    """One sync: None where it was green, else its one message, as a user would see it."""
     try:
         run_sync(load_settings(), tell)
     except Exception as error:

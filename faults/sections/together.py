@@ -240,7 +240,7 @@ def _held(project: Project, processes: Forks, api: Api, read_only: bool, leaves:
     child = processes.start(holding)
     child.hears("held".__eq__)
     named = f"open in another process (PID {child.pid}"
-    syncing = processes.start(one_sync, WAIT="60" if leaves else "1")
+    syncing = processes.start(one_sync, SOURCES__INCIDENTS__WAIT_SECONDS="60" if leaves else "1")
     if not syncing.hears(lambda line: named in line):
         wrong.append("the holder was not named while the sync waited")
     if leaves:
@@ -273,7 +273,7 @@ def _second(project: Project, processes: Forks, api: Api, server: DemoServer) ->
     first = processes.start(one_sync)
     while not server.faults.in_flight and not first.ended:
         time.sleep(0.02)
-    second = processes.sync(WAIT="0.5")
+    second = processes.sync(SOURCES__INCIDENTS__WAIT_SECONDS="0.5")
     server.faults.latency = 0
     first.kill()
     if again := processes.sync():

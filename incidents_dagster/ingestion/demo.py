@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
 
 from incidents_dagster.ingestion.settings import Settings
 
@@ -22,4 +21,4 @@ def configured_or_demo(settings: Settings) -> Iterator[Settings]:
     with DemoServer() as demo:
         api = deepcopy(settings.api)
         api["client"] |= {"base_url": demo.base_url, "auth": {**AUTH, "api_key": demo.api_key}}
-        yield replace(settings, api=api)
+        yield settings.model_copy(update={"api": api})

@@ -23,7 +23,7 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
             one message.
     """
     name, database = settings.resource_names[0], database_path()
-    params = settings.own["change_sensor"]["params"]
+    params = settings.change_sensor.params
     with (
         configured_or_demo(settings) as asked,
         open_api(asked, lambda _: None, fetch_ahead=1) as api,

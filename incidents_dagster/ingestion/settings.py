@@ -1,63 +1,152 @@
-"""`[sources.incidents]` of .dlt/config.toml, and where the DuckDB file is.
+"""What `[sources.incidents]` may hold: this project's settings with their defaults and meanings.
 
-Reads and checks what this project adds; what belongs to rest_api is checked by dlt when
-`source` is built. No secret is read here.
+`client`, `resource_defaults` and `resources` are rest_api's: dlt checks them when `source` is
+built. Where the values are written is `settings_files`. README's table of settings is made from
+the models here. No secret is read.
 """
 
-import os
-from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import dataclass
 from difflib import get_close_matches
-from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import dlt
-from dlt.common.configuration.providers.toml import TomlProviderReadException
-from dlt.common.utils import update_dict_nested
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.settings_files import SECTION, read_section, where
+from incidents_dagster.ingestion.settings_types import (
+    AmountFrom0,
+    AmountFrom1,
+    CountFrom0,
+    CountFrom1,
+    Name,
+    Owners,
+    Params,
+    Share,
+    Switch,
+    Table,
+    Text,
+    Zone,
+)
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
-SECTION = "sources.incidents"
-ENVIRONMENT_PREFIX = "SOURCES__INCIDENTS__"
-# dlt casts what looks like a number, and a key may look like one.
-NEVER_CAST = ("api_key", "token", "username", "password", "client_id", "client_secret")
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
-# setting → default, which tells its type too. A whole number's least value is 0 or 1, as it is;
-# a number below 1 is a share, from 0 to 1.
-OWN_SETTINGS: dict[str, Any] = {
-    "fetch_ahead": 4,
-    "requests_per_minute": 0,
-    "max_minutes": 60,
-    "allow_plain_http": False,
-    "completeness": {"total_path": "total", "more_path": "more", "overlap_pages": True},
-    "quarantine_share": 0.1,
-    "deleted_share": 0.5,
-    "freshness": {
-        "warn_after_minutes": 90.0,
-        "fail_after_minutes": 180.0,
-        "newest_within_hours": 168.0,
-    },
-    "change_sensor": {"interval_seconds": 60.0, "params": {}},
-    "webhook_url": "",
-}
+
+class Completeness(Table):
+    """Where the API's answers say how much there is."""
+
+    total_path: Text = Field(
+        default="total",
+        description='JSONPath to the number of all records in an answer; `""`: there is none',
+    )
+    more_path: Text = Field(
+        default="more",
+        description='JSONPath to whether there are more records; `""`: there is none',
+    )
+    overlap_pages: Switch = Field(
+        default=True,
+        description="whether offset pages overlap by a row, which shows that rows moved",
+    )
 
 
-@dataclass(frozen=True)
-class Settings:
+class Freshness(Table):
+    """When the asset and its check warn and fail."""
+
+    warn_after_minutes: AmountFrom1 = Field(
+        default=90.0, description="age of the last proven sync at which the asset warns"
+    )
+    fail_after_minutes: AmountFrom1 = Field(default=180.0, description="… and at which it fails")
+    newest_within_hours: AmountFrom1 = Field(
+        default=168.0, description="age of the newest change at which a check warns"
+    )
+
+    @field_validator("fail_after_minutes")
+    @classmethod
+    def _after_the_warning(cls, fail: float, so_far: ValidationInfo) -> float:
+        warn = so_far.data.get("warn_after_minutes", 0.0)
+        if fail <= warn:
+            raise PydanticCustomError("must_be", f"more than warn_after_minutes ({warn:g})")
+        return fail
+
+
+class ChangeSensor(Table):
+    """What incident_change_sensor asks the API, and how often."""
+
+    interval_seconds: AmountFrom1 = Field(
+        default=60.0, description="least time between two requests of `incident_change_sensor`"
+    )
+    params: Params = Field(
+        default={},
+        description="parameters that it adds to the endpoint's, to get the newest changes on the "
+        'first page; `config.toml` comes with `{ sort = "-updated_at" }`',
+    )
+
+
+class Schedules(Table):
+    """When the jobs run."""
+
+    sync_cron: Text = Field(
+        default="0 * * * *",
+        description='when `incidents_sync_hourly` runs; `""`: off until you start it',
+    )
+    reconcile_cron: Text = Field(
+        default="30 3 * * 0",
+        description='when `incidents_reconcile_weekly` runs; `""`: off until you start it',
+    )
+    timezone: Zone = Field(default="UTC", description="the time zone of both schedules")
+
+
+class Settings(Table):
     """What the user configured.
 
     Attributes:
         api: rest_api's configuration: `client`, `resource_defaults`, `resources`.
-        own: this project's settings, in the shape of `OWN_SETTINGS`, defaults filled in.
     """
 
-    api: dict[str, Any]
-    own: dict[str, Any]
+    api: dict[str, Any] = Field(repr=False)
+    fetch_ahead: CountFrom1 = Field(
+        default=4,
+        description="pages requested at a time, where the paginator is `offset` or `page_number` "
+        "and the answer has a `total`; 1: one after another",
+    )
+    requests_per_minute: CountFrom0 = Field(
+        default=0,
+        description="most requests a minute, retries included, evenly spaced; 0: no limit",
+    )
+    max_minutes: CountFrom1 = Field(
+        default=60, description="a sync that asks the API for longer fails, and says where it was"
+    )
+    wait_seconds: AmountFrom0 = Field(
+        default=60.0,
+        description="how long a sync waits for another sync, or for a reader, to release the file",
+    )
+    allow_plain_http: Switch = Field(
+        default=False, description="whether secrets may go over plain http to another machine"
+    )
+    completeness: Completeness = Completeness()
+    quarantine_share: Share = Field(
+        default=0.1, description="above this share of bad records a sync fails, and loads nothing"
+    )
+    deleted_share: Share = Field(
+        default=0.5,
+        description="a full reading that lacks more than this share of the rows marks none as "
+        "deleted",
+    )
+    freshness: Freshness = Freshness()
+    change_sensor: ChangeSensor = ChangeSensor()
+    schedules: Schedules = Schedules()
+    owners: Owners = Field(
+        default=["team:on-call"],
+        description="the assets' owners in Dagster: e-mail addresses and teams",
+    )
+    group: Name = Field(default="incidents", description="the assets' group in Dagster")
+    webhook_url: Text = Field(
+        default="",
+        repr=False,
+        description='gets `{"text": …}` for each failed run; belongs in `secrets.toml`',
+    )
 
     @property
     def base_url(self) -> str:
@@ -70,115 +159,71 @@ class Settings:
         return [r if isinstance(r, str) else str(r["name"]) for r in self.api["resources"]]
 
 
-def config_file() -> Path:
-    """Where dlt looks for config.toml."""
-    return Path(dlt.current.run_context().get_setting("config.toml"))
-
-
 def load_settings() -> Settings:
     """Reads `[sources.incidents]`: config.toml, then secrets.toml, then the environment on top.
 
     Raises:
-        SettingsError: Nothing there, an unknown name, or a value of the wrong type.
+        SettingsError: There are no resources, a name is unknown, or a value is not what it must be.
     """
-    tree = _layers()
-    where = f"[{SECTION}] of {config_file()}"
-    if not tree.get("resources"):
-        raise SettingsError(f"No resources in {where}: at least one [[{SECTION}.resources]].")
-    for key in tree:
-        _known(key, [*REST_API_KEYS, *OWN_SETTINGS], where)
-    api = {"client": {}, **{key: tree[key] for key in REST_API_KEYS if key in tree}}
+    given = read_section()
+    if not given.get("resources"):
+        raise SettingsError(f"No resources in {where()}: add a [[{SECTION}.resources]].")
+    own = [name for name in Settings.model_fields if name != "api"]
+    for name in given:
+        if name not in (*REST_API_KEYS, *own):
+            raise SettingsError(_unknown(name, [*REST_API_KEYS, *own], where()))
+    api = {key: given.pop(key) for key in REST_API_KEYS if key in given}
+    try:
+        return Settings.model_validate({"api": _checked({"client": {}, **api}), **given})
+    except ValidationError as refused:
+        # Not shown itself, as it would show values.
+        raise SettingsError(_refusal(refused.errors(include_url=False)[0])) from None
+
+
+def _checked(api: dict[str, Any]) -> dict[str, Any]:
+    """`api`, once it has the shape that the rest of this project counts on."""
     for key, kind in {"client": dict, "resource_defaults": dict, "resources": list}.items():
         if not isinstance(api.get(key, kind()), kind):
-            raise SettingsError(f"{key} in {where} must be a {kind.__name__}, as in rest_api.")
+            shape = "table" if kind is dict else "list"
+            raise SettingsError(f"{key} in {where()} must be a {shape}, as rest_api has it.")
     for number, resource in enumerate(api["resources"]):
         named = isinstance(resource, dict) and isinstance(resource.get("name"), str)
         if not named and not isinstance(resource, str):
-            raise SettingsError(f"resources[{number}] in {where} has no name.")
+            raise SettingsError(f"resources[{number}] in {where()} has no name.")
     base_url = api["client"].get("base_url") or ""
     try:
         parts = urlsplit(str(base_url))
         _ = parts.port
     except ValueError as error:
-        raise SettingsError(f"client.base_url in {where} is not an address: {error}.") from None
+        raise SettingsError(f"client.base_url in {where()} is not an address: {error}.") from None
     if base_url and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise SettingsError(f"client.base_url in {where} is not an http(s) address.")
+        raise SettingsError(f"client.base_url in {where()} is not an http(s) address.")
     if parts.username or parts.password or parts.query:
         raise SettingsError(
-            f"client.base_url in {where} holds a user, a password or a query: credentials belong "
-            "into client.auth, parameters into endpoint.params."
+            f"client.base_url in {where()} holds a user, a password or a query: credentials belong "
+            "in client.auth, parameters in endpoint.params."
         )
-    own = {key: _own(key, default, tree.get(key), where) for key, default in OWN_SETTINGS.items()}
-    freshness = own["freshness"]
-    if freshness["warn_after_minutes"] >= freshness["fail_after_minutes"]:
-        raise SettingsError(
-            f"freshness in {where}: warn_after_minutes must be less than fail_after_minutes."
-        )
-    return Settings(api=api, own=own)
+    return api
 
 
-def _layers() -> dict[str, Any]:
-    """The section as one dict. dlt itself would take a table from the first file that has it."""
-    tree: dict[str, Any] = {}
-    try:
-        providers = dlt.config.config_providers
-    except TomlProviderReadException as error:
-        raise SettingsError(f"Not valid TOML: {error}") from None
-    for provider in reversed(providers):
-        value, _ = provider.get_value("incidents", dict, None, "sources")
-        if isinstance(value, dict):
-            update_dict_nested(tree, deepcopy(value))  # dlt hands out its own
-    for name in os.environ:
-        if name.startswith(ENVIRONMENT_PREFIX):
-            path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-            *parents, key = path
-            node = tree
-            for parent in parents:
-                node = node.setdefault(parent, {})
-                if not isinstance(node, dict):
-                    raise SettingsError(
-                        f"{name}: {parent!r} of [{SECTION}] is not a table; give it whole, as JSON."
-                    )
-            setting = ".".join([SECTION, *path])
-            node[key] = os.environ[name] if key in NEVER_CAST else dlt.config[setting]
-    return tree
+def _refusal(error: ErrorDetails) -> str:
+    """`error` in our words; `must_be` has what a value must be as its message."""
+    *tables, name = map(str, error["loc"])
+    setting = ".".join([*tables, name])
+    if error["type"] == "extra_forbidden":
+        known: Any = Settings
+        for table in tables:
+            known = known.model_fields[table].annotation
+        return _unknown(name, list(known.model_fields), f"{'.'.join(tables)} of {where()}")
+    if error["type"] != "must_be":
+        return f"{setting} in {where()} must be a table."
+    field = Settings.model_fields.get(setting)
+    secret = field is not None and not field.repr
+    shown = "" if secret else f", not {error['input']!r}"
+    return f"{setting} in {where()} must be {error['msg']}{shown}."
 
 
-def _known(key: str, names: list[str], where: str) -> None:
-    if key not in names:
-        guess = get_close_matches(key, names, n=1)
-        advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(names)}."
-        raise SettingsError(f"Unknown setting {key!r} in {where}: {advice}")
-
-
-def _own(key: str, default: Any, given: Any, where: str) -> Any:
-    if given is None:
-        return default
-    if isinstance(default, Mapping):
-        if not isinstance(given, Mapping):
-            raise SettingsError(f"{key} in {where} must be a table.")
-        if not default:
-            return dict(given)  # a table of the user's own names
-        for name in given:
-            _known(name, list(default), f"{key} of {where}")
-        return {n: _own(f"{key}.{n}", d, given.get(n), where) for n, d in default.items()}
-    problem = _problem(default, given)
-    if problem:
-        raise SettingsError(f"{key} in {where} must be {problem}, not {given!r}.")
-    return float(given) if isinstance(default, float) else given
-
-
-def _problem(default: Any, given: Any) -> str:
-    """What `given` would have to be to stand in the place of `default`; empty where it is that."""
-    number = isinstance(given, (int, float)) and not isinstance(given, bool)
-    if isinstance(default, bool):
-        return "" if isinstance(given, bool) else "true or false"
-    if isinstance(default, int):
-        least = min(default, 1)
-        right = number and isinstance(given, int) and given >= least
-        return "" if right else f"a whole number from {least} on"
-    if isinstance(default, float) and default < 1:
-        return "" if number and 0 <= given <= 1 else "a number from 0 to 1"
-    if isinstance(default, float):
-        return "" if number and 1 <= given < inf else "a number from 1 on"
-    return "" if isinstance(given, str) else "text"
+def _unknown(name: str, known: list[str], place: str) -> str:
+    guess = get_close_matches(name, known, n=1)
+    advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(known)}."
+    return f"Unknown setting {name!r} in {place}: {advice}"

@@ -34,7 +34,6 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import (
     file_errors,
 )
 
-LOCK_SECONDS = 60.0
 # dlt's default, INSERT statements, takes three times the CPU and memory.
 FILE_FORMAT: Final = "parquet"
 
@@ -72,15 +71,15 @@ def open_sync(
         mode: How much to read.
 
     Raises:
-        DatabaseBusyError: Another sync of the file runs for longer than `LOCK_SECONDS`, or a
-            reader holds it for longer than `FILE_SECONDS`.
+        DatabaseBusyError: Another sync of the file runs, or a reader holds it, for longer than
+            `wait_seconds`.
         DatabaseFileError: The file is damaged, or cannot be written.
         SettingsError: The folder of the file cannot be written; see also `open_api`.
     """
     _leave_imports_alone()
     database = database_path().resolve()  # DuckDB's log is beside the name it is given
     with (
-        alone_on(database, LOCK_SECONDS),
+        alone_on(database, settings.wait_seconds),
         file_errors(database),
         configured_or_demo(settings) as asked,
         open_api(asked, report) as api,
@@ -88,7 +87,7 @@ def open_sync(
         # State and schema come back from DuckDB, so nothing of an earlier run is wanted here:
         # a killed one leaves a load package that dlt would load in place of the new data.
         working_folder = _fresh_folder(database.with_name(database.name + ".dlt"))
-        hold = WriteHold(database, report)
+        hold = WriteHold(database, settings.wait_seconds, report)
         proofs: dict[str, Proof] = {}
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
@@ -147,7 +146,7 @@ def build_pipeline(
     Args:
         database: The DuckDB file.
         working_folder: For dlt's load packages.
-        hold: Opens the file for the pipeline; default: one of its own.
+        hold: Opens the file for the pipeline; default: one that does not wait.
     """
     # As shipped, the DELETE and the INSERT of a merge commit one by one: a kill between them
     # loses rows. Declared so, they are one transaction.
@@ -155,7 +154,7 @@ def build_pipeline(
     destination = SyncDestination(
         _credentials(database), supports_transactions=True, replace_strategy="insert-from-staging"
     )
-    destination.hold = hold or WriteHold(database)
+    destination.hold = hold or WriteHold(database, seconds=0)
     return dlt.pipeline(
         DATASET, destination=destination, dataset_name=DATASET, pipelines_dir=str(working_folder)
     )

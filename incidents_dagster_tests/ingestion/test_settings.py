@@ -3,22 +3,21 @@
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dlt
+import hypothesis
 import pytest
 import tomlkit
+from hypothesis import strategies as st
 
+from docs.settings_table import all_settings
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.settings import (
-    OWN_SETTINGS,
-    PROJECT_ROOT,
-    Settings,
-    config_file,
-    load_settings,
-)
+from incidents_dagster.ingestion.settings import PROJECT_ROOT, Settings, load_settings
+from incidents_dagster.ingestion.settings_files import config_file
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 
 PREFIX = "SOURCES__INCIDENTS__"
@@ -56,12 +55,19 @@ def test_the_environment_creates_tables_that_no_file_has(
     monkeypatch.setenv(f"{PREFIX}FRESHNESS__FAIL_AFTER_MINUTES", "240")
     monkeypatch.setenv(f"{PREFIX}CHANGE_SENSOR__PARAMS__SORT", "-created_at")
     monkeypatch.setenv(f"{PREFIX}RESOURCES", '["alerts", {"name": "teams"}]')
+    monkeypatch.setenv(f"{PREFIX}OWNERS", '["ann@example.com"]')
+    monkeypatch.setenv(f"{PREFIX}SCHEDULES__SYNC_CRON", "*/5 * * * *")
+    monkeypatch.setenv(f"{PREFIX}SCHEDULES__RECONCILE_CRON", "")
+    monkeypatch.setenv(f"{PREFIX}WAIT_SECONDS", "0.5")
 
     settings = configure()
 
-    assert settings.own["freshness"]["fail_after_minutes"] == 240
-    assert settings.own["change_sensor"]["params"] == {"sort": "-created_at"}
+    assert settings.freshness.fail_after_minutes == 240
+    assert settings.change_sensor.params == {"sort": "-created_at"}
     assert settings.resource_names == ["alerts", "teams"]
+    assert settings.owners == ["ann@example.com"]
+    assert (settings.schedules.sync_cron, settings.schedules.reconcile_cron) == ("*/5 * * * *", "")
+    assert settings.wait_seconds == 0.5
 
 
 def test_an_empty_text_in_the_environment_unsets_a_text(
@@ -69,7 +75,7 @@ def test_an_empty_text_in_the_environment_unsets_a_text(
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}WEBHOOK_URL", "")
     settings = configure(resources=["x"], webhook_url="https://hooks.example.com")
-    assert settings.own["webhook_url"] == ""
+    assert settings.webhook_url == ""
 
 
 def test_the_environment_cannot_reach_into_a_list_and_says_so(
@@ -82,18 +88,25 @@ def test_the_environment_cannot_reach_into_a_list_and_says_so(
 
 def test_what_is_not_configured_has_its_default(configure: Configure) -> None:
     settings = configure(resources=["x"])
-    assert settings.own == OWN_SETTINGS
+    assert settings == Settings(api=settings.api)
     assert settings.api == {"client": {}, "resources": ["x"]}
     assert settings.base_url == ""
 
 
 def test_the_shipped_config_shows_or_mentions_every_setting_and_needs_no_secret() -> None:
     text = (PROJECT_ROOT / ".dlt" / "config.toml").read_text()
-    readme = (PROJECT_ROOT / "README.md").read_text()
-    for key, default in OWN_SETTINGS.items():
-        for name in [key, *(default if isinstance(default, dict) else ())]:
-            assert name in text or name in readme, f"{name} is neither in config.toml nor README"
-    assert load_settings().resource_names == ["incident_data"]
+    shown = tomlkit.parse(text).unwrap()["sources"]["incidents"]
+    shipped = load_settings()
+    for name, default, _ in all_settings():
+        *tables, key = name.split(".")
+        table = shown[tables[0]] if tables else shown
+        if name == "webhook_url":  # a secret
+            assert key not in table
+        elif name == "change_sensor.params":
+            assert table[key] == shipped.change_sensor.params == {"sort": "-updated_at"}
+        else:
+            assert table[key] == default, f"config.toml has another {name} than its default"
+    assert shipped.resource_names == ["incident_data"]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +119,9 @@ def test_the_shipped_config_shows_or_mentions_every_setting_and_needs_no_secret(
         ({"completeness": {"total": "n"}}, "total", "did you mean 'total_path'?"),
         ({"delete_share": 0.1}, "delete_share", "did you mean 'deleted_share'?"),
         ({"zzz": 1}, "zzz", "known are client, "),
+        ({"api": {}}, "api", "known are client, "),
+        ({"schedules": {"sync": "@daily"}}, "sync", "did you mean 'sync_cron'?"),
+        ({"waits_seconds": 5}, "waits_seconds", "did you mean 'wait_seconds'?"),
     ],
 )
 def test_an_unknown_setting_is_refused_with_a_guess(
@@ -151,14 +167,93 @@ def test_an_unknown_setting_is_refused_with_a_guess(
         ({"quarantine_share": float("nan")}, "quarantine_share"),
         ({"quarantine_share": True}, "quarantine_share"),
         ({"deleted_share": "half"}, "deleted_share"),
-        ({"freshness": {"newest_within_hours": 0.5}}, "must be a number from 1 on, not 0.5"),
+        ({"freshness": {"newest_within_hours": 0.5}}, "must be a number of at least 1, not 0.5"),
         ({"webhook_url": 5}, "webhook_url"),
+        ({"wait_seconds": -1}, "wait_seconds in"),
+        ({"wait_seconds": "a minute"}, "must be a number of at least 0, not 'a minute'"),
+        ({"schedules": "0 * * * *"}, "schedules in"),
+        ({"schedules": {"sync_cron": 5}}, "schedules.sync_cron"),
+        ({"schedules": {"timezone": "Berlin"}}, "schedules.timezone"),
+        ({"schedules": {"timezone": "Europe"}}, "such as \"Europe/Berlin\", not 'Europe'"),
+        ({"schedules": {"timezone": ""}}, "schedules.timezone"),
+        ({"schedules": {"timezone": "../UTC"}}, "schedules.timezone"),
+        ({"owners": "team:on-call"}, "owners in"),
+        ({"owners": ["on-call"]}, 'such as ["ann@example.com", "team:on-call"], not [\'on-call\']'),
+        ({"owners": ["team:"]}, "owners in"),
+        ({"owners": [5]}, "owners in"),
+        ({"group": "on call"}, "group in"),
+        ({"group": ""}, "must be a name of letters, digits and underscores, not ''"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_by_name(
     configure: Configure, section: dict[str, Any], key: str
 ) -> None:
     assert key in _refusal(configure, **section)
+
+
+@hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(
+    setting=st.sampled_from([(name, default) for name, default, _ in all_settings()]),
+    value=st.one_of(
+        st.booleans(),
+        st.integers(-2, 2**40),
+        st.floats(),
+        st.text(st.characters(max_codepoint=126, min_codepoint=32)),
+        st.lists(st.sampled_from(["team:on-call", "ann@example.com", "somebody", 5])),
+        st.dictionaries(st.sampled_from(["sort", "q"]), st.integers()),
+    ),
+)
+def test_a_value_is_taken_as_it_is_or_refused_by_name(
+    configure: Configure, setting: tuple[str, Any], value: Any
+) -> None:
+    name, default = setting
+    *tables, key = name.split(".")
+    section = {tables[0]: {key: value}} if tables else {key: value}
+    try:
+        taken = configure(resources=["x"], **section)
+    except SettingsError:
+        message = _refusal(configure, **section)
+        assert key in message
+        assert " must be " in message
+        assert "pydantic" not in message
+    else:
+        for part in name.split("."):
+            taken = getattr(taken, part)
+        assert taken == value
+        assert isinstance(taken, type(default))
+        assert isinstance(value, bool) == isinstance(default, bool)
+
+
+@pytest.mark.parametrize("wrong", [["https://hooks.example.com/s3cr3t"], {"s3cr3t": 1}])
+def test_a_secret_is_in_no_message(configure: Configure, wrong: Any) -> None:
+    with pytest.raises(SettingsError, match=r"webhook_url in .* must be text\.$") as refused:
+        configure(resources=["x"], webhook_url=wrong)
+    assert "s3cr3t" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_settings_show_no_secret(configure: Configure) -> None:
+    client = {"auth": {"type": "bearer", "token": "s3cr3t"}}
+    settings = configure(resources=["x"], client=client, webhook_url="https://x/s3cr3t")
+    assert settings.api["client"] == client
+    assert "s3cr3t" not in f"{settings!r} {settings}"
+
+
+def test_settings_cannot_be_changed(configure: Configure) -> None:
+    settings = configure(resources=["x"])
+    with pytest.raises(ValueError, match="frozen"):
+        settings.group = "other"  # type: ignore[misc]
+
+
+def test_a_null_in_the_environment_is_the_default(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        f"{PREFIX}FRESHNESS", '{"warn_after_minutes": null, "fail_after_minutes": 95}'
+    )
+    freshness = configure(resources=["x"]).freshness
+    assert (freshness.warn_after_minutes, freshness.fail_after_minutes) == (90, 95)
 
 
 @pytest.mark.parametrize(
@@ -194,12 +289,13 @@ def test_freshness_out_of_bounds_is_refused(configure: Configure, warn: float, f
 
 def test_the_narrowest_freshness_is_taken(configure: Configure) -> None:
     freshness = {"warn_after_minutes": 1, "fail_after_minutes": 1.5, "newest_within_hours": 1}
-    assert configure(resources=["x"], freshness=freshness).own["freshness"] == freshness
+    taken = configure(resources=["x"], freshness=freshness).freshness
+    assert taken.model_dump() == freshness
 
 
 def test_a_share_may_be_nothing_and_all(configure: Configure) -> None:
-    own = configure(resources=["x"], quarantine_share=0, deleted_share=1).own
-    assert (own["quarantine_share"], own["deleted_share"]) == (0.0, 1.0)
+    settings = configure(resources=["x"], quarantine_share=0, deleted_share=1)
+    assert (settings.quarantine_share, settings.deleted_share) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("name", ["config.toml", "secrets.toml"])

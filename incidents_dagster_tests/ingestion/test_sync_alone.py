@@ -23,7 +23,6 @@ from incidents_dagster.ingestion.errors import DatabaseBusyError, SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import open_sync, run_sync
-from incidents_dagster.ingestion.warehouse import duckdb_file as database_file
 from incidents_dagster.ingestion.warehouse.destination import SyncClient
 
 Rows = list[dict[str, Any]]
@@ -169,7 +168,7 @@ def test_a_sync_killed_while_it_fetches_does_not_hinder_the_next(
 def test_a_second_sync_gives_up_when_the_first_takes_too_long(
     api: DemoServer, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync_module, "LOCK_SECONDS", 0.05)
+    monkeypatch.setenv("SOURCES__INCIDENTS__WAIT_SECONDS", "0.05")
     with open_sync(load_settings(), print):
         with pytest.raises(DatabaseBusyError) as busy:
             run_sync(load_settings(), print)
@@ -205,7 +204,7 @@ def test_a_sync_names_who_holds_the_file_and_gives_up_when_that_takes_too_long(
     api: DemoServer, database: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     run_sync(load_settings(), print)
-    monkeypatch.setattr(database_file, "FILE_SECONDS", 0.3)
+    monkeypatch.setenv("SOURCES__INCIDENTS__WAIT_SECONDS", "0.3")
     said: list[str] = []
     with _process(HOLDER, str(database), mode) as holder:
         assert holder.stdout
@@ -285,7 +284,7 @@ def test_two_names_of_one_file_are_one_lock(
     else:
         (tmp_path / "link").symlink_to(tmp_path)
         other = tmp_path / "link" / database.name
-    monkeypatch.setattr(sync_module, "LOCK_SECONDS", 0.05)
+    monkeypatch.setenv("SOURCES__INCIDENTS__WAIT_SECONDS", "0.05")
     with open_sync(load_settings(), print):
         monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(other))
         with pytest.raises(DatabaseBusyError):

@@ -64,7 +64,7 @@ def changed_rows(
     Raises:
         Exception: The API's responses are no ground for a load; `explain` says why.
     """
-    with reading_file(database, report=api.report) as connection:
+    with reading_file(database, api.settings.wait_seconds, api.report) as connection:
         stored = StoredTable(Table.of(api.declared, name), connection)
         known = stored.types()
         if "_dlt_id" in known:  # made by dlt's plain path, which numbers the rows
@@ -76,7 +76,7 @@ def changed_rows(
             start = None
 
         reader = Reader(api, name, known)
-        bad = quarantine.BadRecords(name, api.own["quarantine_share"])
+        bad = quarantine.BadRecords(name, api.settings.quarantine_share)
         landing = Landing(stored, bad, quarantine.waiting(connection, name, stored.table))
 
         readings = [(yield from reader.read(start, landing.take))]
@@ -92,7 +92,7 @@ def changed_rows(
         bad.check()
         yield from landing.rest()
         if start is None:
-            deletions = Deletions(stored, bad, api.own["deleted_share"], mode is Mode.RECONCILE)
+            deletions = Deletions(stored, bad, api.settings.deleted_share, mode is Mode.RECONCILE)
             readings[-1] = yield from deletions.mark(readings[-1], reader, landing)
         proof = proofs[name] = readings[-1].proof
         if start is None or not proof.proven:  # what it left out would not be asked for

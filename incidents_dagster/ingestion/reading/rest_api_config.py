@@ -13,7 +13,7 @@ from jsonpath_ng.exceptions import JSONPathError
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.secrets.redaction import redact
-from incidents_dagster.ingestion.settings import SECTION, config_file
+from incidents_dagster.ingestion.settings_files import SECTION, config_file
 
 
 def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:

@@ -34,7 +34,8 @@ from incidents_dagster.ingestion.reading.rest_api_config import (
 )
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
-from incidents_dagster.ingestion.settings import SECTION, Settings, config_file
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.settings_files import SECTION, config_file
 from incidents_dagster.ingestion.tables import DATASET, DELETED_AT, QUARANTINE, Table
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
@@ -58,7 +59,7 @@ class OpenApi:
         incremental: Resource name → how it is read incrementally, for those that are.
         progress: Resource name → pages and rows received.
         adapter: Counts the requests.
-        own: This project's settings.
+        settings: What the user configured.
         report: Takes a line on what is going on.
     """
 
@@ -67,7 +68,7 @@ class OpenApi:
     progress: dict[str, Progress]
     adapter: ApiAdapter
     _config: dict[str, Any]
-    own: dict[str, Any]
+    settings: Settings
     report: Callable[[str], None]
 
     def records(
@@ -106,10 +107,10 @@ class OpenApi:
         if single_entity_path(endpoint.get("path") or ""):  # rest_api's rule for one object
             inner, selector = inner or "single_page", selector or jsonpath.compile_path("$")
         config = inner or client.get("paginator")
-        settings = self.own["completeness"]
-        envelope = Envelope(selector, settings["total_path"], settings["more_path"])
+        completeness = self.settings.completeness
+        envelope = Envelope(selector, completeness.total_path, completeness.more_path)
         if config is not None:
-            overlap = settings["overlap_pages"]
+            overlap = completeness.overlap_pages
             config = paginator(config, client["session"], mark, overlap, envelope.total)
         envelope.single = isinstance(config, SinglePagePaginator)
         return CheckedPaginator(config, envelope, mark, pages)
@@ -135,7 +136,7 @@ def declared_source(settings: Settings) -> DltSource:
         with settings_errors():
             check_auth(holder.pop("auth", None))
     for setting in ("total_path", "more_path"):
-        path = settings.own["completeness"][setting]
+        path = getattr(settings.completeness, setting)
         if path and not is_jsonpath(path):
             raise SettingsError(refused(f"completeness.{setting} {path!r} is no JSONPath"))
     source = _build(api)
@@ -199,12 +200,12 @@ def open_api(
     client, holders = api["client"], endpoints(api)
     with ExitStack() as stack:
         client["session"], adapter = open_session(
-            fetch_ahead or settings.own["fetch_ahead"],
-            settings.own["requests_per_minute"],
-            settings.own["max_minutes"],
+            fetch_ahead or settings.fetch_ahead,
+            settings.requests_per_minute,
+            settings.max_minutes,
         )
         stack.callback(client["session"].close)
-        bind_secrets(client, holders, settings.own["allow_plain_http"])
+        bind_secrets(client, holders, settings.allow_plain_http)
         for holder in [client, *holders]:
             if selector := holder.get("data_selector"):
                 holder["data_selector"] = jsonpath.compile_path(selector)  # not on every page
@@ -214,7 +215,7 @@ def open_api(
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,
-            own=settings.own,
+            settings=settings,
             report=report,
         )
 

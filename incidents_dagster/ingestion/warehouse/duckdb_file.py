@@ -26,7 +26,6 @@ from incidents_dagster.ingestion.errors import (
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.ingestion.tables import DATASET
 
-FILE_SECONDS = 60.0  # that a sync waits for a reader, or another writer, to close the file
 RETRY_SECONDS = 0.1
 HEADERS = 3 * 4096  # bytes that a DuckDB file without any data has
 MAGIC = b"DUCK"  # from byte 8 on
@@ -118,7 +117,7 @@ def alone_on(database: Path, seconds: float) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise DatabaseBusyError(
-            f"Another sync of {database} has been running for over {seconds:.0f} s: "
+            f"Another sync of {database} has been running for over {seconds:g} s: "
             "wait for it to finish, then sync again."
         ) from None
     try:
@@ -129,7 +128,7 @@ def alone_on(database: Path, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def reading(
-    database: Path, seconds: float | None = None, report: Callable[[str], None] | None = None
+    database: Path, seconds: float, report: Callable[[str], None] | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """The file, read-only and in UTC; an empty database where there is none yet.
 
@@ -161,7 +160,7 @@ def holds_nothing(database: Path) -> bool:
 
 def open_file(
     database: Path,
-    seconds: float | None = None,
+    seconds: float,
     report: Callable[[str], None] | None = None,
     **options: Any,
 ) -> duckdb.DuckDBPyConnection:
@@ -169,7 +168,7 @@ def open_file(
 
     Args:
         database: The file.
-        seconds: How long to wait at most; default: `FILE_SECONDS`.
+        seconds: How long to wait at most.
         report: Gets a line that names the holder, when there is something to wait for.
         options: duckdb.connect's own.
 
@@ -178,7 +177,6 @@ def open_file(
         DatabaseFileError: It cannot be opened.
     """
     database = database.resolve()
-    seconds = FILE_SECONDS if seconds is None else seconds
     deadline, told = time.monotonic() + seconds, report is None
     while True:
         try:
@@ -189,12 +187,12 @@ def open_file(
                 raise ailment(error, database) or error from None
             if time.monotonic() >= deadline:
                 raise DatabaseBusyError(
-                    f"{database} is open in {holder}, and has been for over {seconds:.0f} s: close "
+                    f"{database} is open in {holder}, and has been for over {seconds:g} s: close "
                     "it there (a DuckDB shell, a notebook), then try again."
                 ) from None
         if report and not told:
             told = True
-            report(f"{database} is open in {holder}: waiting for it, up to {seconds:.0f} s.")
+            report(f"{database} is open in {holder}: waiting for it, up to {seconds:g} s.")
         time.sleep(RETRY_SECONDS)
 
 
@@ -220,8 +218,12 @@ class WriteHold:
         keep: Whether it stays open for now when everybody has given it back.
     """
 
-    def __init__(self, database: Path, report: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, database: Path, seconds: float, report: Callable[[str], None] | None = None
+    ) -> None:
+        """`seconds` is how long `take` waits for other processes; `report` as in `open_file`."""
         self._database = database
+        self._seconds = seconds
         self._report = report
         self._guard = threading.Lock()
         self._count = 0
@@ -232,14 +234,14 @@ class WriteHold:
         """Opens the file to write, or counts one more; makes it anew where it holds nothing.
 
         Raises:
-            DatabaseBusyError: Another process has held it for over `FILE_SECONDS`.
+            DatabaseBusyError: Another process has held it for longer than a sync waits.
             DatabaseFileError: It cannot be opened.
         """
         with self._guard:
             if self._connection is None:
                 if holds_nothing(self._database):
                     self._database.unlink(missing_ok=True)
-                self._connection = open_file(self._database, report=self._report)
+                self._connection = open_file(self._database, self._seconds, self._report)
             self._count += 1
 
     def give_back(self) -> None:

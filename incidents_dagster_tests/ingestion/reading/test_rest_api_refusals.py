@@ -7,7 +7,8 @@ import pytest
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.source import declared_source, open_api
-from incidents_dagster.ingestion.settings import Settings, config_file
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.settings_files import config_file
 from incidents_dagster.ingestion.tables import Table
 
 Configure = Callable[..., Settings]

@@ -56,7 +56,7 @@ class Loaded:
         self.web = listen(lambda _: self.served)
         self._configure = configure
         self._files = (folder / f"loaded-{n}.duckdb" for n in count())
-        self.configured = Settings({}, {})
+        self.configured = Settings(api={})
         self.database = folder
 
     def fresh(self, monkeypatch: pytest.MonkeyPatch, **resource: Any) -> "Loaded":

@@ -1,0 +1,64 @@
+"""Where `[sources.incidents]` is written: config.toml, secrets.toml, environment; read as one dict.
+
+What it may hold is in `settings`.
+"""
+
+import os
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.configuration.providers.toml import TomlProviderReadException
+from dlt.common.utils import update_dict_nested
+
+from incidents_dagster.ingestion.errors import SettingsError
+
+SECTION = "sources.incidents"
+ENVIRONMENT_PREFIX = "SOURCES__INCIDENTS__"
+# dlt casts what looks like a number, and a key may look like one.
+NEVER_CAST = ("api_key", "token", "username", "password", "client_id", "client_secret")
+
+
+def config_file() -> Path:
+    """Where dlt looks for config.toml."""
+    return Path(dlt.current.run_context().get_setting("config.toml"))
+
+
+def where() -> str:
+    """What a message calls the place of a setting."""
+    return f"[{SECTION}] of {config_file()}"
+
+
+def read_section() -> dict[str, Any]:
+    """`[sources.incidents]`: config.toml, then secrets.toml, then the environment on top.
+
+    dlt itself would take a table from the first file that has it.
+
+    Raises:
+        SettingsError: A file is not TOML, or the environment reaches into what is no table.
+    """
+    tree: dict[str, Any] = {}
+    try:
+        providers = dlt.config.config_providers
+    except TomlProviderReadException as error:
+        raise SettingsError(f"Not valid TOML: {error}") from None
+    for provider in reversed(providers):
+        value, _ = provider.get_value("incidents", dict, None, "sources")
+        if isinstance(value, dict):
+            update_dict_nested(tree, deepcopy(value))  # dlt hands out its own
+    for name in os.environ:
+        if name.startswith(ENVIRONMENT_PREFIX):
+            path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            *parents, key = path
+            node = tree
+            for parent in parents:
+                node = node.setdefault(parent, {})
+                if not isinstance(node, dict):
+                    raise SettingsError(
+                        f"{name}: {parent!r} in [{SECTION}] is not a table, so a part of it cannot "
+                        "be set; give all of it as JSON."
+                    )
+            setting = ".".join([SECTION, *path])
+            node[key] = os.environ[name] if key in NEVER_CAST else dlt.config[setting]
+    return tree
