@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev sql demo-api test test-all test-slow test-duckdb2 bench faults check format docs lock clean
+.PHONY: help run reconcile dev sql demo-api test test-all test-slow test-duckdb2 bench faults check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-run: $(VENV)/run  ## Sync the incidents into DuckDB once and say what came
-	@$(BIN)/python -m incidents_dagster
+run: $(VENV)/run  ## Sync the incidents into DuckDB once and say what came: make run ARGS='--full-refresh'
+	@$(BIN)/python -m incidents_dagster sync $(ARGS)
+
+reconcile: $(VENV)/run  ## The same, reading everything: mark as deleted what is gone from the API
+	@$(BIN)/python -m incidents_dagster sync --reconcile
 
 # `dagster dev` recommends `dg dev`, which does not read workspace.yaml.
 dev: export PYTHONWARNINGS := ignore:Function `dev_command` is superseded
@@ -20,10 +23,10 @@ dev: $(VENV)/run  ## Start the Dagster UI with schedule, sensors and freshness (
 
 sql: export QUERY := $(value Q)
 sql: $(VENV)/run  ## Ask the database: make sql Q='SELECT count(*) FROM incidents.incident_data'
-	@$(BIN)/python -m incidents_dagster.sql
+	@$(BIN)/python -m incidents_dagster sql -- "$$QUERY"
 
 demo-api: $(VENV)/run  ## Serve the demo API on its own, to try requests against
-	@exec $(BIN)/python -m incidents_dagster.demo_api
+	@exec $(BIN)/python -m incidents_dagster demo-api $(ARGS)
 
 test: $(VENV)/dev  ## Run the tests that an ordinary change needs, on all cores
 	@$(BIN)/python -m pytest -n auto -m "not slow and not thorough"
@@ -62,17 +65,19 @@ format: $(VENV)/dev  ## Format the code and fix what the linter can
 docs: $(VENV)/dev  ## Write README's table of settings, from the code
 	@$(BIN)/python -m docs.settings_table
 
+# With hashes, and for every platform and Python.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
+	--no-header --no-strip-extras --no-emit-find-links --extra build pyproject.toml
+
 lock: $(VENV)/dev  ## Resolve the dependencies anew into the lock files
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
-		--no-header --no-strip-extras --no-emit-find-links --constraint constraints.txt --extra build pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
-		--no-header --no-strip-extras --no-emit-find-links --constraint requirements.lock --extra build --extra dev pyproject.toml -o requirements-dev.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
-		--no-header --no-strip-extras --no-emit-find-links --constraint requirements.lock --extra build --extra bench pyproject.toml -o requirements-bench.lock
+	@$(COMPILE) --constraint constraints.txt -o requirements.lock
+	@$(COMPILE) --constraint requirements.lock --extra dev -o requirements-dev.lock
+	@$(COMPILE) --constraint requirements.lock --extra bench -o requirements-bench.lock
+	@echo dagster-embedded-elt | $(COMPILE) --constraint constraints.txt --extra dev --excludes /dev/stdin -o requirements-newest.lock
 
 clean:  ## Remove environments and caches; data/ stays
-	@rm -rf .venv .venv-bench .venv-duckdb2 .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-bench .venv-duckdb2 .venv-newest .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
 # A marker a set of packages: present and newer than its lock file, there is nothing to install.
 $(VENV)/run: requirements.lock pyproject.toml

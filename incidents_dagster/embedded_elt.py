@@ -1,13 +1,16 @@
-"""The one place that imports dagster-embedded-elt, which is in its last release.
+"""The names of dagster-dlt, by way of dagster-embedded-elt where that is installed.
 
-When it goes, import the same names from `dagster_dlt`, delete the silencing, and replace the
-package in pyproject.toml by dagster-dlt.
+dagster-embedded-elt is in its last release, re-exports these from `dagster_dlt`, and pins Dagster
+1.13.1. Without it, as in `make test-newest`, they come from where they are.
 """
 
 import warnings
 
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", message="The `dagster-embedded-elt` library")
-    from dagster_embedded_elt.dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
+try:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The `dagster-embedded-elt` library")
+        from dagster_embedded_elt.dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
+except ImportError:
+    from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 
 __all__ = ["DagsterDltResource", "DagsterDltTranslator", "dlt_assets"]

@@ -1,26 +1,45 @@
-"""`make sql`: one query on the database, shown as a table. The environment's QUERY holds it."""
+"""The command `sql`: statements on the DuckDB file, and their results as DuckDB shows them.
 
-import os
-import sys
+Without Dagster, whose import would take longer than the query.
+"""
 
+import click
 import duckdb
 
-from incidents_dagster.ingestion.errors import IngestionError
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
-from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster.ingestion.errors import IngestionError, NoDatabaseError
+from incidents_dagster.ingestion.warehouse.duckdb_file import (
+    database_path,
+    holds_nothing,
+    open_file,
+)
+
+WAIT_SECONDS = 30.0
 
 
-def main() -> int:
-    """Prints what the query finds; 1 where it cannot be answered."""
-    try:
-        database = IncidentsDuckDB(database=str(database_path()))
-        with database.get_connection() as connection:
-            connection.sql(os.environ.get("QUERY") or "SHOW ALL TABLES").show()
-    except (IngestionError, duckdb.Error) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+def answer(query: str) -> None:
+    """Runs the statements of `query` read-only and prints what they find; for "", all tables.
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    Raises:
+        IngestionError: There is no database, it cannot be opened, or a statement is wrong.
+        KeyboardInterrupt: Ctrl-C, also while a statement runs.
+    """
+    database = database_path()
+    if holds_nothing(database):
+        raise NoDatabaseError(f"There is no database at {database} yet: sync first.")
+    connection = open_file(
+        database, WAIT_SECONDS, lambda line: click.echo(line, err=True), read_only=True
+    )
+    with connection:
+        try:
+            for statement in connection.extract_statements(query or "SHOW ALL TABLES"):
+                found = connection.sql(statement)
+                if found is None:
+                    click.echo("OK.")
+                else:
+                    found.show()
+        except RuntimeError:  # DuckDB's "Query interrupted"; its other errors are duckdb.Error
+            raise KeyboardInterrupt from None
+        except duckdb.Error as error:
+            # The rest points into the query, over several lines.
+            said = str(error).partition("\n\nLINE ")[0]
+            raise IngestionError(" ".join(said.split("\n"))) from None

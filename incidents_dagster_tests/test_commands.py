@@ -1,9 +1,12 @@
 """The commands of the Makefile, run as a person runs them, in a copy of the project."""
 
 import os
+import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,16 @@ import dagster as dg
 import duckdb
 import pytest
 
+from fakes.dagster_dev import wait_until
 from fakes.incidents import incident
+from incidents_dagster.assets import incident_api, incident_assets
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.run import report
+from incidents_dagster.embedded_elt import DagsterDltResource
+from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster.run import conclude, report
 
 TARGETS = {
-    *("help", "run", "dev", "sql", "demo-api", "check"),
+    *("help", "run", "reconcile", "dev", "sql", "demo-api", "check"),
     *("test", "test-slow", "test-duckdb2", "bench", "faults"),
 }
 MAXIMUM = "SOURCES__INCIDENTS__CLIENT__PAGINATOR__MAXIMUM_OFFSET"
@@ -37,6 +44,27 @@ def make(checkout: Path, *arguments: str, **environment: str) -> subprocess.Comp
     )
 
 
+@contextmanager
+def interruptible(checkout: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`python -m incidents_dagster …`, which Ctrl-C reaches."""
+    # A test run in the background may ignore Ctrl-C, and its children would inherit that.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    command = subprocess.Popen(
+        [sys.executable, "-m", "incidents_dagster", *arguments],
+        cwd=checkout,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    signal.signal(signal.SIGINT, previous)
+    try:
+        yield command
+    finally:
+        command.kill()
+        command.communicate()
+
+
 @pytest.fixture
 def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings, data and history are those of the copy."""
@@ -49,7 +77,9 @@ def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_make_run_syncs_the_demo_api_twice_without_duplicates(checkout: Path) -> None:
     first = make(checkout, "run")
     assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("API:      demo API (no base_url is configured)\n")
     assert "incidents_sync succeeded" in first.stdout
+    assert "Notified" not in first.stdout
     assert first.stdout.count("passed") == 8
     assert "  complete  proven: " in first.stdout
     file = checkout / "data" / "warehouse.duckdb"
@@ -81,6 +111,7 @@ def test_the_environment_points_make_run_at_another_api_and_file(
     file = tmp_path / "elsewhere.duckdb"
     process = make(checkout, "run", INCIDENTS_DUCKDB_PATH=str(file))
     assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith(f"API:      {api.base_url}\n")
     assert "250 new" in process.stdout
     asked = make(
         checkout,
@@ -99,8 +130,11 @@ def test_a_missing_key_is_one_message_and_no_success(
     monkeypatch.delenv("API_KEY")
     process = make(checkout, "run")
     assert process.returncode != 0
-    assert "incidents_sync FAILED" in process.stderr
-    assert "api_key is missing" in process.stderr
+    line, from_make = process.stderr.splitlines()
+    assert line.startswith("incidents_sync FAILED")
+    assert "api_key is missing" in line
+    assert from_make.startswith("make: ***")
+    assert "Notified: nobody" in process.stdout
     assert "Traceback" not in process.stdout + process.stderr
 
     validated = subprocess.run(
@@ -162,6 +196,121 @@ def test_the_report_tells_what_is_bad_gone_and_not_proven(
     assert "  passed    ids_are_unique" in told
 
 
+@pytest.mark.usefixtures("api")
+def test_a_check_of_severity_error_fails_the_command_and_is_described(
+    sync: Callable[..., dg.ExecuteInProcessResult],
+    database: Path,
+    instance: dg.DagsterInstance,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @dg.asset_check(asset="incident_data", description="All is well.")
+    def own(_: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False)
+
+    sync()
+    result = dg.materialize(
+        [incident_api, incident_assets, own],
+        resources={
+            "dlt": DagsterDltResource(),
+            "duckdb": IncidentsDuckDB(database=str(database)),
+        },
+        instance=instance,
+    )
+    assert result.success
+    described = {spec.key: spec.description for spec in own.check_specs}
+    assert "  ERROR     own: All is well." in list(report(result, described))
+    assert "  ERROR     own" in list(report(result))
+    assert conclude(result, "1 s") == 1
+    said = capsys.readouterr()
+    assert said.err.endswith("FAILED in 1 s: these checks failed: own.\n")
+    assert said.out.startswith("Notified: nobody")
+
+
+def test_everything_is_read_again_and_reconciled_by_option(
+    checkout: Path, api: DemoServer, rows: list[dict[str, Any]]
+) -> None:
+    assert make(checkout, "run").returncode == 0
+    del rows[:2]
+    again = make(checkout, "run", "ARGS=--full-refresh")
+    assert "  rows      248 read, 248 in all" in again.stdout, again.stderr
+    del rows[:2]
+    sync = make(checkout, "run")
+    assert "deleted" not in sync.stdout
+    reconcile = make(checkout, "reconcile")
+    assert "  changes   0 new, 0 changed, 2 deleted at the API" in reconcile.stdout
+    assert "incidents_reconcile succeeded" in reconcile.stdout
+
+    # The job refuses to mark all that is left; a sync, even a full one, would not fail.
+    rows.clear()
+    both = make(checkout, "run", "ARGS=--full-refresh --reconcile")
+    assert both.returncode != 0
+    assert "incidents_reconcile FAILED" in both.stderr
+
+
+def test_the_job_is_what_dagster_executes_too(
+    checkout: Path, api: DemoServer, rows: list[dict[str, Any]], database: Path
+) -> None:
+    assert make(checkout, "run").returncode == 0
+    del rows[:2]
+    command = ["job", "execute", "-m", "incidents_dagster.definitions", "-j", "incidents_reconcile"]
+    process = subprocess.run(
+        [checkout / ".venv/bin/dagster", *command],
+        cwd=checkout,
+        env={**os.environ, "DAGSTER_HOME": str(checkout)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    with duckdb.connect(str(database), read_only=True) as connection:
+        (gone,) = connection.execute(
+            "SELECT count(*) FROM incidents.incident_data WHERE deleted_at IS NOT NULL"
+        ).fetchall()
+    assert gone == (2,)
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["while loading", "while syncing"])
+def test_ctrl_c_ends_a_sync_with_130_and_no_traceback(
+    checkout: Path, api: DemoServer, asked: bool
+) -> None:
+    api.faults.latency = 60
+    with interruptible(checkout, "sync") as command:
+        wait_until(lambda: not asked or len(api.requests) > 0, 60, "the first request")
+        time.sleep(0 if asked else 0.5)
+        command.send_signal(signal.SIGINT)
+        _, errors = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert "Traceback" not in errors
+    assert not asked or errors.startswith("incidents_sync was interrupted after ")
+
+
+def test_ctrl_c_ends_a_query_with_130_and_no_traceback(checkout: Path, database: Path) -> None:
+    duckdb.connect(str(database)).execute("CREATE TABLE t AS SELECT 1").close()
+    endless = "FROM range(1000000000) a, range(1000000000) b SELECT sum(hash(a.range + b.range))"
+    with interruptible(checkout, "sql", f"SELECT 'begun'; {endless}") as command:
+        assert command.stdout
+        while "begun" not in (line := command.stdout.readline()):
+            assert line, "it ended before it had begun"
+        command.send_signal(signal.SIGINT)
+        _, errors = command.communicate(timeout=60)
+    assert (command.returncode, errors) == (130, "")
+
+
+def test_a_query_waits_for_the_file_and_says_for_whom(checkout: Path, database: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 'n=' || 7 AS n")
+        with interruptible(checkout, "sql", "FROM t") as command:
+            assert command.stderr
+            told = command.stderr.readline()
+            connection.close()
+            answer, errors = command.communicate(timeout=60)
+    assert f"{database} is open in another process (PID {os.getpid()}, " in told
+    assert "waiting for it" in told
+    assert (command.returncode, errors) == (0, "")
+    assert "n=7" in answer
+
+
 @pytest.mark.usefixtures("at_home")
 def test_make_sql_takes_any_query_and_explains_what_it_cannot_answer(
     checkout: Path, database: Path
@@ -173,9 +322,16 @@ def test_make_sql_takes_any_query_and_explains_what_it_cannot_answer(
     file = {"INCIDENTS_DUCKDB_PATH": str(database)}
     answer = make(checkout, "sql", """Q=SELECT "a" || '$5' AS b FROM (SELECT 'x' AS a)""", **file)
     assert "x$5" in answer.stdout
-    wrong = make(checkout, "sql", "Q=SELEKT", **file)
-    assert "syntax error" in wrong.stderr
-    assert "Traceback" not in wrong.stderr
+    several = make(checkout, "sql", "Q=SET threads=1; SELECT ';1' AS c; SELECT 2 AS d", **file)
+    assert several.stdout.startswith("OK.\n┌")
+    assert "';1'" not in several.stdout
+    assert ";1" in several.stdout
+    assert " 2 " in several.stdout
+    assert "column_types" in make(checkout, "sql", **file).stdout
+    wrong = make(checkout, "sql", "Q=SELECT nothing FROM (SELECT 1)", **file)
+    line, _ = wrong.stderr.splitlines()
+    assert line.startswith('Binder Error: Referenced column "nothing" not found')
+    assert wrong.returncode != 0
 
 
 def test_make_help_lists_every_command(checkout: Path) -> None:

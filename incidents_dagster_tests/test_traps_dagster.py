@@ -243,7 +243,7 @@ def test_relative_paths_in_dagster_yaml_count_from_the_current_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not from DAGSTER_HOME, so that a run from elsewhere would begin a history there.
-    `__main__.main` changes to the project's folder because of this."""
+    `run.main` changes to the project's folder because of this."""
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     home.mkdir()
     elsewhere.mkdir()
@@ -253,7 +253,7 @@ def test_relative_paths_in_dagster_yaml_count_from_the_current_directory(
     with dg.DagsterInstance.get() as instance:
         instance.get_runs_count()
     assert (elsewhere / "data" / "dagster").is_dir(), (
-        "The place of relative paths is mended upstream: delete os.chdir in __main__.main."
+        "The place of relative paths is mended upstream: delete os.chdir in run.main."
     )
 
 

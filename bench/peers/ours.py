@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import sys
 
 from bench.peers.protocol import Task, beyond_imports
 
@@ -12,6 +13,7 @@ if task.ahead:
     os.environ["SOURCES__INCIDENTS__FETCH_AHEAD"] = str(task.ahead)
 
 if task.mode == "dagster":
+    sys.argv[1:] = ["sync"]
     runpy.run_module("incidents_dagster", run_name="__main__")
 else:
     from incidents_dagster.ingestion.settings import load_settings

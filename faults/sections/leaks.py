@@ -63,6 +63,7 @@ if "uncaught" in sys.argv[1:]:
     def records(api, *_, **__):
         raise SystemError(api)
     source.OpenApi.records = records
+sys.argv[1:] = ["sync"]
 runpy.run_module("incidents_dagster", run_name="__main__", alter_sys=True)
 """
 DAGSTER = {

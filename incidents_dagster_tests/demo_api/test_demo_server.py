@@ -20,7 +20,7 @@ from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.demo_api.stories import incidents_at
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-COMMAND = ["-m", "incidents_dagster.demo_api", "--port"]
+COMMAND = ["-m", "incidents_dagster", "demo-api", "--port"]
 
 
 def _statuses(server: DemoServer, *keys: str) -> list[int]:

@@ -26,7 +26,7 @@ FORBIDDEN = {
         "ingestion and demo_api stand on their own"
     ),
     ("incidents_dagster/assets.py", "incidents_dagster.demo_api.server"): (
-        "Only ingestion.demo imports the demo API"
+        "Only ingestion.demo and the command line import the demo API"
     ),
     ("incidents_dagster/ingestion/rows/batches.py", "incidents_dagster.ingestion.reading.proof"): (
         "The floors of ingestion import downwards"
