@@ -1,9 +1,11 @@
-"""The code location: everything that Dagster shows and runs."""
+"""The code location: everything that Dagster shows and runs.
+
+Assets and checks are taken from their modules, so that one of your own is picked up from there.
+"""
 
 import dagster as dg
 
-from incidents_dagster.assets import incident_api, incident_assets
-from incidents_dagster.checks import incident_checks
+from incidents_dagster import assets, checks
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 from incidents_dagster.jobs import incidents_reconcile, incidents_sync
@@ -12,8 +14,8 @@ from incidents_dagster.schedules import incidents_reconcile_weekly, incidents_sy
 from incidents_dagster.sensors import incident_change_sensor, sync_failure_sensor
 
 defs = dg.Definitions(
-    assets=[incident_api, incident_assets],
-    asset_checks=[incident_checks],
+    assets=dg.load_assets_from_modules([assets], include_specs=True),
+    asset_checks=dg.load_asset_checks_from_modules([checks]),
     jobs=[incidents_sync, incidents_reconcile],
     schedules=[incidents_sync_hourly, incidents_reconcile_weekly],
     sensors=[incident_change_sensor, sync_failure_sensor],

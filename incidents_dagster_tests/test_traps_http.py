@@ -111,7 +111,7 @@ def test_a_next_link_takes_the_key_to_another_host(
     api: DemoServer, rows: list[dict[str, Any]]
 ) -> None:
     """rest_api signs every request alike, a next link to a foreign host too.
-    `transport.KeyOnTheWire` refuses what leads elsewhere because of this."""
+    `key_on_the_wire.KeyOnTheWire` refuses what leads elsewhere because of this."""
     paging = {"paginator": {"type": "json_link", "next_url_path": "next"}}
     foreign = {**rows[0], "id": "FOREIGN"}
     # It answers nobody who comes without the key.
@@ -119,12 +119,12 @@ def test_a_next_link_takes_the_key_to_another_host(
         api.faults.reshape = lambda body: {**body, "next": f"{elsewhere.base_url}/v1/incidents"}
         assert read(source_of(api, paging))[-1]["id"] == "FOREIGN", (
             "The key that follows a next link is mended upstream: delete the comparison of "
-            "origins in transport.KeyOnTheWire."
+            "origins in key_on_the_wire.KeyOnTheWire."
         )
 
         guarded = source_of(api, {**paging, **ours(api, query_auth(api.api_key))})
         asked = len(elsewhere.requests)
-        assert "is not asked" in str(error_of(lambda: read(guarded), "The link was followed."))
+        assert "is not contacted" in str(error_of(lambda: read(guarded), "The link was followed."))
         assert len(elsewhere.requests) == asked
 
 
@@ -208,7 +208,7 @@ def test_rest_api_looks_for_the_key_in_sections_called_credentials_only(
 
 def test_rest_api_refuses_an_auth_of_our_own_that_was_not_resolved() -> None:
     """rest_api wants to look up the fields of every auth, and a class that is not one of dlt's
-    configurations has none. `transport.KeyOnTheWire` resolves itself because of this."""
+    configurations has none. `key_on_the_wire.KeyOnTheWire` resolves itself because of this."""
 
     class Unresolved(KeyOnTheWire):
         def resolve(self) -> None:
@@ -217,7 +217,7 @@ def test_rest_api_refuses_an_auth_of_our_own_that_was_not_resolved() -> None:
     error = error_of(
         lambda: create_auth(Unresolved(query_auth(KEY), "http://127.0.0.1")),
         "The refusal of foreign auths is mended upstream: delete self.resolve() in "
-        "transport.KeyOnTheWire.",
+        "key_on_the_wire.KeyOnTheWire.",
     )
     assert isinstance(error, ConfigurationWrongTypeException)
 
