@@ -5,7 +5,6 @@ run again stay as they are.
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,8 @@ from bench.cases import CASES, Case, Entrant
 from bench.measure import ROOT, Bench, BenchError, Server
 from bench.peers.singer import installed
 from reporting.provenance import machine, now
+from reporting.results import read
+from reporting.results import write as keep
 
 PEERS = ("ours", "plain", "limit", "singer")
 
@@ -128,8 +129,7 @@ def main(given: list[str]) -> int:
         for case in cases:
             result = run_case(bench, case, options)
             # Read again: another bench may have run other cases meanwhile.
-            kept = json.loads(results.read_text()) if results.exists() else {}
-            results.write_text(json.dumps(kept | {case.name: result}, indent=1) + "\n")
+            keep(read(results) | {case.name: result}, results)
     print(f"Done in {(time.monotonic() - started) / 60:.0f} minutes.", file=sys.stderr)
     return 0
 

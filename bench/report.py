@@ -1,6 +1,5 @@
 """benchmarks.json → benchmarks.md and benchmarks.png. Every figure comes from the results."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from bench.cases import AHEAD, AHEADS, CASES
 from reporting.provenance import footer
+from reporting.results import read
 
 Result = dict[str, Any]
 COLORS = {"ours": "#2563eb", "plain": "#9ca3af", "limit": "#16a34a", "singer": "#d97706"}
@@ -256,7 +256,7 @@ def plot(cases: dict[str, Result], file: Path) -> None:
 
 def write(results: Path, out: Path) -> None:
     """Writes report and plot of the results kept in `results` into `out`."""
-    kept = json.loads(results.read_text())
+    kept = read(results)
     cases = {case.name: kept[case.name] for case in CASES if case.name in kept}
     lines = [INTRO, *target_lines(cases)]
     for result in cases.values():

@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -12,6 +11,8 @@ from faults.judging.outcome import Result, steady
 from faults.report import write
 from faults.running.project import ROOT
 from reporting.provenance import machine, now
+from reporting.results import read
+from reporting.results import write as keep
 
 # In this order in the report.
 SECTIONS = (
@@ -37,7 +38,7 @@ def main() -> int:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     kept = given.out / "reliability.json"
-    results = json.loads(kept.read_text()) if kept.exists() else {}
+    results = read(kept)
     wrong = 0
     for name in given.sections.split(","):
         section = importlib.import_module(f"faults.sections.{name}")
@@ -61,7 +62,7 @@ def main() -> int:
             "figures": result.figures,
         }
     if not given.part:
-        kept.write_text(json.dumps(results, indent=1) + "\n")
+        keep(results, kept)
         write(results, given.out)
     return 1 if wrong else 0
 
