@@ -1,4 +1,4 @@
-"""The kept results that a report is made from: a JSON object, a line for each part of the report."""
+"""The kept results that a report is made from: a JSON object, one line for each part."""
 
 import json
 from pathlib import Path
