@@ -13,6 +13,7 @@ import dlt
 import pyarrow as pa
 
 from incidents_dagster.ingestion.landing import quarantine
+from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.deletions import Deletions
 from incidents_dagster.ingestion.landing.landing import Landing
 from incidents_dagster.ingestion.reading.incremental import Start
@@ -76,7 +77,7 @@ def changed_rows(
             start = None
 
         reader = Reader(api, name, known)
-        bad = quarantine.BadRecords(name, api.settings.quarantine_share)
+        bad = BadRecords(name, api.settings.quarantine_share)
         landing = Landing(stored, bad, quarantine.waiting(connection, name, stored.table))
 
         readings = [(yield from reader.read(start, landing.take))]

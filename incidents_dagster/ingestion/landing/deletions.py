@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 import pyarrow as pa
 
 from incidents_dagster.ingestion.errors import IncompleteError
+from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.landing import Landing
-from incidents_dagster.ingestion.landing.quarantine import BadRecords
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from incidents_dagster.ingestion.landing.quarantine import BadRecords
+from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.reading.reader import Arrived, Reading
 from incidents_dagster.ingestion.rows.batches import distinct
 from incidents_dagster.ingestion.tables import DELETED_AT

@@ -1,13 +1,12 @@
 """The table `quarantine`: records that could not be loaded, each with the reason.
 
-What it holds, which records are news to it, which of them still wait for a good version, and when
-there are too many of them to go on. Who rejects a record is `batches`' business.
+What it holds, which records are news to it, and which of them still wait for a good version. When
+there are too many to go on is `bad_records`' business.
 """
 
 import hashlib
 import json
 import reprlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -17,17 +16,14 @@ import duckdb
 import pyarrow as pa
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from incidents_dagster.ingestion.errors import RecordError
-from incidents_dagster.ingestion.rows.batches import Batch, Rejected, chunks
+from incidents_dagster.ingestion.landing.bad_records import most_frequent
+from incidents_dagster.ingestion.rows.batches import Rejected, chunks
 from incidents_dagster.ingestion.rows.column_types import TIMESTAMP
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.tables import QUARANTINE, Table, quoted
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 RECORD_CHARACTERS = 100_000
-SMALLEST_READ = 100
-MOST_IN_MEMORY = 50_000  # from there on, their share is looked at while pages come in
-REASONS = 3
 
 COLUMNS: TTableSchemaColumns = {
     name: {"name": name, "data_type": "text", "nullable": False, "description": description}
@@ -70,46 +66,6 @@ SCHEMA = pa.schema(
 )
 
 
-class BadRecords:
-    """The bad records of one resource in one sync.
-
-    Args:
-        resource: The resource's name.
-        share: The setting `quarantine_share`.
-
-    Attributes:
-        records: Those so far; pages that are read twice bring them twice.
-    """
-
-    def __init__(self, resource: str, share: float) -> None:
-        self.resource, self._share = resource, share
-        self.records: list[Rejected] = []
-        self._received = 0
-
-    def add(self, batch: Batch) -> None:
-        """Some records more, good and bad.
-
-        Raises:
-            RecordError: There are too many bad ones to go on.
-        """
-        self.records += batch.rejected
-        self._received += len(batch.rows) + len(batch.rejected)
-        if len(self.records) > MOST_IN_MEMORY:
-            self.check()
-
-    def forget(self) -> None:
-        """Another reading takes the place of this one."""
-        self.records, self._received = [], 0
-
-    def check(self) -> None:
-        """Stops a sync with so many bad records that the API or the settings must be wrong.
-
-        Raises:
-            RecordError: There are too many.
-        """
-        check(self.resource, self.records, self._received, self._share)
-
-
 def load(
     connection: duckdb.DuckDBPyConnection,
     resource: str,
@@ -131,42 +87,6 @@ def load(
             for part, hints in ((news.slice(0, 0), NO_HINTS), (news, HINTS)):
                 made = dlt.mark.make_hints(**hints)
                 yield dlt.mark.with_hints(part, made, create_table_variant=True)
-
-
-def check(resource: str, rejected: Sequence[Rejected], read: int, share: float) -> None:
-    """Stops a sync of which so many records are bad that the API or the settings must be wrong.
-
-    Args:
-        resource: The resource that was read.
-        rejected: All that were rejected.
-        read: Records read, the rejected ones among them.
-        share: The setting `quarantine_share`.
-
-    Raises:
-        RecordError: There are `too_many`. It names reasons, and shows nothing of the records.
-    """
-    if too_many(len(rejected), read, share):
-        found = "; ".join(_most_frequent(one.reason for one in rejected))
-        raise RecordError(
-            f"{resource}: {len(rejected):,} of {read:,} records cannot be loaded, so nothing was "
-            f"loaded. quarantine_share = {share:g} allows no more than that share of them, or of "
-            f"{SMALLEST_READ} where fewer were read. {found}. Check endpoint.data_selector and "
-            "columns in .dlt/config.toml."
-        )
-
-
-def too_many(bad: int, read: int, share: float) -> bool:
-    """Whether more than `share` of the records are bad.
-
-    Fewer than `SMALLEST_READ` records count as so many: an incremental sync may read nothing but
-    the few bad ones, and would otherwise fail again and again, and keep the good ones out.
-
-    Args:
-        bad: Rejected records.
-        read: Records read, the rejected ones among them.
-        share: From 0, none may be bad, to 1, all may.
-    """
-    return bad / max(read, SMALLEST_READ) > share
 
 
 def rows(resource: str, rejected: Iterable[Rejected], now: datetime) -> pa.Table:
@@ -244,7 +164,7 @@ def still_bad(
         f"WHERE q.resource = ? AND NOT {_good_since(connection, table, '>=')}",
         [resource],
     ).fetchall()
-    return len(found), _most_frequent(reason for (reason,) in found)
+    return len(found), most_frequent(reason for (reason,) in found)
 
 
 def waiting(connection: duckdb.DuckDBPyConnection, resource: str, table: Table) -> list[str]:
@@ -257,13 +177,6 @@ def waiting(connection: duckdb.DuckDBPyConnection, resource: str, table: Table) 
         [resource],
     ).fetchall()
     return [record_id for (record_id,) in found]
-
-
-def _most_frequent(reasons: Iterable[str]) -> list[str]:
-    # Without the value that a reason ends with.
-    counts = Counter(reason.partition(", not ")[0].removesuffix(".") for reason in reasons)
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [f"{reason} ({count:,})" for reason, count in ordered[:REASONS]]
 
 
 def _good_since(connection: duckdb.DuckDBPyConnection, table: Table, later: str) -> str:

@@ -16,7 +16,7 @@ from dlt.extract import DltSource
 from fakes.messages import Asked
 from fakes.web import Web
 from incidents_dagster.ingestion.errors import RecordError
-from incidents_dagster.ingestion.landing import quarantine
+from incidents_dagster.ingestion.landing import bad_records, quarantine
 from incidents_dagster.ingestion.rows.batches import Rejected
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, run_sync
@@ -221,15 +221,15 @@ def test_keys_of_several_columns_are_compared_joined(connection: Connection) -> 
 def test_a_share_of_the_records_may_be_bad(
     bad: int, read: int, share: float, expected: bool
 ) -> None:
-    assert quarantine.too_many(bad, read, share) is expected
+    assert bad_records.too_many(bad, read, share) is expected
 
 
 def test_the_refusal_counts_reasons_and_shows_nothing_of_the_records() -> None:
     reasons = [BAD_TIME, "at should be timestamp, not 'never'.", *[NO_ID] * 1_200, "a b.", "c d."]
     rejected = [_bad({"title": "theirs"}, reason) for reason in reasons]
-    quarantine.check("x", rejected, 20_000, 0.1)
+    bad_records.check("x", rejected, 20_000, 0.1)
     with pytest.raises(RecordError) as refused:
-        quarantine.check("x", rejected, 5_000, 0.1)
+        bad_records.check("x", rejected, 5_000, 0.1)
     assert str(refused.value) == (
         "x: 1,204 of 5,000 records cannot be loaded, so nothing was loaded. quarantine_share = 0.1 "
         "allows no more than that share of them, or of 100 where fewer were read. "
