@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile dev sql demo-api test test-all test-slow test-duckdb2 bench faults check format docs lock clean
+.PHONY: help run reconcile dev sql demo-api test test-all test-slow test-duckdb2 test-newest bench faults check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,13 @@ OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness ing
 test-duckdb2: export THOROUGH := 1
 test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB 2
 	@.venv-duckdb2/bin/python -m pytest -n auto -m "not slow and not browser" $(OFF_DUCKDB)
+
+# Those that meet Dagster.
+ON_DAGSTER := $(addprefix incidents_dagster_tests/test_,$(addsuffix .py,assets checks commands definitions \
+	dependencies freshness readme reconcile resources sensors source_checks traps_dagster))
+
+test-newest: .venv-newest/dev  ## Run the tests that meet Dagster on the newest one, without dagster-embedded-elt
+	@.venv-newest/bin/python -m pytest -n auto -m "not slow and not browser" $(ON_DAGSTER)
 
 bench: $(VENV)/run .venv-bench/plot  ## Measure syncs beside plain dlt and a hand-written limit: make bench ARGS='--million'
 	@$(BIN)/python -m bench $(ARGS)
@@ -105,3 +112,10 @@ $(VENV)/dev: requirements-dev.lock $(VENV)/run
 	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check 'duckdb==2.0.*'
 	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch .venv-duckdb2/run $@
+
+.venv-newest/dev: requirements-newest.lock pyproject.toml
+	@$(PYTHON) -m venv .venv-newest
+	@echo "Installing the newest Dagster into .venv-newest ..."
+	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-newest.lock
+	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch .venv-newest/run $@

@@ -1,13 +1,17 @@
 """What the package imports, held against what pyproject.toml declares."""
 
 import ast
+import importlib
 import sys
 from importlib.metadata import packages_distributions
 
+import dagster_dlt
+import pytest
 import tomlkit
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from incidents_dagster import embedded_elt
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 
 COMMANDS = {"dagster-webserver"}  # needed by name, imported by nothing of ours
@@ -36,3 +40,11 @@ def declared() -> set[str]:
 
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     assert imported() | COMMANDS == declared()
+
+
+def test_dagster_dlt_alone_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dagster_embedded_elt", "dagster_embedded_elt.dlt"):
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
+    alone = importlib.reload(embedded_elt)
+    for name in alone.__all__:
+        assert getattr(alone, name) is getattr(dagster_dlt, name)

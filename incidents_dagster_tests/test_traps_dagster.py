@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,10 @@ def failure_of(asset: dg.AssetsDefinition, mended: str) -> Exception:
 # --- dagster-embedded-elt and dagster-dlt
 
 
+@pytest.mark.skipif(
+    find_spec("dagster_embedded_elt") is None,
+    reason="the newest Dagster, which dagster-embedded-elt does not allow",
+)
 def test_embedded_elt_warns_when_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     """dagster-embedded-elt is in its last release and says so on every import.
     `incidents_dagster.embedded_elt` silences that one warning because of this."""
@@ -208,6 +213,49 @@ def test_a_failed_run_tells_the_causes_of_its_error() -> None:
         "The telling of causes is mended upstream: delete `from None` in assets.incident_assets."
     )
     assert "s3cr3t" not in told(cut=True)
+
+
+def test_a_failure_sensor_does_not_see_a_run_of_another_process() -> None:
+    """It looks at the runs that its own code location launched, and a run that is executed in
+    process has none. `run.conclude` says that nobody is notified because of this."""
+    seen: list[str] = []
+
+    @dg.asset
+    def failing() -> None:
+        raise dg.Failure("No.")
+
+    @dg.run_failure_sensor
+    def own(context: dg.RunFailureSensorContext) -> None:
+        seen.append("own")
+
+    @dg.run_failure_sensor(monitor_all_code_locations=True)
+    def of_all(context: dg.RunFailureSensorContext) -> None:
+        seen.append("of all")
+
+    repository = dg.Definitions(assets=[failing], sensors=[own, of_all]).get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def tick(sensor: dg.SensorDefinition, cursor: str | None) -> str | None:
+            context = dg.SensorEvaluationContext(
+                instance_ref=None,
+                last_tick_completion_time=None,
+                last_run_key=None,
+                cursor=cursor,
+                repository_name=repository.name,  # as the daemon has it
+                repository_def=repository,
+                instance=instance,
+            )
+            return sensor.evaluate_tick(context).cursor
+
+        # The first tick only notes where to begin.
+        begins = {sensor: tick(sensor, None) for sensor in (own, of_all)}
+        dg.materialize([failing], instance=instance, raise_on_error=False)
+        for sensor, begin in begins.items():
+            tick(sensor, begin)
+    assert "of all" in seen
+    assert "own" not in seen, (
+        "The overlooking is mended upstream: delete the line `Notified` in run.conclude."
+    )
 
 
 def test_an_instance_without_settings_limits_no_pool_and_notices_no_dead_run(
