@@ -270,19 +270,29 @@ def test_the_job_is_what_dagster_executes_too(
     assert gone == (2,)
 
 
-@pytest.mark.parametrize("asked", [False, True], ids=["while loading", "while syncing"])
-def test_ctrl_c_ends_a_sync_with_130_and_no_traceback(
-    checkout: Path, api: DemoServer, asked: bool
+def test_ctrl_c_while_dagster_is_imported_ends_with_130_and_no_traceback(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    api.faults.latency = 60
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # a line on standard error for each import
     with interruptible(checkout, "sync") as command:
-        wait_until(lambda: not asked or len(api.requests) > 0, 60, "the first request")
-        time.sleep(0 if asked else 0.5)
+        assert command.stderr
+        while " dagster" not in (line := command.stderr.readline()):
+            assert line, "it ended before it had begun"
         command.send_signal(signal.SIGINT)
         _, errors = command.communicate(timeout=60)
     assert command.returncode == 130
     assert "Traceback" not in errors
-    assert not asked or errors.startswith("incidents_sync was interrupted after ")
+
+
+def test_ctrl_c_ends_a_sync_with_130_and_one_line(checkout: Path, api: DemoServer) -> None:
+    api.faults.latency = 60
+    with interruptible(checkout, "sync") as command:
+        wait_until(lambda: len(api.requests) > 0, 60, "the first request")
+        command.send_signal(signal.SIGINT)
+        _, errors = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert errors.startswith("incidents_sync was interrupted after ")
+    assert errors.count("\n") == 1
 
 
 def test_ctrl_c_ends_a_query_with_130_and_no_traceback(checkout: Path, database: Path) -> None:
