@@ -172,14 +172,14 @@ class Reader:
                 yield from land(None)
         return MOST_READINGS, pages, [*pages.all_doubts, "records move between pages"]
 
-    def _again(self, error: Exception, left: int) -> None:
+    def _again(self, error: Exception, left: int, most: int = MOST_READINGS) -> None:
         """Lets another reading follow where that may help and some are left, else raises."""
         moved = next((cause for cause in causes(error) if isinstance(cause, MovedError)), None)
         if not moved:
             raise error
         if not left:
             raise IncompleteError(
-                f"{self._name} could not be read completely: {moved}. Tried {MOST_READINGS} times, "
+                f"{self._name} could not be read completely: {moved}. Tried {most} times, "
                 f"nothing was loaded. {moved.advice}"
             ) from None
         self.report(f"{moved}; reading from the beginning.")
@@ -221,7 +221,7 @@ class Reader:
                 yield from self._since(pages.began, later, land)
                 pages = later
             except Exception as error:
-                self._again(error, left)
+                self._again(error, left, MOST_CATCHING_UP)
         return []
 
     def _since(self, began: datetime, pages: Pages, land: Land[T]) -> Iterator[T]:
