@@ -29,7 +29,7 @@ demo-api: $(VENV)/run  ## Serve the demo API on its own, to try requests against
 	@exec $(BIN)/python -m incidents_dagster demo-api $(ARGS)
 
 test: $(VENV)/dev  ## Run the tests that an ordinary change needs, on all cores
-	@$(BIN)/python -m pytest -n auto -m "not slow and not thorough"
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not thorough"
 
 test-all: export THOROUGH := 1
 test-all: $(VENV)/dev  ## Run all tests, rare faults too (the browser test wants Debian's chromium)

@@ -124,6 +124,7 @@ def test_the_environment_points_make_run_at_another_api_and_file(
     assert not (checkout / "data" / "warehouse.duckdb").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("at_home")
 def test_a_missing_key_is_one_message_and_no_success(
     checkout: Path, api: DemoServer, monkeypatch: pytest.MonkeyPatch
@@ -227,6 +228,7 @@ def test_a_check_of_severity_error_fails_the_command_and_is_described(
     assert said.out.startswith("Notified: nobody")
 
 
+@pytest.mark.thorough
 def test_everything_is_read_again_and_reconciled_by_option(
     checkout: Path, api: DemoServer, rows: list[dict[str, Any]]
 ) -> None:
@@ -247,6 +249,7 @@ def test_everything_is_read_again_and_reconciled_by_option(
     assert "incidents_reconcile FAILED" in both.stderr
 
 
+@pytest.mark.thorough
 def test_the_job_is_what_dagster_executes_too(
     checkout: Path, api: DemoServer, rows: list[dict[str, Any]], database: Path
 ) -> None:
@@ -284,6 +287,7 @@ def test_ctrl_c_while_dagster_is_imported_ends_with_130_and_no_traceback(
     assert "Traceback" not in errors
 
 
+@pytest.mark.thorough
 def test_ctrl_c_ends_a_sync_with_130_and_one_line(checkout: Path, api: DemoServer) -> None:
     api.faults.latency = 60
     with interruptible(checkout, "sync") as command:

@@ -85,6 +85,7 @@ def test_cron_zone_owners_and_group_are_those_of_the_settings(tmp_path: Path) ->
     assert found["assets"] == {"incident_api": of_an_asset, "incident_data": of_an_asset}
 
 
+@pytest.mark.thorough
 def test_an_empty_cron_leaves_the_schedule_off_until_somebody_starts_it(tmp_path: Path) -> None:
     found = defined(tmp_path, SCHEDULES__RECONCILE_CRON="", OWNERS="[]")
     *reconcile, said = found["schedules"][RECONCILE]

@@ -113,6 +113,7 @@ def test_one_run_at_a_time_uses_the_file() -> None:
     assert pools == {"default_limit": 1, "granularity": "run"}
 
 
+@pytest.mark.thorough
 def test_it_loads_from_an_empty_directory_with_a_bare_environment(tmp_path: Path) -> None:
     process = loaded_elsewhere(tmp_path)
     assert process.returncode == 0, process.stderr

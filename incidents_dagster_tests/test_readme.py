@@ -52,6 +52,7 @@ def test_the_output_of_make_help_is_real() -> None:
     assert output_of("make help") == made.stdout
 
 
+@pytest.mark.thorough
 def test_the_output_of_make_run_is_real(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DLT_PROJECT_DIR", "DLT_DATA_DIR", "INCIDENTS_DUCKDB_PATH"):
         monkeypatch.delenv(name)

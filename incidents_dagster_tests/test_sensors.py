@@ -154,6 +154,7 @@ def test_a_missing_key_is_a_reason_too(
     assert "api_key is missing" in reason
 
 
+@pytest.mark.thorough
 def test_the_demo_api_is_watched_where_none_is_configured(ticker: Ticker) -> None:
     assert ticker.noticed()
 

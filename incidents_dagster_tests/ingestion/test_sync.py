@@ -78,6 +78,7 @@ def test_of_several_versions_in_one_sync_the_newest_stays(
     ]
 
 
+@pytest.mark.thorough
 def test_the_empty_table_has_the_declared_columns_with_their_types(
     api: DemoServer, rows: Rows, query: Query
 ) -> None:
@@ -100,6 +101,7 @@ def test_the_empty_table_has_the_declared_columns_with_their_types(
     assert query("SELECT count(*) FROM incidents.incident_data") == [(1,)]
 
 
+@pytest.mark.thorough
 def test_a_table_of_an_earlier_version_is_gone_on_with(
     api: DemoServer, rows: Rows, database: Path, query: Query
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_sync_killed_before_its_load_does_not_hinder_the_next(
     assert not _working_folders(database)
 
 
+@pytest.mark.thorough
 def test_a_sync_killed_while_it_fetches_does_not_hinder_the_next(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_sync_killed_while_it_fetches_does_not_hinder_the_next(
     assert _count(database) == 1
 
 
+@pytest.mark.thorough
 def test_a_second_sync_gives_up_when_the_first_takes_too_long(
     api: DemoServer, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,7 @@ def test_no_row_is_marked_where_a_reading_is_no_ground_for_it(
     assert [line for line in it.said if why in line and "no row was marked as deleted" in line]
 
 
+@pytest.mark.thorough
 def test_how_many_may_be_gone_is_a_setting_and_marked_rows_do_not_count(it: Api) -> None:
     it.sync()
     _lose(it)

@@ -337,6 +337,7 @@ def test_a_record_from_the_future_hides_nothing(it: Api, query: Query) -> None:
     assert query(TABLE) == [("1", "a"), ("2", "a"), ("3", "a")]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.sample(1)
 def test_a_first_sync_of_no_rows_is_a_start_like_any_other(

@@ -280,6 +280,7 @@ BATCHES = st.one_of(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None)
 @given(runs=st.lists(BATCHES, min_size=1, max_size=4))
 def test_no_batch_loses_a_value_whatever_the_batches_before_it_made_of_the_field(
@@ -302,6 +303,7 @@ def test_no_batch_loses_a_value_whatever_the_batches_before_it_made_of_the_field
             _told(row, types, "f", value)
 
 
+@pytest.mark.thorough
 @settings(ON_DISK, max_examples=examples(1, 3))
 @given(
     first=st.lists(ANY, min_size=4, max_size=4),

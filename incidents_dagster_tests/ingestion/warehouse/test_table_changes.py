@@ -137,6 +137,7 @@ def test_a_row_that_is_back_is_news_in_whichever_version(connection: Connection)
     assert StoredTable(table, connection).without_what_it_has(rows)["id"].to_pylist() == [1, 2]
 
 
+@pytest.mark.thorough
 def test_each_sync_brings_what_is_new_or_changed_and_no_more(
     api: DemoServer, rows: list[dict[str, Any]], database: Path
 ) -> None:
