@@ -171,7 +171,7 @@ CASES = [
         read_seconds=0.3,
     ),
     # Slow and without an end.
-    final("drips its headers", dripping("drip", 0.05, lambda _: 9), "ended", minutes=SOON),
+    final("drips its headers", dripping("drip", 0.05, lambda _: 9), "was stopped", minutes=SOON),
     final(
         "drips its body",
         dripping("drip", 0.05, lambda a: len(a.wire()) - len(a.body)),
@@ -190,16 +190,16 @@ CASES = [
         "max_minutes",
         minutes=SOON,
     ),
-    final("a body without an end", endless("body", _plain + b"\r\n", b" " * 65536), "MB at a time"),
+    final("a body without an end", endless("body", _plain + b"\r\n", b" " * 65536), "MB: check"),
     final(
         "a gzip bomb",
         changed("bomb", lambda _: gzip.compress(bytes(2**23)), "Content-Encoding: gzip"),
-        "MB at a time",
+        "MB: check",
     ),
     # Bodies.
     passes("half an answer", HALF),
     lasts("half an answer, for ever", HALF, "mid-response"),
-    lasts("a length of twice the body", headed("x", "Content-Length: 99999"), "in the middle"),
+    lasts("a length of twice the body", headed("x", "Content-Length: 99999"), "mid-response"),
     final("a length of less than the body", headed("x", "Content-Length: 40"), "not JSON"),
     final("two lengths", headed("x", "Content-Length: 4", "Content-Length: 5"), "contradict"),
     harmless("no length", headed("x", "Content-Type: application/json")),
@@ -257,13 +257,13 @@ CASES = [
         )
         for code in (301, 302, 303, 307, 308)
     ),
-    final("302 to another path", moved(302, "Location: /login?next=1"), "redirects to /login,"),
+    final("302 to another path", moved(302, "Location: /login?next=1"), "redirects to /login."),
     final("302 to itself", moved(302, "Location: /v1/incidents"), _redirects),
     final("302 without Location", moved(302), "(Found)"),
     final("301 without Location, but with a list", status(301, body=b'{"data": []}'), "(Moved"),
     final("302 to an address of odd bytes", moved(302, "Location: /\xff\xfe"), _redirects),
     # TLS.
-    lasts("TLS where there is none", None, "does not speak TLS", address=SECURE, arrived=0),
+    lasts("TLS where there is none", None, "failed the TLS handshake", address=SECURE, arrived=0),
     lasts("no TLS where there is", None, "", tls="good", arrived=0),
     lasts("self-signed", None, "REQUESTS_CA_BUNDLE", tls="good", address=SECURE, arrived=0),
     harmless(
@@ -284,7 +284,7 @@ CASES = [
             environment={"REQUESTS_CA_BUNDLE": str(TLS / f"{name}.pem")},
         )
         for what, name, says in (
-            ("for another host", "other", "not accepted: "),
+            ("for another host", "other", "cannot be verified: "),
             ("of the past", "expired", "has expired"),
         )
     ),
@@ -307,7 +307,7 @@ CASES = [
     lasts(
         "a proxy that hangs up",
         HANG_UP,
-        "proxies in between",
+        "any proxy in between",
         address="https://api.example.com",
         environment={"HTTPS_PROXY": HERE},
     ),

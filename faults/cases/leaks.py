@@ -226,7 +226,7 @@ def _token_over_plain_http(_: Place, section: dict[str, Any]) -> None:
 KINDS = ("query, known name", "query, odd name", "header", "bearer", "basic", "OAuth2")
 # Fault → what comes of it, and the kinds of auth that meet it: the other kinds take the same way.
 FAULTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "401 that repeats the request": (KINDS, {"answer": refused(401), "told": "answered 401"}),
+    "401 that repeats the request": (KINDS, {"answer": refused(401), "told": "returned 401"}),
     "records that repeat the request": (
         KINDS,
         {"answer": records_with_the_key, "expected": "right"},
@@ -253,9 +253,9 @@ CASES = [
         for fault, (kinds, how) in FAULTS.items()
         for kind in kinds
     ),
-    Case("query: 404", "query, odd name", refused(404), told="answered 404"),
-    Case("query: 500, after retries", "query, odd name", refused(500), told="answered 500"),
-    Case("basic: 429, after retries", "basic", refused(429), told="answered 429"),
+    Case("query: 404", "query, odd name", refused(404), told="returned 404"),
+    Case("query: 500, after retries", "query, odd name", refused(500), told="returned 500"),
+    Case("basic: 429, after retries", "basic", refused(429), told="returned 429"),
     Case("query: error with status 200", "query, odd name", error_with_200),
     Case("query: closed connections", "query, odd name", lambda *_: HANG_UP),
     Case(
@@ -312,7 +312,7 @@ CASES = [
         told="allow_plain_http",
         **UNREACHED,
     ),
-    Case("OAuth2: the token is refused", "OAuth2", token_refused, told="answered 401"),
+    Case("OAuth2: the token is refused", "OAuth2", token_refused, told="returned 401"),
     Case(
         "query: next links with the key",
         "query, odd name",
@@ -320,7 +320,7 @@ CASES = [
         "right",
         settings=_links,
     ),
-    Case("client.headers: 401", "client.headers", refused(401), told="answered 401"),
+    Case("client.headers: 401", "client.headers", refused(401), told="returned 401"),
     Case("client.headers: records", "client.headers", records_with_the_key, "right"),
     Case(
         "client.headers: next link to another host",
@@ -329,7 +329,7 @@ CASES = [
         settings=_links,
         told="host",
     ),
-    Case("endpoint.params: 401", "endpoint.params", refused(401), told="answered 401"),
+    Case("endpoint.params: 401", "endpoint.params", refused(401), told="returned 401"),
     Case("endpoint.params: records", "endpoint.params", records_with_the_key, "right"),
     Case("query: odd characters, 401", "query, odd name", refused(401), key=ODD + "1"),
     Case(

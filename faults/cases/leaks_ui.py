@@ -79,7 +79,7 @@ def in_the_ui() -> tuple[list[Outcome], Search]:
 
             def skipped() -> bool:
                 ticks[0] = json.dumps(ui.ask(TICKS, repository=REPOSITORY))
-                return "answered 401" in ticks[0] and "webhook could not be told" in ticks[0]
+                return "returned 401" in ticks[0] and "Webhook delivery failed" in ticks[0]
 
             wait_until(skipped, SECONDS, "a tick was skipped, and the webhook's failure logged")
             told = ui.ask(RUNS)

@@ -29,7 +29,7 @@ ROWS = 400
 
 # What a message says is to be done, and how that is done.
 CURES: dict[str, Callable[[Project, re.Match[str]], Any]] = {
-    r"move it away, with (?P<log>\S+\.wal) if there is one": (
+    r"move it away, and (?P<log>\S+\.wal) if it exists": (
         lambda project, said: [_away(project.database), _away(Path(said["log"]))]
     ),
     r"log (?P<log>\S+\.wal) cannot be read: move it away": lambda _, said: _away(Path(said["log"])),
@@ -37,7 +37,7 @@ CURES: dict[str, Callable[[Project, re.Match[str]], Any]] = {
     r"(?P<file>\S+) is a folder: (move it away|remove it)": (
         lambda _, said: _away(Path(said["file"]))
     ),
-    r"make room": lambda *_: None,  # the limit was the killed process's own
+    r"free some space": lambda *_: None,  # the limit was the killed process's own
     r"allow it": lambda project, _: _allow(project),
     r"make that a symbolic link or a copy": lambda project, _: _copy_second_name(project),
 }
