@@ -1,11 +1,11 @@
 """From the incident API to the DuckDB file: pure dlt, without Dagster.
 
-Each floor imports only from those below it:
+Each layer imports only from those below it:
 
-    sync, peek, explain      one sync; the change sensor's question; any error in one message
-    landing/                 which rows dlt has to load: changes, deletions, quarantine
-    reading/                 all records of a resource, page by page, with the proof
+    sync, peek, explain      one sync; what the change sensor asks; any error as one message
+    landing/                 the rows that dlt has to load: changes, deletions, quarantine
+    reading/                 every record of a resource, page by page, with proof of completeness
     warehouse/  http/        the DuckDB file and its tables; one request and its response
-    settings  secrets/ rows/ the configuration; keys; records as Arrow tables
-    errors  tables           exceptions; what the configuration says of a table
+    settings  secrets/ rows/ configuration; keys; records as Arrow tables
+    errors  tables           exceptions; what the configuration says about a table
 """

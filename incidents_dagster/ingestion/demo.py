@@ -1,4 +1,4 @@
-"""The demo API in the place of one that is not configured yet."""
+"""Runs the demo API while no other API is configured."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ AUTH = {"type": "api_key", "name": "api_key", "location": "query"}
 
 @contextmanager
 def configured_or_demo(settings: Settings) -> Iterator[Settings]:
-    """`settings` as they are, or with the address and key of a demo API that runs meanwhile."""
+    """Yields `settings` as they are, or with the address and key of a demo API that it runs."""
     if settings.base_url:
         yield settings
         return
-    # Starlette and uvicorn, a third of a second for whoever has an API.
+    # Starlette and uvicorn take a third of a second, which users with an API need not spend.
     from incidents_dagster.demo_api.server import DemoServer  # noqa: PLC0415
 
     with DemoServer() as demo:

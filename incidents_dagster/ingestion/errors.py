@@ -1,17 +1,17 @@
 """What can go wrong with a sync, as exceptions whose message says what to do.
 
-Others' exceptions are put into words by `explain`.
+`explain` describes the exceptions of other libraries.
 """
 
 from collections.abc import Iterator
 
 
 class IngestionError(Exception):
-    """A sync cannot go on; the message says why and what to do."""
+    """A sync cannot continue; the message says why and what to do."""
 
 
 class SettingsError(IngestionError):
-    """A setting is missing or wrong; the message names it and where it was looked for."""
+    """A setting is missing or wrong; the message names it and the places that were searched."""
 
 
 class RecordError(IngestionError):
@@ -19,14 +19,14 @@ class RecordError(IngestionError):
 
 
 class IncompleteError(IngestionError):
-    """The API's responses are not everything; the message says what was seen and expected."""
+    """Records are missing, or may be; the message says what arrived and what was expected."""
 
 
 class MovedError(IncompleteError):
     """Rows moved while pages were read, or the API repeats itself: reading again may help.
 
     Attributes:
-        advice: What to do where it does not.
+        advice: What to do if it does not.
     """
 
     advice = (
@@ -35,27 +35,27 @@ class MovedError(IncompleteError):
 
 
 class RepeatedError(MovedError):
-    """A record came more than once, so that another one may be missing."""
+    """A record arrived more than once, so another one may be missing."""
 
     advice = (
-        "Have the API sort them by something unique in endpoint.params; where it lists some twice, "
+        "Have the API sort by a unique field, in endpoint.params; if it lists some records twice, "
         'or counts more than it shows, set completeness.total_path = "".'
     )
 
 
 class DatabaseBusyError(IngestionError):
-    """The DuckDB file is held by somebody else for longer than a sync or a reader waits."""
+    """The DuckDB file stayed in use for longer than a sync or a reader waits."""
 
 
 class NoDatabaseError(IngestionError):
-    """There is no DuckDB file yet, because nothing was ever synced."""
+    """There is no DuckDB file yet, because nothing has been synced."""
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and what it came of, without what was left out of it on purpose."""
+    """`error` and what caused it, except causes that were hidden on purpose."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        hidden = error.__suppress_context__  # raised `from None`, because it says too much
+        hidden = error.__suppress_context__  # raised `from None`, as the cause says too much
         error = error.__cause__ or (None if hidden else error.__context__)

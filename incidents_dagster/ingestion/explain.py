@@ -1,6 +1,6 @@
-"""Any exception of a sync in one message that a person can act on.
+"""Turns any exception of a sync into one message that the reader can act on.
 
-Nothing here shows a key, a request's query or a response's body.
+No message shows a key, a request's query or a response's body.
 """
 
 import re
@@ -14,7 +14,7 @@ from dlt.common.schema.exceptions import CannotCoerceNullException
 from incidents_dagster.ingestion.errors import IngestionError, causes
 from incidents_dagster.ingestion.http.retries import RETRIED_STATUSES, RETRIES
 
-# dlt's words where the paginator's total or has_more is missing, or not a number or a boolean
+# dlt's messages when the paginator's total or has_more is missing or has the wrong type
 NOT_IN_ANSWER = re.compile(
     r"Expected a response with a `(?P<missing>[^`]+)` key|'(?P<odd>[^']+)' is not an? `(int|bool)`"
 )
@@ -32,9 +32,9 @@ STATUS_HINTS = {
 
 
 def explain(error: BaseException) -> str:
-    """One message for `error`: the first cause in its chain that is known, else its type.
+    """One message for `error`: about the first known cause in its chain, else its innermost one.
 
-    dlt wraps what went wrong in exceptions of its own; what a user can act on is inside.
+    dlt wraps errors in exceptions of its own; the one that a user can act on is inside.
     """
     chain = list(causes(error))
     for kind, describe in DESCRIPTIONS.items():
@@ -70,7 +70,7 @@ def _redirect(error: BaseException) -> str | None:
 
 
 def _paginator(error: BaseException) -> str | None:
-    # dlt's own text ends with the whole page.
+    # dlt's own message ends with the whole page.
     if not (match := NOT_IN_ANSWER.search(str(error))):
         return None
     return (
@@ -79,7 +79,7 @@ def _paginator(error: BaseException) -> str | None:
     )
 
 
-# In order of precedence: our own words first, then what the API did, then what the file did.
+# In order of precedence: our own messages first, then the API's faults, then the file's.
 DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] = {
     IngestionError: str,
     requests.TooManyRedirects: _redirect,
@@ -94,9 +94,9 @@ DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] =
     ),
     ValueError: _paginator,
     CannotCoerceNullException: lambda error: (
-        f"A record lacks a value that may not be missing, so nothing was loaded: {error}"
+        f"A record lacks a required value, so nothing was loaded: {error}"
     ),
     duckdb.ConstraintException: lambda error: (
-        f"The table refuses a row, so nothing was loaded: {str(error).splitlines()[0]}"
+        f"The table rejected a row, so nothing was loaded: {str(error).splitlines()[0]}"
     ),
 }

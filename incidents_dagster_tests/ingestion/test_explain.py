@@ -74,7 +74,7 @@ def test_a_constraint_of_the_table_is_one_line() -> None:
     error = duckdb.ConstraintException("Constraint Error: CHECK failed\nmore")
     told = explain(_raised(error, RuntimeError("wrapped")))
     assert told.startswith(
-        "The table refuses a row, so nothing was loaded: Constraint Error: CHECK"
+        "The table rejected a row, so nothing was loaded: Constraint Error: CHECK"
     )
     assert "more" not in told
 

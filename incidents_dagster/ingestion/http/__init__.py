@@ -1,1 +1,1 @@
-"""One request and its response: the session, retries, pace, deadline, and what went wrong."""
+"""One request and its response: the session, retries, pace, deadline and network errors."""

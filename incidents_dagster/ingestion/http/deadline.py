@@ -1,7 +1,7 @@
-"""The moment by which a sync must have ended, wherever it is then.
+"""The deadline of a sync, whatever it is doing then.
 
-The per-read timeout of a request ends a server that is silent; this ends one that drips, and a
-walk that goes on and on. What there is to end is the session's business, in `fetch_ahead`.
+A request's read timeout ends the wait for a silent server; the deadline also ends a response that
+drips, and a list without an end. `transport` says what is closed then.
 """
 
 from collections.abc import Callable
@@ -10,20 +10,20 @@ from time import monotonic
 
 from incidents_dagster.ingestion.errors import IngestionError
 
-AGAIN_SECONDS = 0.5  # a connection that was being made at the deadline is ended by the next try
+AGAIN_SECONDS = 0.5  # again, for a connection that was still being opened
 SETTING = "max_minutes in [sources.incidents]"
 
 
 class OutOfTimeError(IngestionError):
-    """The sync lasts longer than `max_minutes`, or would have to."""
+    """The sync takes longer than `max_minutes`, or would have to."""
 
 
 class Deadline:
-    """Counts from when it is made.
+    """Counts from its creation.
 
     Args:
-        minutes: How long a sync may last.
-        clock: Seconds that only go forward.
+        minutes: How long a sync may take.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, minutes: float, clock: Callable[[], float] = monotonic) -> None:
@@ -33,14 +33,14 @@ class Deadline:
         self._over = Event()
 
     def left(self) -> float:
-        """Seconds until the deadline, 0 from then on."""
+        """Seconds until the deadline, 0 after it."""
         return max(0.0, self._started + self._minutes * 60 - self._clock())
 
     def check(self, address: str) -> None:
-        """Harmless before the deadline.
+        """Does nothing before the deadline.
 
         Args:
-            address: Where the sync is; a query in it is not shown.
+            address: What the sync is requesting; its query is not shown.
 
         Raises:
             OutOfTimeError: The deadline has passed.
@@ -55,10 +55,10 @@ class Deadline:
             )
 
     def allow(self, seconds: float, address: str) -> None:
-        """Harmless where a wait of `seconds` ends before the deadline.
+        """Does nothing if a wait of `seconds` ends before the deadline.
 
         Raises:
-            OutOfTimeError: It does not, so that there is no sense in beginning it.
+            OutOfTimeError: It does not, so there is no point in starting it.
         """
         if seconds > self.left():
             asked = address.split("?", maxsplit=1)[0]
@@ -69,11 +69,11 @@ class Deadline:
             )
 
     def watch(self, end: Callable[[], None]) -> None:
-        """Calls `end` at the deadline and again and again from then on, until `close`."""
+        """Calls `end` at the deadline, and repeatedly after it, until `close`."""
         Thread(None, self._wait, "deadline", (end,), daemon=True).start()
 
     def close(self) -> None:
-        """The sync has ended; harmless when repeated."""
+        """Stops watching, as the sync has ended; idempotent."""
         self._over.set()
 
     def _wait(self, end: Callable[[], None]) -> None:

@@ -1,8 +1,8 @@
-"""Pages fetched ahead of dlt's own paginator, which still walks in order.
+"""Fetches pages ahead of dlt's own paginator, which still walks them in order.
 
-A paginator of `paginators` names the requests that follow, up to an end that is known; the session
-sends them on threads of its own and hands out a response, or an error, when the walk asks for that
-page. When a request may go out is `pace`'s business, the wire is `transport`'s.
+A paginator of `paginators` names the next requests, up to the known end of the list. The session
+sends them on its own threads and returns each response, or error, when the walk asks for that page.
+`pace` decides when a request may start, `transport` sends it.
 """
 
 import time
@@ -21,20 +21,20 @@ from tenacity import Retrying
 from incidents_dagster.ingestion.http.deadline import Deadline
 from incidents_dagster.ingestion.http.pace import Pace
 
-READ_SECONDS = 60.0  # longest that a connection, or a part of a response, is waited for
+READ_SECONDS = 60.0  # longest wait for a connection, and for each part of a response
 CLOSING_SECONDS = 5.0
 
-Ahead = dict[Hashable, "Future[Response]"]  # a walk's responses, by method, address and body
+Ahead = dict[Hashable, "Future[Response]"]  # one walk's responses, by method, address and body
 
 
 class AheadSession(Session):
-    """dlt's session, which also sends in the background.
+    """dlt's session, which also sends requests in the background.
 
     Args:
-        retry: What is retried, and how long apart.
-        pace: When attempts may start, on whichever thread.
-        fetch_ahead: Most responses under way or not yet taken, of each walk; 1 fetches none ahead.
-        deadline: When all of it ends with an OutOfTimeError.
+        retry: What to retry, and when.
+        pace: When attempts may start, across all threads.
+        fetch_ahead: Most responses pending or unused, per walk; 1: none are fetched ahead.
+        deadline: When everything ends with an OutOfTimeError.
     """
 
     def __init__(self, retry: Retrying, pace: Pace, fetch_ahead: int, deadline: Deadline) -> None:
@@ -50,27 +50,27 @@ class AheadSession(Session):
         return self  # rest_api copies its configuration, and RESTClient a paginator for each walk
 
     def merge_environment_settings(self, url: Any, *settings: Any, **named: Any) -> Any:
-        """As requests does, but once a host: it goes through the whole environment for proxies."""
+        """As in requests, but once per host: it searches the whole environment for proxies."""
         host = urlsplit(str(url))[:2]
         if host not in self._environment:
             self._environment[host] = super().merge_environment_settings(url, *settings, **named)
         return dict(self._environment[host])
 
     def prepare_request(self, request: Request) -> PreparedRequest:
-        """As requests does; what is under way for the walk goes along."""
+        """As in requests; also attaches the walk's pending responses."""
         prepared = super().prepare_request(request)
         vars(prepared)["ahead"] = _ahead(request)
         return prepared
 
     def get_redirect_target(self, resp: Response) -> str | None:
-        """As requests does, which takes it for granted that the address is UTF-8."""
+        """As in requests, which fails on an address that is not UTF-8."""
         try:
             return super().get_redirect_target(resp)
         except UnicodeDecodeError:
             return resp.headers["Location"]
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
-        """The response that is under way already, else a new one; an error ends the walk."""
+        """The response if it is already pending, else a new one; an error ends the walk."""
         try:
             if future := _ahead(request).pop(_identity(request), None):
                 return self._in_time(request, lambda: future.result(self._deadline.left() + 1))
@@ -81,7 +81,7 @@ class AheadSession(Session):
             raise
 
     def keep(self, walk: Request | PreparedRequest, pages: Iterable[PreparedRequest]) -> None:
-        """Gets the responses to `pages`, and no others, under way for the walk of this request."""
+        """Fetches `pages`, and no others, ahead for the walk that this request belongs to."""
         under_way = _ahead(walk)
         wanted = {_identity(page): page for page in pages}
         for identity in under_way.keys() - wanted.keys():
@@ -94,8 +94,8 @@ class AheadSession(Session):
                 thread.start()
 
     def close(self) -> None:
-        """Ends all waiting and all threads. Bounded: after five seconds a request that hangs is
-        left to its own timeout, on a thread that does not keep the process."""
+        """Ends all waits and threads. After five seconds, a request that hangs is left to its own
+        timeout, on a daemon thread."""
         self._pace.close()
         self._deadline.close()
         end = time.monotonic() + CLOSING_SECONDS
@@ -134,14 +134,14 @@ class AheadSession(Session):
 
         def all_attempts() -> Response:
             with self._pace.place(unwanted):
-                # One copy a request: the statistics that `wraps` shares are not for threads.
+                # One copy per request, as `wraps` shares statistics, which are not thread-safe.
                 return self._retry.copy(sleep=wait)(attempt)
 
         return self._in_time(request, all_attempts)
 
     def _in_time(self, request: PreparedRequest, work: Callable[[], Response]) -> Response:
-        """What `work` returns or raises. After the deadline neither is any use: a response without
-        a length that was cut off there looks like a whole one."""
+        """What `work` returns or raises, but only before the deadline: a response without a length
+        that was cut off there looks complete."""
         try:
             return work()
         finally:

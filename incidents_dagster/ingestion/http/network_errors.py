@@ -1,6 +1,6 @@
-"""What went wrong between here and the API, in one sentence, without the query and the key.
+"""What went wrong on the way to the API, in one sentence, without the query and the key.
 
-What a status of the API means is told in `explain`.
+`explain` says what the API's statuses mean.
 """
 
 import http.client
@@ -16,7 +16,7 @@ NOT_HTTP = "check the scheme and the port of client.base_url, and any proxy in b
 def describe(
     error: requests.RequestException, request: requests.Request | requests.PreparedRequest
 ) -> str:
-    """The sentence for `error`, which came of `request`."""
+    """The sentence for `error`, which `request` raised."""
     address = str(request.url).split("?")[0]
     if error.response is not None:
         return f"{address} returned {error.response.status_code}."
@@ -25,7 +25,7 @@ def describe(
         for cause in causes:
             if isinstance(cause, kind):
                 return f"{address} {say(cause)}."
-    # urllib3 ends its texts with what the system said; what stands before names the address.
+    # urllib3's messages end with the system's own text; the part before it names the address.
     innermost = next((cause for cause in causes[::-1] if str(cause)), error)
     said = str(innermost).rpartition(": ")[2].split("?")[0]
     return (
@@ -35,9 +35,9 @@ def describe(
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it holds, from the outside in: requests and urllib3 keep it in `args`."""
+    """`error` and its causes, outermost first: requests and urllib3 keep them in `args`."""
     found = [error]
-    for cause in found:  # grows on the way
+    for cause in found:  # grows meanwhile
         yield cause
         inner = (*cause.args, getattr(cause, "reason", None))
         found += [e for e in inner if isinstance(e, BaseException) and e not in found]
@@ -47,13 +47,13 @@ def _certificate(error: BaseException) -> str:
     said = getattr(error, "verify_message", "") or "unknown reason"
     return (
         f"has a certificate that cannot be verified: {said.rstrip('.')}. Check client.base_url; "
-        "for a private authority, set REQUESTS_CA_BUNDLE to its certificate file"
+        "for a private certificate authority, set REQUESTS_CA_BUNDLE to its certificate file"
     )
 
 
 def _tls(error: BaseException) -> str:
     found = (getattr(cause, "reason", None) for cause in _causes(error))
-    said = next((reason for reason in found if isinstance(reason, str)), "no TLS there")
+    said = next((reason for reason in found if isinstance(reason, str)), "no TLS on this port")
     return f"failed the TLS handshake ({said}): {NOT_HTTP}"
 
 
@@ -65,7 +65,7 @@ def _proxy(error: BaseException) -> str:
     )
 
 
-# In order of precedence; nothing here shows what the other side wrote.
+# In order of precedence; no sentence shows what the server sent.
 SENTENCES: dict[type[BaseException], Callable[[BaseException], str]] = {
     requests.exceptions.ProxyError: _proxy,
     ssl.SSLCertVerificationError: _certificate,

@@ -1,6 +1,6 @@
-"""When the next request may go out: one pace for all threads that ask the same API.
+"""When the next request may start: one pace for all threads that call the same API.
 
-Which requests there are is decided in `fetch_ahead`, what is asked again in `retries`.
+`fetch_ahead` decides which requests there are, `retries` which are repeated.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,9 +11,9 @@ from time import monotonic
 
 
 class Pace:
-    """At most `at_once` requests under way, and `per_minute` attempts; 0 is no limit.
+    """At most `at_once` requests at a time, and `per_minute` attempts; 0: no limit.
 
-    Whoever waits in here gets a CancelledError once `unwanted()` is true or all is closed.
+    A thread that waits here gets a CancelledError once `unwanted()` is true or `close` is called.
     """
 
     def __init__(self, at_once: int = 1, per_minute: float = 0) -> None:
@@ -26,7 +26,7 @@ class Pace:
 
     @contextmanager
     def place(self, unwanted: Callable[[], bool]) -> Iterator[None]:
-        """A place among the requests under way, for one request with all its attempts."""
+        """Waits for one of the `at_once` places, and keeps it for all attempts of one request."""
         with self._changed:
             while not self._places:
                 self._check(unwanted)
@@ -40,7 +40,7 @@ class Pace:
                 self._changed.notify_all()
 
     def attempt(self, unwanted: Callable[[], bool]) -> None:
-        """Returns when an attempt may start: in no pause, evenly spaced from the one before."""
+        """Returns when an attempt may start: not during a pause, and evenly spaced."""
         with self._changed:
             self._check(unwanted)
             while self._pauses or (left := self._next_start - monotonic()) > 0:
@@ -50,7 +50,7 @@ class Pace:
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """No attempt starts, on any thread, as long as this lasts."""
+        """No attempt starts, on any thread, while this lasts."""
         with self._changed:
             self._pauses += 1
         try:
@@ -61,15 +61,15 @@ class Pace:
                 self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
-        """As time.sleep, but `close` ends it."""
+        """Like time.sleep, but `close` ends it."""
         self._closed.wait(seconds)
 
     def close(self) -> None:
-        """Ends all waiting, and lets nothing start any more."""
+        """Ends all waits, and lets no more attempts start."""
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
 
     def _check(self, unwanted: Callable[[], bool]) -> None:
         if self._closed.is_set() or unwanted():
-            raise CancelledError("Nobody waits for this response any more.")
+            raise CancelledError("Nobody is waiting for this response any more.")

@@ -1,6 +1,6 @@
-"""A response of the API as it arrived: how large it may be, and what its body says.
+"""A response of the API: how large it may be, and how its body is parsed.
 
-Whether it is complete and makes sense is `reading.envelope`'s business.
+`reading.envelope` checks whether it makes sense.
 """
 
 import codecs
@@ -16,23 +16,23 @@ import requests
 from incidents_dagster.ingestion.errors import IngestionError
 
 DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
-LONG_NUMBER = b"0" * 19  # shortest that orjson may make a float of: integers beyond 64 bits
-# Of one response, unpacked. A page of a thousand large incidents has some ten megabytes.
+LONG_NUMBER = b"0" * 19  # the fewest digits beyond 64 bits, which orjson may turn into a float
+# Per response, unpacked. A page of a thousand large incidents has about ten megabytes.
 MOST_BYTES = 256 * 2**20
-# Some APIs answer a search by POST with 201, and a page with 206.
+# Some APIs return 201 for a search by POST, and 206 for a page.
 WITH_RECORDS = (200, 201, 203, 206)
 
 
 class ApiResponse(requests.Response):
-    """Parses its body once, however often dlt asks, and by orjson where that is exact."""
+    """Parses its body once, however often dlt asks, and with orjson if that is exact."""
 
     _parsed: tuple[bytes, Any] | None = None
 
     def iter_content(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """As requests does, up to `MOST_BYTES`; `content` is read in this way, too.
+        """As in requests, up to `MOST_BYTES`; `content` is read this way, too.
 
         Raises:
-            IngestionError: There are more.
+            IngestionError: The body is larger.
         """
         size = 0
         for part in super().iter_content(*args, **kwargs):
@@ -49,7 +49,7 @@ class ApiResponse(requests.Response):
         """What requests would return or raise; without arguments, the same object each time.
 
         Raises:
-            IngestionError: The status says that there are no records here.
+            IngestionError: The status says that the response has no records.
         """
         if self.status_code not in WITH_RECORDS:
             name = next((s.phrase for s in HTTPStatus if s == self.status_code), "unknown")
@@ -78,7 +78,7 @@ class ApiResponse(requests.Response):
                 pass
         self.encoding = charset
         try:
-            body.decode(charset)  # requests would put other characters where bytes are no text
+            body.decode(charset)  # requests would replace invalid bytes
             return super().json()
         except requests.JSONDecodeError:
             raise
@@ -91,7 +91,7 @@ class ApiResponse(requests.Response):
         raise IngestionError(f"{self._address} sent {what}. Nothing was loaded.")
 
     def _charset(self, body: bytes) -> str:
-        """What is declared, else which UTF it is; not requests' guesses for text/…"""
+        """The declared charset, else the detected UTF; never requests' guesses for text/…"""
         declared = "charset" in self.headers.get("Content-Type", "") and self.encoding
         if declared and not body.startswith(codecs.BOM_UTF8):
             try:
@@ -100,7 +100,7 @@ class ApiResponse(requests.Response):
                     return name
                 body.decode(name)
             except (UnicodeDecodeError, LookupError):
-                pass  # some declare what they do not send
+                pass  # some servers declare another charset than they send
             else:
                 return name
         return json.detect_encoding(body)

@@ -1,6 +1,6 @@
-"""What is asked again, how often, and after how long: the one place for all requests.
+"""What is retried, how often, and after how long, for all requests.
 
-When an attempt may go out beside others is `pace`'s business.
+`pace` decides when an attempt may start beside others.
 """
 
 import requests
@@ -19,7 +19,7 @@ RETRIED_STATUSES = (429, 500, 502, 503, 504)
 RETRIED_ERRORS = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
 RETRIES = 3
 BACKOFF_FACTOR = 2  # waits of 2, 4 and 8 seconds, unless Retry-After says otherwise
-MOST_SECONDS = 86_400.0  # a longer Retry-After counts as this, which is longer than a sync lasts
+MOST_SECONDS = 86_400.0  # a longer Retry-After counts as this, which is longer than any sync
 
 
 class _Wait(wait_exponential_retry_after):
@@ -33,7 +33,7 @@ class _Wait(wait_exponential_retry_after):
 def retrying() -> Retrying:
     """Tenacity's loop for one request: `copy(sleep=…)` it and call it with the attempt.
 
-    The last response or error comes out as it is.
+    The last response or error is passed on unchanged.
     """
     return Retrying(
         retry=retry_any(retry_if_status(RETRIED_STATUSES), retry_if_exception_type(RETRIED_ERRORS)),

@@ -1,7 +1,7 @@
-"""The session and its adapter: how requests reach the API, and what an error of theirs may say.
+"""The session and its adapter: how requests reach the API, and what their errors may say.
 
-Which pages are asked for ahead and when is decided in `fetch_ahead` and `pace`, what is asked again
-in `retries`, which secret goes along in `secrets.key_on_the_wire`.
+`fetch_ahead` decides which pages are requested ahead, `pace` when, `retries` what is repeated, and
+`secrets.key_on_the_wire` which secret is sent.
 """
 
 import socket
@@ -27,14 +27,14 @@ from incidents_dagster.ingestion.secrets.redaction import clean, redact, watch_l
 
 
 class _Remembered:
-    """A connection that tells `remember` of itself, and of its socket once it has one."""
+    """A connection that passes itself to `remember`, and its socket once it has one."""
 
     def __init__(self, remember: Callable[[Any], None], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._remember = remember
 
     def connect(self) -> None:
-        """Has a socket already while it waits for a proxy; afterwards it may be the response's."""
+        """Has its socket while it waits for a proxy; later the response may own the socket."""
         self._remember(self)
         super().connect()  # type: ignore[misc]
         self._remember(self.sock)  # type: ignore[attr-defined]
@@ -52,11 +52,11 @@ KINDS = {"http": _Http, "https": _Https}
 
 
 class ApiAdapter(HTTPAdapter):
-    """Sends each request with its key, and gives back responses and errors without it.
+    """Sends each request with its key, and returns responses and errors without it.
 
     Attributes:
         requests_made: Requests sent so far, retries included.
-        most_in_flight: Most requests that ever waited for their responses at once.
+        most_in_flight: Most requests that ever waited for a response at once.
     """
 
     def __init__(self, connections: int = 1) -> None:
@@ -66,13 +66,13 @@ class ApiAdapter(HTTPAdapter):
         self._connected: WeakSet[Any] = WeakSet()
 
     def build_response(self, *args: Any) -> requests.Response:
-        """As requests does, which has no setting for the class of responses."""
+        """As in requests, which has no setting for the class of responses."""
         response = super().build_response(*args)
         response.__class__ = ApiResponse
         return response
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
-        """As requests does; what the pool connects is remembered, for `hang_up`."""
+        """As in requests; remembers the pool's connections for `hang_up`."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         pool.ConnectionCls = partial(KINDS[pool.scheme], self._remember)
         return pool  # type: ignore[no-any-return]
@@ -82,18 +82,18 @@ class ApiAdapter(HTTPAdapter):
             self._connected.add(connection)
 
     def hang_up(self) -> None:
-        """Closes all connections; whoever waits for a response gets an error at once."""
+        """Closes all connections; threads that wait for a response get an error at once."""
         with self._counting:
             connected = list(self._connected)
         for one in connected:
             with suppress(OSError, TypeError):  # not connected yet, or not any more
-                # The method of SSLSocket would also take the TLS away from who is reading.
+                # SSLSocket's own method would also remove the TLS under a reading thread.
                 socket.socket.shutdown(getattr(one, "sock", one), socket.SHUT_RDWR)
 
     def send(  # type: ignore[override]
         self, request: requests.PreparedRequest, **kwargs: object
     ) -> requests.Response:
-        """Sends `request`; a transport fault is raised anew, with a text that has no query."""
+        """Sends `request`; raises a network error anew, with a message that has no query."""
         with self._counting:
             self.requests_made += 1
             self._in_flight += 1
@@ -106,7 +106,7 @@ class ApiAdapter(HTTPAdapter):
             # Read before dlt's hook sees the status: it raises and would leave the connection open.
             clean(response)
         except requests.RequestException as error:
-            # The original text and its causes hold the address with the key.
+            # The original message and its causes contain the address with the key.
             text = redact(describe(error, error.request or request))
             told = type(error)(text, request=request, response=error.response)
         else:
@@ -115,27 +115,26 @@ class ApiAdapter(HTTPAdapter):
         finally:
             with self._counting:
                 self._in_flight -= 1
-        raise told  # here, where the original is not its context
+        raise told  # outside `except`, so that the original is not its context
 
 
 def open_session(
     fetch_ahead: int = 1, requests_per_minute: float = 0, max_minutes: float = 25
 ) -> tuple[AheadSession, ApiAdapter]:
-    """A session that retries as designed and follows no redirect, and its adapter.
+    """A session that retries as `retries` says and follows no redirect, and its adapter.
 
-    Retries as `retries` says. A Retry-After that leads beyond `max_minutes` fails the sync at once.
-    No request starts while a retry waits. Closing the session ends everything, threads and waits
-    included.
+    A Retry-After beyond `max_minutes` fails the sync at once. No request starts while a retry
+    waits. Closing the session ends all threads and waits.
 
     Args:
-        fetch_ahead: Most requests in flight, for `ahead.paginator` to make use of.
-        requests_per_minute: Most requests a minute, retries included, evenly spaced; 0: no limit.
-        max_minutes: From now on; then everything under way ends with an OutOfTimeError.
+        fetch_ahead: Most requests in flight at once.
+        requests_per_minute: Most requests per minute, retries included, evenly spaced; 0: no limit.
+        max_minutes: Counted from now; then every request ends with an OutOfTimeError.
     """
     pace, deadline = Pace(fetch_ahead, requests_per_minute), Deadline(max_minutes)
     session = AheadSession(retrying(), pace, fetch_ahead, deadline)
     session.max_redirects = 0
-    # A no-op in the place of requests' default, which would take a password from ~/.netrc.
+    # A no-op instead of requests' default, which would take a password from ~/.netrc.
     session.auth = lambda request: request
     adapter = ApiAdapter(fetch_ahead)
     session.mount("http://", adapter)
