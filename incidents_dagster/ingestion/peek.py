@@ -1,4 +1,4 @@
-"""The change sensor's one small question: does the API have something that the table lacks?"""
+"""What the change sensor asks: does the API have anything that the table lacks?"""
 
 import pyarrow as pa
 
@@ -13,14 +13,13 @@ from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
 def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
-    """Asks the API for the first page of the main resource that a sync would read.
+    """Requests the first page of the main resource that a sync would read.
 
     Returns:
-        The rows on it that the table has not, and the last dlt load that the table has.
+        The rows on it that the table lacks, and the table's last dlt load.
 
     Raises:
-        Exception: The API could not be asked, or a sync is running; `explain` puts it into
-            one message.
+        Exception: The request failed, or a sync is running; `explain` says why.
     """
     name, database = settings.resource_names[0], database_path()
     params = settings.change_sensor.params
@@ -29,7 +28,7 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
         open_api(asked, lambda _: None, fetch_ahead=1) as api,
     ):
         table = Table.of(api.declared, name)
-        # Not while the API is asked: a sync that wants to write would find the file held.
+        # Not open during the request: a sync that wants to write would find the file in use.
         with alone_on(database, seconds=0), reading(database, seconds=0) as connection:
             start = start_of(api, name, StoredTable(table, connection))
         page = list(api.records(name, start.value if start else None, params).add_limit(1))

@@ -1,1 +1,1 @@
-"""From the API's records to what dlt has to load: changed rows, deletions, and bad records."""
+"""From the API's records to the rows that dlt loads: changes, deletions, and bad records."""

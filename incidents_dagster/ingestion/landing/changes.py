@@ -1,7 +1,7 @@
 """What a sync of one resource has to load, from beginning to end.
 
-Data flow: where the table ends → `reading`: all records from there on, proven → `landing`: less
-what the table has already → `deletions`: with what is gone from the API, where all was read.
+Data flow: the table's newest row → `reading`: all records from there on, proven → `landing`: minus
+what the table already has → `deletions`: plus what is gone from the API, if everything was read.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse.duckdb_file import reading as reading_file
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
-# In dlt's state of a resource: whether the table was once proven to have everything.
+# In dlt's state of a resource: whether the table was once proven complete.
 WHOLE = "whole"
 
 
@@ -32,9 +32,9 @@ class Mode(Enum):
     """How much a sync reads.
 
     Attributes:
-        INCREMENTAL: What changed since last time, where the endpoint is configured so.
+        INCREMENTAL: What changed since the last sync, if the endpoint has `incremental`.
         FULL_REFRESH: Everything, whatever the table has.
-        RECONCILE: The same, and fails where it is no ground for marking rows as deleted.
+        RECONCILE: Everything; fails if that cannot show which rows were deleted.
     """
 
     INCREMENTAL = "incremental"
@@ -47,33 +47,33 @@ def changed_rows(
 ) -> Iterator[Any]:
     """What a sync of resource `name` has to load, for dlt to extract.
 
-    Reads incrementally where the endpoint is configured so, the table has something to start from
-    and was once proven to have everything. Where the response lacks the table's newest row, that
-    row is gone, the API is another one or has gone back in time: everything is read then. Rows of
-    the table that a full reading lacks are marked as deleted.
+    Reads incrementally if the endpoint has `incremental` and the table has a row to start from and
+    was once proven complete. If the response lacks the table's newest row, the row was deleted, or
+    this is a different API, or one restored from a backup: then everything is read. Rows that a
+    full read lacks are marked as deleted.
 
     Args:
         api: The open API.
         name: The resource.
-        database: The DuckDB file, open for reading while pages come in.
+        database: The DuckDB file, open for reading while pages arrive.
         mode: How much to read.
-        proofs: Gets the resource's.
+        proofs: Receives the resource's proof.
 
     Yields:
-        Arrow tables; one without rows where the table or its columns have to be made.
+        Arrow tables; one without rows if the table or its columns have to be created.
 
     Raises:
-        Exception: The API's responses are no ground for a load; `explain` says why.
+        Exception: The API's responses cannot be loaded; `explain` says why.
     """
     with reading_file(database, api.settings.wait_seconds, api.report) as connection:
         stored = StoredTable(Table.of(api.declared, name), connection)
         known = stored.types()
-        if "_dlt_id" in known:  # made by dlt's plain path, which numbers the rows
+        if "_dlt_id" in known:  # created by plain dlt, which gives rows ids
             dlt.config["normalize.parquet_normalizer.add_dlt_id"] = True
         state = dlt.current.resource_state(name)
         start = start_of(api, name, stored) if mode is Mode.INCREMENTAL else None
         if start and not state.get(WHOLE):
-            api.report(f"{name}: the table is not proven to be complete: reading everything.")
+            api.report(f"{name}: the table is not proven complete: reading everything.")
             start = None
 
         reader = Reader(api, name, known)
@@ -96,29 +96,29 @@ def changed_rows(
             deletions = Deletions(stored, bad, api.settings.deleted_share, mode is Mode.RECONCILE)
             readings[-1] = yield from deletions.mark(readings[-1], reader, landing)
         proof = proofs[name] = readings[-1].proof
-        if start is None or not proof.proven:  # what it left out would not be asked for
+        if start is None or not proof.proven:  # else what it missed is never requested
             state[WHOLE] = proof.proven
 
         if landing.last is not None and stored.table.takes_changes_alone:
-            # Where no row comes twice, dlt need not look for the newest, which takes a quarter of
-            # a large load's memory. In rest_api's words, `deduplicated`, a False would be ignored.
+            # If no row comes twice, dlt need not look for the newest, which takes a quarter of a
+            # large load's memory. dlt ignores a False in its public hint, `deduplicated`.
             hint: dict[str, Any] = {"x-stage-data-deduplicated": landing.unique(*readings)}
             yield dlt.mark.with_hints(
                 landing.last, dlt.mark.make_hints(additional_table_hints=hint)
             )
         if landing.last is None and not stored.has_every_declared_column():
-            # dlt makes no table and no columns for a sync of no rows unless told so; its own
-            # marker would make a column of identifiers, too, that may not be null.
+            # Without rows, dlt creates no table and no columns unless told to; its own marker
+            # would also create an id column that may not be null.
             yield stored.no_rows()
         yield from quarantine.load(connection, name, bad.records, stored.table)
-    # Lets go of all that was read: 32 MB at 100,000 rows, which the load has better use for.
+    # Frees all that was read, 32 MB at 100,000 rows, for the load.
     del reader, landing, readings, bad
     pa.default_memory_pool().release_unused()
 
 
 def start_of(api: OpenApi, name: str, stored: StoredTable) -> Start | None:
-    """Where an incremental sync of resource `name` starts; None where everything is read."""
-    # A declared column that is not there yet, or no more, has to be filled in all rows.
+    """Where an incremental sync of resource `name` starts; None if everything is to be read."""
+    # A declared column that the table lacks has to be filled in all rows.
     if name not in api.incremental or not stored.has_every_declared_column():
         return None
     return api.incremental[name].start(stored)

@@ -1,6 +1,6 @@
-"""Deleted incidents: rows of the table that a full, proven reading lacks get `deleted_at`.
+"""Deleted incidents: rows of the table that a full, proven read lacks get `deleted_at`.
 
-Such a row is loaded again as it is; one that is back loses the mark, as any other change: see
+Such a row is loaded again with the mark; a row that is back loses it, like any other change: see
 `landing`.
 """
 
@@ -19,13 +19,13 @@ from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 @dataclass(frozen=True)
 class Deletions:
-    """Looks for deleted rows after a reading of everything.
+    """Looks for deleted rows after a full read.
 
     Attributes:
         stored: The table as it is before the sync.
-        bad: The bad records of the reading, which are not gone.
+        bad: The bad records of the read, which are not deleted.
         share: The setting `deleted_share`.
-        insist: Whether a reading that does not tell what is gone is an error.
+        insist: Whether to fail if the read cannot show which rows were deleted.
     """
 
     stored: StoredTable
@@ -36,21 +36,20 @@ class Deletions:
     def mark(
         self, reading: Reading, reader: Reader, landing: Landing
     ) -> Generator[pa.Table, None, Reading]:
-        """Rows of the table that are gone, marked as deleted.
+        """Yields the rows that are gone from the API, marked as deleted.
 
         Returns:
             `reading`, with what was read in addition.
 
         Raises:
-            IncompleteError: The reading does not tell what is gone, and `insist` is set.
+            IncompleteError: The read cannot show which rows were deleted, and `insist` is set.
         """
         if not (self.stored.table.takes_changes_alone and self.stored.exists()):
             return reading
         if not (why := self._no_ground(reading)):
             missing = self._missing(reading)
             if len(missing):
-                # They may have changed while pages were read, and moved to where it was read
-                # already.
+                # They may have changed while pages were read, and moved to a page already read.
                 reading = yield from reader.meanwhile(reading, landing.take)
                 yield from landing.rest()
                 missing = self._missing(reading)
@@ -66,22 +65,22 @@ class Deletions:
         return reading
 
     def _no_ground(self, reading: Reading) -> str:
-        """Why the reading does not tell what is gone; empty where it does."""
+        """Why the read cannot show which rows were deleted; empty if it can."""
         if not reading.proof.proven:
             return str(reading.proof)
         if not len(reading.keys):
             return "the API returned no records"
-        if nameless := sum(bad.record_id is None for bad in self.bad.records):
+        if without_id := sum(bad.record_id is None for bad in self.bad.records):
             return (
-                f"{nameless:,} records have no usable id, so it is unknown which rows are missing"
+                f"{without_id:,} records have no usable id, so it is unknown which rows are missing"
             )
         if self.bad.records and len(self.stored.table.primary_key) > 1:
-            # Joined to one text, the values of a key cannot be taken apart again.
+            # Their keys are joined into one text, which cannot be split again.
             return f"{len(self.bad.records):,} records with a composite key cannot be loaded"
         return ""
 
     def _missing(self, reading: Reading) -> pa.Table:
-        """The rows that are in the table and not among those read."""
+        """The table's rows that were not read."""
         keys, ids = reading.keys, [bad.record_id for bad in self.bad.records]
         if ids:
             column = pa.array(ids).cast(keys.schema.types[0])
@@ -89,7 +88,7 @@ class Deletions:
         return self.stored.missing_from(keys, reading.proof.since)
 
     def _too_many(self, missing: pa.Table) -> str:
-        """Why so many rows cannot be gone; empty where they can."""
+        """Why so many rows cannot have been deleted; empty if they can."""
         there = self.stored.count()
         if len(missing) <= self.share * there:
             return ""

@@ -1,7 +1,7 @@
 """Rows on their way to dlt: those that the table lacks, each in its last version.
 
-Rows that may be read again are held back until `rest`. Where they come from is `reading`'s
-business, in which order all of it happens stands in `changes`.
+Rows that may be read again are held back until `rest`. `reading` supplies the rows, `changes` has
+the order of the steps.
 """
 
 from collections.abc import Iterator
@@ -19,33 +19,33 @@ from incidents_dagster.ingestion.rows.batches import distinct
 from incidents_dagster.ingestion.tables import DELETED_AT
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
-# Rows that changed so shortly before they were read may be read again in another version that
-# has the same time of change.
+# Rows that changed this shortly before they were read may be read again in another version with
+# the same time of change.
 FRESH = timedelta(seconds=60)
 
 
 class Landing:
-    """The rows of one sync for one table. What its methods yield is for dlt to load.
+    """The rows of one sync for one table. Its methods yield what dlt has to load.
 
     Args:
         stored: The table as it is before the sync.
-        bad: Gets the bad records.
-        waiting: Primary keys as text, of rows to load though the table has them.
+        bad: Receives the bad records.
+        waiting: Primary keys, as text, of rows to load even if the table has them.
 
     Attributes:
-        last: No rows, in the columns of the last that were yielded; None where none were.
+        last: An empty table with the columns of the last rows yielded; None if there were none.
     """
 
     def __init__(self, stored: StoredTable, bad: BadRecords, waiting: list[str]) -> None:
         self._stored, self._table, self._bad, self._waiting = stored, stored.table, bad, waiting
-        self._held: list[pa.Table] = []  # where rows of two readings cannot be told apart
+        self._held: list[pa.Table] = []  # where the rows of two reads cannot be told apart
         self._fresh: list[pa.Table] = []
         self._loaded: list[pa.Table] = []  # keys
         self._new_columns: TTableSchemaColumns = {}
         self.last: pa.Table | None = None
 
     def take(self, arrived: Arrived | None) -> Iterator[pa.Table]:
-        """Takes what has arrived; None: what follows takes the place of all that was held back."""
+        """Takes a batch; None: what follows replaces all rows that were held back."""
         if arrived is None:
             self._held = []
             return
@@ -54,10 +54,10 @@ class Landing:
         yield from self._load(self._without_fresh(arrived.batch.rows, arrived.began))
 
     def rest(self) -> Iterator[pa.Table]:
-        """What was held back.
+        """The rows that were held back.
 
-        Of rows that may be read twice in versions of the same time, the last one; all rows of the
-        reading that counts, where there is nothing to tell those of an earlier one by.
+        Of a row that may have been read in two versions of the same time, the last one. Where reads
+        cannot be told apart, all rows of the last read.
         """
         for rows in self._held:
             yield from self._hinted(rows)
@@ -67,27 +67,27 @@ class Landing:
             yield from self._load(self._newest(fresh))
 
     def mark(self, gone: pa.Table, now: datetime) -> Iterator[pa.Table]:
-        """Rows of the table, as they are there, marked as deleted `now`."""
+        """Rows of the table, otherwise unchanged, marked as deleted `now`."""
         if DELETED_AT in gone.column_names:
             gone = gone.drop_columns([DELETED_AT])
         times = pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), len(gone))
         yield from self._keyed(gone.append_column(DELETED_AT, times))
 
     def unique(self, *readings: Reading) -> bool:
-        """Whether no row is loaded twice, after these readings."""
+        """Whether these reads loaded no row twice."""
         if len(readings) == 1 and readings[0].rows == readings[0].proof.distinct:
-            return True  # nothing came twice
+            return True  # nothing arrived twice
         return not self._loaded or len(distinct(self._loaded)) == sum(map(len, self._loaded))
 
     def _load(self, rows: pa.Table) -> Iterator[pa.Table]:
-        # Loaded again, a good version that is known is newer than the bad one.
+        # A good version that the table has is loaded again, to be newer than the bad record.
         rows = self._stored.without_what_it_has(rows, self._waiting)
         if not len(rows):
             return
         if not self._table.takes_changes_alone:
             self._held.append(rows)
             return
-        # Where a file lacks a column of the table, dlt writes it anew.
+        # dlt rewrites a file that lacks a column of the table.
         nothing = pa.nulls(len(rows), pa.timestamp("us", "UTC"))
         yield from self._keyed(rows.append_column(DELETED_AT, nothing))
 
@@ -101,11 +101,11 @@ class Landing:
             hints = dlt.mark.make_hints(columns=self._new_columns)
             self._new_columns = {}
             yield dlt.mark.with_hints(rows, hints)
-        else:  # hints of no columns would take away those that are there
+        else:  # empty hints would remove the existing ones
             yield rows
 
     def _without_fresh(self, rows: pa.Table, began: datetime | None) -> pa.Table:
-        """`rows` less those that are kept for `rest`."""
+        """`rows` without those that are held back for `rest`."""
         newest = self._table.newest_first
         if (
             not (self._table.takes_changes_alone and newest in rows.column_names and began)

@@ -1,7 +1,7 @@
 """The table `quarantine`: records that could not be loaded, each with the reason.
 
-What it holds, which records are news to it, and which of them still wait for a good version. When
-there are too many to go on is `bad_records`' business.
+What it holds, which records are new to it, and which still wait for a good version. `bad_records`
+decides when there are too many to continue.
 """
 
 import hashlib
@@ -29,20 +29,20 @@ COLUMNS: TTableSchemaColumns = {
     name: {"name": name, "data_type": "text", "nullable": False, "description": description}
     for name, description in {
         "record_hash": "SHA-256 of the resource's name and the record; the primary key.",
-        "resource": "The resource that the record was read for.",
-        "reason": "Which field is wrong with it, and what.",
-        "record_id": "The record's primary key as text, where it has a usable one.",
+        "resource": "The resource that the record belongs to.",
+        "reason": "Which field is wrong, and how.",
+        "record_id": "The record's primary key as text, if it has a usable one.",
         "record": f"The record as JSON, as the API sent it, up to {RECORD_CHARACTERS:,} "
         "characters, without secrets.",
-        "seen_at": "When it was first seen so, UTC.",
+        "seen_at": "When the record was first seen like this, UTC.",
     }.items()
 }
 COLUMNS["record_id"]["nullable"] = True
 COLUMNS["seen_at"]["data_type"] = "timestamp"
 COLUMNS["record_hash"]["primary_key"] = True
 
-# dlt starts a second table of a resource with the hints of its first, and keeps what is not taken
-# away before: columns that may not be null, a merge strategy, a contract.
+# dlt gives a resource's second table the hints of its first, unless they are removed before:
+# columns that may not be null, a merge strategy, a contract.
 NO_HINTS: Final[dict[str, Any]] = {
     "table_name": QUARANTINE,
     "columns": {},
@@ -72,7 +72,7 @@ def load(
     rejected: Iterable[Rejected],
     table: Table,
 ) -> Iterator[Any]:
-    """What a resource yields beside its own rows, so that dlt puts `rejected` into quarantine.
+    """What a resource yields besides its own rows to have dlt quarantine `rejected`.
 
     Args:
         connection: The open DuckDB file.
@@ -90,15 +90,15 @@ def load(
 
 
 def rows(resource: str, rejected: Iterable[Rejected], now: datetime) -> pa.Table:
-    """The rows of `rejected` records, each different record once.
+    """The rows of `rejected` records, each distinct record once.
 
     Args:
-        resource: The resource that they were read for.
+        resource: The resource that they belong to.
         rejected: As from `batches.to_arrow`.
         now: When they were read, with a time zone.
 
     Returns:
-        The columns of `COLUMNS`; no secret is in them.
+        The columns of `COLUMNS`, without secrets.
     """
     found = list(rejected)
     records = _without_secrets([_text(one.record) for one in found])
@@ -121,7 +121,7 @@ def rows(resource: str, rejected: Iterable[Rejected], now: datetime) -> pa.Table
 def unknown(
     connection: duckdb.DuckDBPyConnection, rejected_rows: pa.Table, table: Table
 ) -> pa.Table:
-    """Those of `rejected_rows` that are news: not in quarantine, or bad again after a good version.
+    """The `rejected_rows` that are new: not in quarantine, or bad again after a good version.
 
     Args:
         connection: The open DuckDB file.
@@ -145,9 +145,9 @@ def unknown(
 def still_bad(
     connection: duckdb.DuckDBPyConnection, resource: str, table: Table
 ) -> tuple[int, list[str]]:
-    """Quarantined records of which no good version has been loaded since.
+    """Quarantined records without a good version loaded since.
 
-    A record without an id is among them until somebody deletes it from the quarantine.
+    A record without an id counts until somebody deletes it from the quarantine.
 
     Args:
         connection: The open DuckDB file.
@@ -180,9 +180,9 @@ def waiting(connection: duckdb.DuckDBPyConnection, resource: str, table: Table) 
 
 
 def _good_since(connection: duckdb.DuckDBPyConnection, table: Table, later: str) -> str:
-    """SQL: whether `table` has a version of quarantined record `q`, from as late a load or later.
+    """SQL: whether `table` has a good version of quarantined record `q`, from a `later` load.
 
-    Load ids are times, so their order is that of the loads.
+    `later` is `>`, or `>=` for the same load too. Load ids are times, so they sort like the loads.
     """
     columns = {column.name for column in StoredTable(table, connection).columns()}
     if not table.primary_key or not {*table.primary_key, "_dlt_load_id"} <= columns:
@@ -195,28 +195,28 @@ def _good_since(connection: duckdb.DuckDBPyConnection, table: Table, later: str)
 
 
 def _text(record: Any) -> str:
-    """A record as JSON, fields by name, so that the same record is the same text."""
+    """A record as JSON with sorted fields, so that the same record is the same text."""
     try:
         text = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    except (RecursionError, ValueError):  # nested too deep, a number of too many digits
+    except (RecursionError, ValueError):  # nested too deeply, or a number with too many digits
         if not isinstance(record, dict):
             return str(_sketch(record))
         return _text({name: _sketch(value) for name, value in record.items()})
-    return str(text.encode("utf-8", "replace"), "utf-8")  # half a surrogate pair has no place there
+    return str(text.encode("utf-8", "replace"), "utf-8")  # replaces half a surrogate pair
 
 
 def _sketch(value: Any) -> Any:
-    """`value` itself where JSON can have it, else the first few levels of it."""
+    """`value` itself if JSON can hold it, else its first few levels."""
     try:
         json.dumps(value)
     except RecursionError:
         return reprlib.repr(value)
     except ValueError:
-        return "(a number of too many digits)"
+        return "(a number with too many digits)"
     return value
 
 
 def _without_secrets(texts: Sequence[str]) -> Sequence[str]:
-    # One look at all of them: it takes a quarter of a millisecond, and hardly ever finds one.
+    # One search through all of them takes a quarter of a millisecond, and rarely finds a secret.
     together = "\n".join(texts)
     return texts if redact(together) == together else [redact(text) for text in texts]

@@ -62,7 +62,7 @@ def test_what_is_not_proven_to_be_all_is_read_again_until_it_is(
     _sync()
     assert query("SELECT count(*) FROM incidents.x") == [(5,)]
     configure(**_incremental(address, OFFSET))
-    assert _sync() == ["x: the table is not proven to be complete: reading everything."]
+    assert _sync() == ["x: the table is not proven complete: reading everything."]
     assert query("SELECT count(*) FROM incidents.x") == [(12,)]
     del asked[:]
     assert _sync() == []

@@ -100,7 +100,7 @@ def test_the_same_record_is_one_row_whatever_the_order_of_its_fields() -> None:
         ({"t": "a\ud800b\0"}, '{"t":"a?b\\u0000"}'),
         ({"n": 2**70}, f'{{"n":{2**70}}}'),
         ({"n": float("inf")}, '{"n":Infinity}'),
-        ({"n": 10**5000, "id": 1}, '{"id":1,"n":"(a number of too many digits)"}'),
+        ({"n": 10**5000, "id": 1}, '{"id":1,"n":"(a number with too many digits)"}'),
     ],
 )
 def test_whatever_the_record_is_there_is_a_text_of_it(record: Any, kept: str) -> None:
@@ -232,7 +232,7 @@ def test_the_refusal_counts_reasons_and_shows_nothing_of_the_records() -> None:
         bad_records.check("x", rejected, 5_000, 0.1)
     assert str(refused.value) == (
         "x: 1,204 of 5,000 records cannot be loaded, so nothing was loaded. quarantine_share = 0.1 "
-        "allows no more than that share of them, or of 100 where fewer were read. "
+        "allows at most that share of them, or of 100 if fewer were read. "
         "id is missing, null or empty (1,200); at should be timestamp (2); a b (1). "
         "Check endpoint.data_selector and columns in .dlt/config.toml."
     )
