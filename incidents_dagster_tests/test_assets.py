@@ -287,7 +287,7 @@ def test_a_resource_that_got_no_answer_succeeds_unproven(
     (observed,) = result.get_asset_observation_events()
     metadata = observed.asset_observation_data.asset_observation.metadata
     assert metadata["dagster/row_count"].value == 0
-    assert metadata["completeness"].value == "unproven: the API gave no response with records"
+    assert metadata["completeness"].value == "unproven: the API sent no response with records"
 
 
 def test_resources_that_changed_since_loading_ask_for_a_reload(

@@ -38,7 +38,7 @@ DESCRIPTIONS = {
     "status": "Where the incident stands, in the API's words.",
     "created_at": "When the incident was opened, UTC.",
     "updated_at": "When the incident last changed, UTC.",
-    "deleted_at": "When a full read of the API missed the row; null while it is there.",
+    "deleted_at": "When a full read no longer found the row; null while the API has it.",
 }
 CHECKS = (
     "ids_are_unique",

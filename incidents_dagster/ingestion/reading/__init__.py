@@ -1,1 +1,1 @@
-"""From the configuration to all records of a resource, and the proof that they are all."""
+"""From the configuration to every record of a resource, with proof that none is missing."""

@@ -1,7 +1,7 @@
 """Any paginator of rest_api, with each response checked before its rows count.
 
-What the pages show is kept in `Pages`; what a paginator knows of its end is asked of `ends`.
-Reading again is `reader`'s business.
+`Pages` records what the pages show, `ends` knows how each kind of paginator ends, and `reader`
+reads again.
 """
 
 import base64
@@ -29,20 +29,20 @@ from incidents_dagster.ingestion.reading.envelope import Envelope
 from incidents_dagster.ingestion.reading.pages import Marks, Pages, date_of
 
 REMEMBERED_PAGES = 10
-# Pages in a row that bring no row at all, for APIs whose filter works page by page.
+# Empty pages in a row, for APIs that filter page by page.
 MOST_EMPTY_PAGES = 20
 PLACES = re.compile(r"page|offset|skip|start|from", re.IGNORECASE)
 BASE64 = re.compile(r"[\w+/=-]{4,}")
 
 
 class CheckedPaginator(BasePaginator):
-    """Stands around the paginator of each list that is read.
+    """Wraps the paginator of each list that is read.
 
     Args:
         inner: The paginator; None to let dlt guess it from the first response.
         envelope: Checks each response.
-        mark: Tells whether two records are the same.
-        pages: Gets what was seen.
+        mark: Identifies a record.
+        pages: Records what the pages show.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class CheckedPaginator(BasePaginator):
         self._begin()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "CheckedPaginator":
-        # rest_api takes a copy for each record of a parent; what was seen is theirs together.
+        # rest_api takes a copy for each record of a parent; the copies share `pages`.
         inner = copy.deepcopy(self.inner, memo)
         envelope = copy.copy(self._envelope)
         return CheckedPaginator(None if self._guessed else inner, envelope, self._mark, self._pages)
@@ -69,17 +69,17 @@ class CheckedPaginator(BasePaginator):
 
     @property
     def has_next_page(self) -> bool:
-        """As the paginator says."""
+        """Whether the paginator has one."""
         return self.inner is None or self.inner.has_next_page
 
     @property
     def total(self) -> int | None:
-        """How many records the list has, as the API told last; None where it does not tell."""
+        """How many records the list has, as the API last reported; None if it does not."""
         told = self._totals[-1] if self._totals and not self._counts_pages else None
         return rows_in_all(self.inner, told)
 
     def init_request(self, request: Request) -> None:
-        """Begins another list."""
+        """Starts another list."""
         self._begin()
         if self._guessed:
             self.inner = None
@@ -88,11 +88,11 @@ class CheckedPaginator(BasePaginator):
         self._asked.add(_fingerprint(request))
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
-        """Checks the response, then lets the paginator have it.
+        """Checks the response, then passes it to the paginator.
 
         Raises:
-            IncompleteError: The response is not what it has to be, or not all that there is.
-            MovedError: It does not go with those before.
+            IncompleteError: The response is not valid, or the list ended too early.
+            MovedError: It contradicts the previous ones.
         """
         pages, rows = self._pages, [] if data is None else data
         self._envelope.check(response, rows)
@@ -111,11 +111,11 @@ class CheckedPaginator(BasePaginator):
             self._end(response)
 
     def update_request(self, request: Request) -> None:
-        """As the paginator says; a request that was made before would be made for ever.
+        """Requests the paginator's next page, but never one again: that would go on for ever.
 
         Raises:
-            IncompleteError: What names the next page is of an odd type.
-            MovedError: It is one that was read already.
+            IncompleteError: The response names the next page in a form that cannot be used.
+            MovedError: That page has already been read.
         """
         assert self.inner
         before = str(request.url), dict(request.params or {})
@@ -130,7 +130,7 @@ class CheckedPaginator(BasePaginator):
             self._pages.by_place |= self._counts_on(before, request)
             asked = _fingerprint(request)
             if asked in self._asked:
-                raise MovedError("the API's next page is one that was read already")
+                raise MovedError("the API's next page has already been read")
             self._asked.add(asked)
 
     def _take(self, response: Response, rows: list[Any]) -> None:
@@ -143,17 +143,17 @@ class CheckedPaginator(BasePaginator):
             self._empty += 1
             if self._empty > MOST_EMPTY_PAGES:
                 raise IncompleteError(
-                    f"The API sent {self._empty} pages in a row without any record, and names yet "
-                    "another: check the paginator."
+                    f"The API sent {self._empty} empty pages in a row, and names yet another: "
+                    "check the paginator."
                 )
             return
         self._empty = 0
         if overlaps(self.inner):
-            return  # it looks at that itself
+            return  # it checks that itself
         marks = [self._mark(row) for row in rows]
         seen = set(self._first).union(*self._recent)
         if seen.issuperset(marks):
-            raise MovedError("the API sends records again that it has sent already")
+            raise MovedError("the API repeats records that it has already sent")
         self._first = self._first or marks
         self._recent.append(marks)
         pages.fingerprint = hash((pages.fingerprint, *marks))
@@ -166,7 +166,7 @@ class CheckedPaginator(BasePaginator):
         pages.ended += 1
         pages.hows[end.how] = None
         pages.by_place |= end.by_place and self._count > 1
-        # As many may be new since the first page; the next sync finds them.
+        # That many may be new since the first page; the next sync finds them.
         grown = max(0, self._totals[-1] - self._totals[0]) if self._totals else 0
         if counted - self._rows > grown:
             raise MovedError(
@@ -187,7 +187,7 @@ class CheckedPaginator(BasePaginator):
             pages.doubts["no paginator is set, and nothing says whether there are more pages"] = (
                 None
             )
-        # One that fits without being the count is of something else, or of another moment.
+        # A total that fits but differs counts something else, or is of another moment.
         both = total == counted and pages.expected is not None
         pages.expected = pages.expected + total if both else None  # type: ignore[operator]
         if total is not None and not self._counts_pages:
@@ -203,9 +203,9 @@ class CheckedPaginator(BasePaginator):
         return self._total_is is TotalIs.PAGES
 
     def _counts_on(self, before: tuple[str, dict[str, Any]], request: Request) -> bool:
-        """Whether the next page is told by a place in the list, such as `page=3` in a link.
+        """Whether the next page is named by a place in the list, such as `page=3` in a link.
 
-        By its name, or as it is how many pages or rows there were so far, in base64 too.
+        A parameter is a place by its name, or if it counts pages or rows so far, even in base64.
         """
         query = parse_qsl(urlsplit(str(request.url)).query)
         asked = {**dict(query), **{k: str(v) for k, v in (request.params or {}).items()}}
@@ -219,7 +219,7 @@ class CheckedPaginator(BasePaginator):
 
 
 def _numbers_in(value: str) -> list[str]:
-    """The numbers in what `value` is the base64 of, where that is a text."""
+    """The numbers in `value` decoded from base64, if that gives a text."""
     if not BASE64.fullmatch(value):
         return []
     try:

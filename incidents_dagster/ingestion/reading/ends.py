@@ -1,7 +1,7 @@
 """What each kind of paginator knows about its pages: how the list ended, and what a total counts.
 
-One function a question, one implementation a kind; dlt's own paginators, which a configuration may
-name or dlt may guess, are among the kinds.
+One function per question, one implementation per kind, including dlt's own paginators, which a
+configuration may name or dlt may guess.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from incidents_dagster.ingestion.reading.paginators import OffsetPaginator
 
 
 class TotalIs(Enum):
-    """How a total goes with the rows that came; incidents come and go while pages are read.
+    """How a total relates to the rows that arrived; incidents come and go while pages are read.
 
     Attributes:
-        EXACT: One page shows one moment.
-        ABOUT: What changes on the way may come twice, so that more come than there are.
-        AT_MOST: A total that was passed long ago counts something else, such as the page.
+        EXACT: It equals them, as one page shows one moment.
+        ABOUT: More may arrive, as a record that changes meanwhile may arrive twice.
+        AT_MOST: More may arrive, as a total that is far too small counts something else.
         PAGES: It counts pages.
     """
 
@@ -35,7 +35,7 @@ class TotalIs(Enum):
     PAGES = "pages"
 
     def fits(self, totals: list[int], counted: int) -> bool:
-        """Whether the totals that the pages told, in their order, go with `counted` rows."""
+        """Whether the totals of the pages, in their order, agree with `counted` rows."""
         return FITS[self](totals, counted)
 
 
@@ -53,9 +53,9 @@ class End:
 
     Attributes:
         how: How it is known, in words.
-        places: Rows of the list as the API counts them; None for as many as came.
-        by_place: Whether pages were told apart by their place and do not overlap.
-        cut_off: Whether the configuration ends the list, by a maximum.
+        places: Rows of the list as the API counts them; None for as many as arrived.
+        by_place: Whether pages were requested by their place and do not overlap.
+        cut_off: Whether a configured maximum ended the list.
         one_page: Whether the paginator never asks for a second page.
     """
 
@@ -95,7 +95,7 @@ def _(paginator: OffsetPaginator, last_page_empty: bool) -> End:
 
 @singledispatch
 def total_is(paginator: BasePaginator, total_path: str) -> TotalIs:
-    """What the total at `total_path` has to do with the rows of `paginator`."""
+    """How the total at `total_path` relates to the rows of `paginator`."""
     return TotalIs.EXACT
 
 
@@ -116,7 +116,7 @@ def _(paginator: OffsetPaginator, total_path: str) -> TotalIs:
 
 @singledispatch
 def rows_in_all(paginator: BasePaginator | None, told: int | None) -> int | None:
-    """How many records the list has: as the paginator read it, else as `told`."""
+    """How many records the list has: as the paginator read it, else `told`."""
     return told
 
 
@@ -127,7 +127,7 @@ def _(paginator: OffsetPaginator, told: int | None) -> int | None:
 
 @singledispatch
 def overlaps(paginator: BasePaginator | None) -> bool:
-    """Whether each page so far began where the page before ended, which shows any repetition."""
+    """Whether each page so far began where the previous one ended, which shows any repetition."""
     return False
 
 
@@ -138,7 +138,7 @@ def _(paginator: OffsetPaginator) -> bool:
 
 @singledispatch
 def names_its_pages(paginator: BasePaginator) -> bool:
-    """Whether the API names the next page, so that its requests tell if that is by a place."""
+    """Whether the API names the next page, so that only the request shows if that is a place."""
     return True
 
 

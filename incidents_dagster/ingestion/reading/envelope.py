@@ -1,6 +1,6 @@
-"""What stands around the records in a response: errors, the list itself, the total, whether more.
+"""What surrounds the records in a response: errors, the list, the total, whether there are more.
 
-One response at a time; what several of them say together is `checked_paginator`'s business.
+One response at a time; `checked_paginator` compares several.
 """
 
 import re
@@ -15,7 +15,7 @@ from dlt.sources.helpers.rest_client.detector import find_response_page_data
 from incidents_dagster.ingestion.errors import IncompleteError
 from incidents_dagster.ingestion.secrets.redaction import redact
 
-# What an API puts beside its data, or in its place, when something went wrong after all.
+# What an API sends with its data, or instead of it, when something went wrong after all.
 FAULTS = ("error", "errors")
 VERDICTS = ("ok", "success")
 FAILED = ("error", "fail", "failed", "failure")
@@ -24,15 +24,15 @@ PLAIN_PATH = re.compile(r"(\$\.)?[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
 
 
 class Envelope:
-    """Checks each response of one endpoint, before any row of it counts.
+    """Checks each response of one endpoint, before its rows count.
 
     Args:
-        selector: rest_api's `data_selector`; None where it is to be guessed.
-        total_path: JSONPath to how many records there are in all; empty for nowhere.
-        more_path: JSONPath to whether there are more; empty for nowhere.
+        selector: rest_api's `data_selector`; None to guess it.
+        total_path: JSONPath to the number of all records; empty: there is none.
+        more_path: JSONPath to whether there are more records; empty: there is none.
 
     Attributes:
-        single: Whether the response may be one object in place of a list.
+        single: Whether the response may be one object instead of a list.
     """
 
     single = False
@@ -47,7 +47,7 @@ class Envelope:
         """Checks a response and the rows that rest_api took from it.
 
         Raises:
-            IncompleteError: It is not what it has to be.
+            IncompleteError: It reports an error, or has no list of records.
         """
         body = response.json()
         if self._guessed:
@@ -55,7 +55,7 @@ class Envelope:
         if isinstance(body, dict) and self._where != "$":
             fault = next((body[name] for name in self._faults if body.get(name)), None)
             if isinstance(fault, dict) and fault.get("code") in (0, "0") and rows:
-                fault = None  # what some call a success
+                fault = None  # how some report success
             refused = any(body.get(name) is False for name in VERDICTS)
             refused |= not rows and str(body.get("status")).lower() in FAILED
             if fault is not None or refused:
@@ -63,25 +63,25 @@ class Envelope:
                     "The API reported an error in a response with status 200, so nothing was "
                     f"loaded: {_extract(fault or body)}"
                 )
-        # More rows than one come of a list; dlt turns what else there may be into one or none.
+        # Several rows come from a list; dlt turns anything else into one row or none.
         if len(rows) <= 1:
             self._look(body)
 
     def total(self, response: requests.Response) -> int | None:
-        """How many records the API says there are in all; None where it does not say."""
+        """How many records the API says there are in all; None if it does not say."""
         found = self._total(response.json())
         if isinstance(found, str) and found.isdigit():
             return int(found)
-        return found if type(found) is int and found >= 0 else None  # True passes isinstance
+        return found if type(found) is int and found >= 0 else None  # isinstance would take True
 
     def more(self, response: requests.Response) -> bool | None:
-        """Whether the API says that there are more records; None where it does not say."""
+        """Whether the API says that there are more records; None if it does not say."""
         found = self._more(response.json())
         return found if isinstance(found, bool) else None
 
     def _choose(self, selector: Any) -> None:
         self._selector, self._where = selector, str(selector)
-        own = self._where.split(".")  # an API of errors has its records there
+        own = self._where.split(".")  # an API that lists errors has its records there
         self._faults = [name for name in FAULTS if name not in own]
 
     def _guess(self, body: Any) -> None:
@@ -119,7 +119,7 @@ class Envelope:
 
 
 def _finder(path: str) -> Callable[[Any], Any]:
-    """Finds one value; by itself where the path is plain, as dlt's way takes longer than a page."""
+    """Finds one value; a plain path without jsonpath, which would take longer than the page."""
     if not path:
         return lambda _: None
     if PLAIN_PATH.fullmatch(path):

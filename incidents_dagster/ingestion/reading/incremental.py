@@ -1,7 +1,7 @@
-"""Where an incremental sync starts: at the newest value in the table, less a lag.
+"""Where an incremental sync starts: at the newest value in the table, minus a lag.
 
-Takes rest_api's `incremental` of an endpoint. The table itself holds the cursor, so that the two
-cannot disagree: a deleted file, a killed sync or an older backup of it start where its rows end.
+Uses an endpoint's `incremental`, as in rest_api. The table itself holds the cursor, so the two
+cannot disagree: after a killed sync, or with an older backup, a sync starts where the rows end.
 """
 
 import re
@@ -27,11 +27,11 @@ PLACEHOLDER = re.compile(r"{incremental\.(?:start_value|last_value|initial_value
 
 
 class Moment(pendulum.DateTime):
-    """A time that an API is asked with: ISO 8601 in UTC, unless a placeholder has a format."""
+    """A time in a request: ISO 8601 in UTC, unless a placeholder has a format."""
 
     @classmethod
     def of(cls, value: Any) -> Any:
-        """A time, or the text of one, as a `Moment`; what is neither stays as it is."""
+        """A date, a time or the text of one as a `Moment`; anything else unchanged."""
         if isinstance(value, date) and not isinstance(value, datetime):
             value = datetime(value.year, value.month, value.day)
         if isinstance(value, (datetime, str)):
@@ -39,7 +39,7 @@ class Moment(pendulum.DateTime):
         return value
 
     def __str__(self) -> str:
-        """`2026-11-23T07:48:18Z`, with a fraction of a second where there is one."""
+        """`2026-11-23T07:48:18Z`, with a fraction of a second if there is one."""
         return self.isoformat().replace("+00:00", "Z")
 
 
@@ -48,9 +48,9 @@ class Start:
     """Where to start reading.
 
     Attributes:
-        value: The cursor to ask the API with: the newest value in the table less the lag.
-        newest: A row of the table at the newest value, by its primary key. The response must hold
-            it: an API that no longer knows this row is not the one that the cursor came from.
+        value: The cursor to send: the newest value in the table minus the lag.
+        newest: The primary key of a row with the newest value. The response must contain it: an API
+            that no longer has this row is not the one that the cursor came from.
     """
 
     value: Any
@@ -69,10 +69,10 @@ class Incremental:
     """An endpoint's `incremental`.
 
     Attributes:
-        column: The column of `cursor_path`, the field that tells when a record changed.
-        start_param: The API's query parameter for "changed at or after"; None where placeholders
+        column: The column of `cursor_path`, the field that says when a record changed.
+        start_param: The API's query parameter for "changed at or after"; None if placeholders
             `{incremental.start_value}` say where the value goes.
-        initial_value: What to ask with while the table is empty; None to ask for everything.
+        initial_value: What to send while the table is empty; None to ask for everything.
         lag: How far to look back, in seconds for a timestamp, in days for a date, else in its unit.
     """
 
@@ -82,10 +82,10 @@ class Incremental:
     lag: float = 0
 
     def start(self, stored: StoredTable) -> Start | None:
-        """Where the next sync of the table starts; None with nothing in it to start from.
+        """Where the next sync of the table starts; None if it has no row to start from.
 
         Raises:
-            SettingsError: The cursor is no column of the table, or has no type to subtract from.
+            SettingsError: The cursor is not a column, or the lag cannot be subtracted from it.
         """
         names = [column.name for column in stored.columns()]
         if self.column not in names:
@@ -113,17 +113,17 @@ class Incremental:
             return value - type(value)(self.lag)
         if self.lag:
             raise SettingsError(
-                f"incremental.lag needs times or numbers, and the column {self.column!r} holds "
-                f"text: set columns.{self.column}.data_type, or lag to 0."
+                f"incremental.lag needs times or numbers, but the column {self.column!r} holds "
+                f"text: set columns.{self.column}.data_type, or set lag to 0."
             )
         return value
 
 
 def take_from(endpoint: dict[str, Any], naming: NamingConvention, where: str) -> Incremental | None:
-    """Takes `incremental` out of an endpoint, in either of rest_api's spellings.
+    """Removes `incremental` from an endpoint, in either of rest_api's spellings.
 
     Raises:
-        SettingsError: It has what is not supported here.
+        SettingsError: It has an option that is not supported here, or a wrong value.
     """
     given = endpoint.pop("incremental", None)
     for name, param in list((endpoint.get("params") or {}).items()):
@@ -135,15 +135,15 @@ def take_from(endpoint: dict[str, Any], naming: NamingConvention, where: str) ->
     where += ".incremental"
     if unknown := sorted(set(given) - set(SUPPORTED)):
         known = ", ".join(SUPPORTED)
-        raise SettingsError(f"{where}.{unknown[0]} is not supported: known are {known}.")
+        raise SettingsError(f"{where}.{unknown[0]} is not supported; supported are {known}.")
     rest = {**given}
     cursor = str(rest.pop("cursor_path", "")).removeprefix("$.")
     if not cursor or re.search(r"[.*\[$]", cursor):
-        raise SettingsError(f"{where}.cursor_path must name a field at the top of the records.")
+        raise SettingsError(f"{where}.cursor_path must name a top-level field of the records.")
     if rest.get("lag", 0) < 0:
         raise SettingsError(f"{where}.lag must be 0 or more.")
     if rest.get("initial_value") is None and PLACEHOLDER.search(str(endpoint)):
-        raise SettingsError(f"{where}.initial_value is missing, for the placeholder's first value.")
+        raise SettingsError(f"{where}.initial_value is missing: the placeholder needs a value.")
     return Incremental(naming.normalize_path(cursor), **rest)
 
 
@@ -151,7 +151,7 @@ def asking_from(endpoint: dict[str, Any], incremental: Incremental, value: Any) 
     """The `endpoint`, asking for what changed at or after `value`; None asks for everything."""
     if value is None:
         value = incremental.initial_value
-    if isinstance(value, datetime):  # as TOML has it
+    if isinstance(value, datetime):  # as from TOML
         value = Moment.of(value)
     asking = {**endpoint}
     if incremental.start_param and value is not None:

@@ -1,6 +1,6 @@
-"""What the pages of one reading have shown; `checked_paginator` alone writes it, page by page.
+"""What the pages of one read have shown; only `checked_paginator` writes it, page by page.
 
-What is concluded from it is `reader`'s business.
+`reader` draws the conclusions.
 """
 
 import time
@@ -14,9 +14,9 @@ from requests import Response
 
 
 class Marks:
-    """Tells whether two records are the same: by primary key and time of change where they are.
+    """Identifies a record: by primary key and time of change, if it has them.
 
-    Not by all fields: an API may render some anew for every response, such as signed links.
+    Not by all fields: an API may change some with every response, such as signed links.
     """
 
     def __init__(
@@ -27,10 +27,10 @@ class Marks:
         self._fields: list[str] | None = None
 
     def __call__(self, record: Any) -> Hashable:
-        """Something that only the same record has."""
+        """A value that only the same record has."""
         if not isinstance(record, dict):
             return repr(record)
-        if self._fields is None:  # the fields that dlt makes these columns of
+        if self._fields is None:  # the fields of these columns
             names = {self._naming.normalize_path(field): field for field in reversed([*record])}
             self._fields = [names[c] for c in self._columns if c in names]
         values = tuple(record.get(field) for field in self._fields)
@@ -38,24 +38,24 @@ class Marks:
 
 
 class Pages:
-    """What one reading of a resource has shown.
+    """What one read of a resource has shown.
 
-    A reading walks through one list, or through one for each record of a parent resource.
+    A read walks one list, or one for each record of a parent resource.
 
     Attributes:
-        count: Pages so far, empty ones too.
+        count: Pages so far, including empty ones.
         rows: Records on them.
-        lists: Lists begun.
+        lists: Lists started.
         ended: Lists read to their end.
-        expected: Records that the API says there are; None where it does not say for each list.
-        at_least: Records that it said there are, when there were fewest.
+        expected: Records that the API reports; None if it does not for every list.
+        at_least: The smallest number of records that it reported.
         hows: How the ends were known.
-        doubts: Why it cannot be told whether these are all records.
-        by_place: Whether pages were told apart by their place in a list that may move.
+        doubts: Why these may not be all records.
+        by_place: Whether pages were requested by their place in a list that may move.
         began: The API's time at its first response.
         latest: The API's time at its latest response.
-        fingerprint: The same for two readings that brought the same records in the same order.
-        parents: The same of the resources that values for the requests came from.
+        fingerprint: Equal for two reads that returned the same records in the same order.
+        parents: The pages of the resources that the requests took values from.
     """
 
     def __init__(self) -> None:
@@ -73,13 +73,13 @@ class Pages:
 
     @property
     def seconds(self) -> float:
-        """Since the reading began, by our clock or the API's, whichever has gone further."""
+        """Since the read began, by our clock or the API's, whichever shows more."""
         by_the_api = self.latest - self.began if self.latest and self.began else timedelta(0)
         return max(time.monotonic() - self._started, by_the_api.total_seconds())
 
     @property
     def complete(self) -> bool:
-        """Whether every list that brought something was read to its end."""
+        """Whether every list that was started was read to its end."""
         return all(one.ended >= one.lists for one in (self, *self.parents))
 
     @property
@@ -94,15 +94,15 @@ class Pages:
 
     @property
     def childless(self) -> bool:
-        """Whether there was no parent record to read a list of."""
+        """Whether a parent resource had no records, so that there was no list to read."""
         return any(parent.lists and not parent.rows for parent in self.parents)
 
     @property
     def all_doubts(self) -> list[str]:
         """The `doubts` of each resource that was read."""
         found = [doubt for one in (self, *self.parents) for doubt in one.doubts]
-        if not self.lists and not self.childless:  # as endpoint.response_actions may have it
-            found.append("the API gave no response with records")
+        if not self.lists and not self.childless:  # endpoint.response_actions may ignore all
+            found.append("the API sent no response with records")
         return found
 
     @property
@@ -112,7 +112,7 @@ class Pages:
 
 
 def date_of(response: Response) -> datetime:
-    """The API's clock at a response, which goes before ours."""
+    """The time of a response by the API's clock, else by ours."""
     try:
         return parsedate_to_datetime(response.headers["Date"]).astimezone(timezone.utc)
     except (KeyError, ValueError, TypeError):

@@ -1,6 +1,6 @@
-"""The pages that follow, asked for before their turn, where a number tells them: offsets and pages.
+"""Requests the next pages before their turn, where a number names them: offsets and page numbers.
 
-Order, errors and the end stay the paginator's; `http.fetch_ahead` sends the requests.
+Order, errors and the end remain the paginator's; `http.fetch_ahead` sends the requests.
 """
 
 import copy
@@ -16,11 +16,11 @@ WORTH_SECONDS = 0.01
 
 
 class PagesAhead:
-    """The requests under way for one list.
+    """The pending requests of one list.
 
     Args:
         session: Sends them.
-        numbered: A paginator of the same settings, to write a page's number into a request.
+        numbered: A paginator with the same settings, to write a page's number into a request.
     """
 
     def __init__(self, session: AheadSession, numbered: RangePaginator) -> None:
@@ -28,18 +28,18 @@ class PagesAhead:
         self.restart()
 
     def restart(self) -> None:
-        """Another list: what an earlier one has shown says nothing of it."""
+        """Starts another list, about which the previous one says nothing."""
         self.end = 0  # every value below it is known to have a page
         self._fastest = math.inf
         self._under_way: dict[int, PreparedRequest] = {}
 
     def answered(self, response: Response, end: int, maximum: int | None) -> None:
-        """Takes from a response where the list is now known to end."""
+        """Notes the list's `end` as far as a response shows it, and how fast the API is."""
         self.end = end if maximum is None else min(end, maximum)
         self._fastest = min(self._fastest, response.elapsed.total_seconds())
 
     def send(self, request: Request, value: int, step: int) -> None:
-        """Gets the pages from `value` on under way, and no others, for the list of `request`."""
+        """Requests the pages from `value` on, and no others, for the list of `request`."""
         most = self._session.fetch_ahead
         values = range(value, min(self.end, value + most * step), step) if most > 1 else range(0)
         under_way = {v: self._under_way[v] for v in values if v in self._under_way}

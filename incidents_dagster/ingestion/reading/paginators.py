@@ -1,7 +1,7 @@
 """dlt's paginators for offsets and page numbers, with pages fetched ahead.
 
-Offsets overlap by a row, so that rows which move while pages are read are noticed. All other
-paginators are dlt's own. What a response has to look like is `envelope`'s business.
+Offset pages overlap by a row, which shows whether rows move while pages are read. All other
+paginators are dlt's own. `envelope` checks the responses.
 """
 
 from collections.abc import Callable, Hashable
@@ -19,27 +19,27 @@ from incidents_dagster.ingestion.errors import MovedError
 from incidents_dagster.ingestion.http.fetch_ahead import AheadSession
 from incidents_dagster.ingestion.reading.pages_ahead import PagesAhead
 
-# Pages in a row without any progress, looking for a row of the page before.
+# Pages in a row without progress, while looking for a row of the previous page.
 MOST_STEPS_BACK = 5
-# Records of a page that the next one is compared with; one is enough unless they change meanwhile.
+# Records of a page to compare the next one with; one is enough unless they change meanwhile.
 REMEMBERED = 20
 
-Mark = Callable[[Any], Hashable]  # of a record: the same as long as the record is
+Mark = Callable[[Any], Hashable]  # identifies a record
 Total = Callable[[Response], int | None]  # how many records a response says there are
 
 
 class PageNumberPaginator(DltPagePaginator):
-    """dlt's page numbers, fetching ahead."""
+    """dlt's paginator for page numbers, fetching ahead."""
 
     ahead: PagesAhead
 
     def init_request(self, request: Request) -> None:
-        """The first page."""
+        """Starts at the first page."""
         self.ahead.restart()
         super().init_request(request)
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
-        """Goes on by a page, as dlt does."""
+        """Advances by a page, as in dlt."""
         super().update_state(response, data)
         end = 0
         if self.has_next_page and self.total_path:
@@ -49,26 +49,26 @@ class PageNumberPaginator(DltPagePaginator):
         self.ahead.answered(response, end, self.maximum_value)
 
     def update_request(self, request: Request) -> None:
-        """Asks for the page, and for those that follow."""
+        """Prepares the request for the page, and sends those for the following ones."""
         super().update_request(request)
         self.ahead.send(request, self.current_value, self.value_step)
 
 
 class OffsetPaginator(DltOffsetPaginator):
-    """dlt's offsets, fetching ahead, by pages that overlap by a row.
+    """dlt's paginator for offsets, fetching ahead, with pages that overlap by a row.
 
-    A page has to begin with the very record that the page before ended with. Where it does not,
-    rows have moved: the walk steps back until it meets a record of the page before, and goes on
-    behind it. A record that nobody touches meanwhile is thus never skipped.
+    A page must begin with the very record that the previous page ended with. If it does not, rows
+    have moved: the walk steps back until it meets a record of the previous page, and continues
+    after it. So a record that does not change meanwhile is never skipped.
 
-    It goes on by as many rows as come, whatever the limit. The end is a page that is not full
-    together with a total that agrees, or a page that brings nothing new.
+    It advances by the number of rows that arrive, whatever the limit. The list ends with a page
+    that is not full, if the total agrees, or with a page that has nothing new.
 
     Attributes:
         position: Rows of the list so far, as the API counts them.
-        total: Rows of the list as the API told last; None where it does not tell.
+        total: Rows of the list as the API last reported; None if it does not.
         how: How the end was known.
-        overlapping: Whether all pages so far began where the page before ended.
+        overlapping: Whether all pages so far began where the previous one ended.
     """
 
     ahead: PagesAhead
@@ -79,21 +79,21 @@ class OffsetPaginator(DltOffsetPaginator):
     total: int | None = None
     how = ""
     overlapping = True
-    _known: list[Hashable]  # marks of the last records of the page before
+    _known: list[Hashable]  # marks of the last records of the previous page
     _steps_back = 0
     _largest = 0
 
     def init_request(self, request: Request) -> None:
-        """The first page."""
+        """Starts at the first page."""
         self._known, self._steps_back, self._largest, self.how = [], 0, 0, ""
         self.position, self.overlapping, self.total = self.initial_value, self.overlap, None
         self.ahead.restart()
         super().init_request(request)
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
-        """Goes on behind the rows of the page, or back to where it meets known ones.
+        """Continues after the rows of the page, or steps back to known ones.
 
-        Takes out of `data` the rows that the page before has brought.
+        Removes from `data` the rows that the previous page already had.
         """
         rows = [] if data is None else data
         place = self._place(rows)
@@ -102,24 +102,24 @@ class OffsetPaginator(DltOffsetPaginator):
             self._step_back()
         else:
             self._go_on(response, rows, place)
-        # A last page begins two rows before the end or earlier: a row of overlap, and a new one.
+        # A last page begins at least two rows before the end: a row of overlap, and a new one.
         end = (self.total or 0) - (1 if self.overlap else 0) if self.has_next_page else 0
         self.ahead.answered(response, end, self.maximum_value)
 
     def update_request(self, request: Request) -> None:
-        """Asks for the page, and for those that follow."""
+        """Prepares the request for the page, and sends those for the following ones."""
         super().update_request(request)
         self.ahead.send(request, self.current_value, self.value_step)
 
     def _go_on(self, response: Response, rows: list[Any], place: int) -> None:
         received, last = len(rows), [self.mark(row) for row in rows[-REMEMBERED:]]
-        # What the page before has brought already; in another order, there may be more before it.
+        # Rows of the previous page; if the order changed, new ones may come before them.
         rows[:place] = [row for row in rows[:place] if self.mark(row) not in self._known]
         news = received > place
         self.position = self.current_value + received
         self.total, more = self._read_total(response), self._read_more(response)
         if not news and place > 1:
-            # New rows before it push the known one to the end of the page; or offsets are ignored.
+            # New rows pushed the known one to the end of the page; or the API ignores offsets.
             self._steps_back += 1
             self._check_progress()
             self.current_value += place - 1
@@ -127,7 +127,7 @@ class OffsetPaginator(DltOffsetPaginator):
         if news:
             self.overlapping &= bool(self._known) or self.current_value == self.initial_value
             self._known, self._steps_back = last, 0
-        # A page may be full at the end, and a total may count something else: together they tell.
+        # A last page may be full, and a total may count something else: only both together count.
         short = received != self.limit and not 0 < received == self._largest
         self._largest = max(self._largest, received)
         agreed = short and self.total == self.position
@@ -142,7 +142,7 @@ class OffsetPaginator(DltOffsetPaginator):
             self.value_step = received
 
     def _place(self, rows: list[Any]) -> int | None:
-        """How many rows are of the page before; None where that cannot be told."""
+        """How many rows are of the previous page; None if that is unknown."""
         if not self._known:
             return 0
         if rows and self.mark(rows[0]) == self._known[-1]:
@@ -165,7 +165,7 @@ class OffsetPaginator(DltOffsetPaginator):
             )
 
     def _end_of(self, news: bool, more: bool | None, agreed: bool) -> str:
-        """How the end is known; empty where it is not there yet."""
+        """How the end is known; empty before the end."""
         if more is False:
             return "the API says there are no more"
         if not news and more:
@@ -207,12 +207,12 @@ def paginator(
     overlap: bool = True,
     total: Total = lambda _: None,
 ) -> BasePaginator | None:
-    """rest_api's paginator for `config`, its `paginator` setting; None where it is to be guessed.
+    """rest_api's paginator for `config`, its `paginator` setting; None if dlt is to guess it.
 
     Args:
-        config: As rest_api takes it.
-        session: Offsets and page numbers fetch ahead over it.
-        mark: Tells whether two records of two pages are the same.
+        config: As in rest_api.
+        session: Fetches ahead for offsets and page numbers.
+        mark: Identifies a record.
         overlap: Whether offset pages may overlap.
         total: How many records a response says there are, for offsets without a total_path.
 

@@ -1,4 +1,4 @@
-"""Counts a sync's pages and rows as they come in, and says every few seconds how far it is."""
+"""Counts a sync's pages and rows as they arrive, and reports progress every few seconds."""
 
 import time
 from collections.abc import Callable
@@ -8,10 +8,10 @@ REPORT_SECONDS = 5.0
 
 
 class Progress:
-    """What one resource has brought so far; a metrics step of its dlt resource.
+    """The progress of one resource; a metrics step of its dlt resource.
 
     Attributes:
-        pages: Pages received, an empty last one included.
+        pages: Pages received, including an empty last one.
         rows: Records received.
     """
 

@@ -1,4 +1,4 @@
-"""The proof that a reading is complete: data, and the sentence that tells it."""
+"""The proof that a read is complete: as data, and as a sentence."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,11 +8,11 @@ from incidents_dagster.ingestion.tables import Since
 
 
 class Status(str, Enum):
-    """Whether a reading is complete.
+    """Whether a read is complete.
 
     Attributes:
         PROVEN: The API's own evidence says that these are all records.
-        UNPROVEN: Nothing tells that they are.
+        UNPROVEN: There is no such evidence.
     """
 
     PROVEN = "proven"
@@ -21,19 +21,19 @@ class Status(str, Enum):
 
 @dataclass(frozen=True)
 class Proof:
-    """What tells that a reading is complete.
+    """The evidence that a read is complete.
 
     Attributes:
         since: What the API was asked for; None for everything.
-        readings: How often pages were read from the beginning, catching up left out.
-        pages: Pages of all readings together.
-        rows: Records of the reading that counts.
-        expected: Records that the API says there are; None where it does not say.
+        readings: How often pages were read from the beginning, without catching up.
+        pages: Pages of all reads together.
+        rows: Records of the last read from the beginning.
+        expected: Records that the API reports; None if it does not.
         how: How the end was known.
-        doubts: Why it cannot be told that it is all; empty where it is proven.
+        doubts: Why records may be missing; empty if it is proven.
         began: The API's time at its first response.
-        distinct: Different primary keys among the records; None without a primary key.
-        quarantined: Different records that cannot be loaded.
+        distinct: Distinct primary keys among the records; None without a primary key.
+        quarantined: Distinct records that cannot be loaded.
     """
 
     since: Since | None
@@ -54,7 +54,7 @@ class Proof:
 
     @property
     def proven(self) -> bool:
-        """Whether the API's own evidence says that this is all."""
+        """Whether the API's own evidence says that these are all records."""
         return self.status is Status.PROVEN
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""All records of a resource as Arrow tables, and the proof that these are all.
+"""All records of a resource as Arrow tables, and the proof that none is missing.
 
-Reads again where rows moved while pages were read, a bounded number of times. What the pages of one
-reading show is gathered by `checked_paginator`; which rows are loaded is `landing`'s business.
+Reads again if rows moved while pages were read, a bounded number of times. `checked_paginator`
+gathers what the pages of one read show, `landing` decides which rows are loaded.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -26,17 +26,17 @@ from incidents_dagster.ingestion.rows.batches import Batch, chunks, to_arrow
 from incidents_dagster.ingestion.tables import Table
 
 MOST_READINGS = 3  # from the beginning, for whatever reason
-MOST_CATCHING_UP = 5  # readings of what changed meanwhile
-UNITS = {"timestamp": 1, "date": 86_400}  # seconds in a cursor's lag of 1
+MOST_CATCHING_UP = 5  # reads of what changed meanwhile
+UNITS = {"timestamp": 1, "date": 86_400}  # seconds in a lag of 1
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """Some records of a reading.
+    """A batch of a read.
 
     Attributes:
         batch: The records as rows, and those that cannot be rows.
-        began: The API's time when the reading began.
+        began: The API's time when the read began.
     """
 
     batch: Batch
@@ -45,13 +45,13 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Reading:
-    """What reading a resource has brought.
+    """The result of reading a resource.
 
     Attributes:
         proof: Whether these are all records.
-        keys: The different primary keys, those of bad records left out; no columns without a key.
-        rows: All rows that arrived, those that came twice among them.
-        has_newest: Whether the row that the reading started from was among them.
+        keys: The distinct primary keys, except those of bad records; no columns without a key.
+        rows: How many rows arrived, counting repeats.
+        has_newest: Whether the row that the read started from was among them.
     """
 
     proof: Proof
@@ -61,8 +61,7 @@ class Reading:
 
 
 T = TypeVar("T")
-# What takes what arrived, and gives what it makes of it; None: what follows takes the place of all
-# that arrived before.
+# Takes a batch and yields what it makes of it; None: what follows replaces all that arrived before.
 Land = Callable[[Arrived | None], Iterator[T]]
 
 
@@ -72,7 +71,7 @@ class Reader:
     Args:
         api: The open API.
         name: The resource.
-        known: The table's columns with dlt's hints; grows by those of the records.
+        known: The table's columns with dlt's hints; those of the records are added.
     """
 
     def __init__(self, api: OpenApi, name: str, known: TTableSchemaColumns) -> None:
@@ -82,14 +81,14 @@ class Reader:
         self._one_moment = True
 
     def read(self, start: Start | None, land: Land[T]) -> Generator[T, None, Reading]:
-        """Reads every record, some of them more than once, a newer version after an older one.
+        """Reads every record, some more than once; a newer version comes after an older one.
 
         Args:
             start: Asks for what changed from there on; None for everything.
             land: Takes the records as they arrive.
 
         Raises:
-            Exception: A response is not what it has to be, or the records are too few or too many.
+            Exception: A response is not valid, or there are too few or too many records.
         """
         self._seen = Seen(self._table, start, self._incremental)
         readings, pages, doubts = yield from self._until_agreed(start, land)
@@ -111,10 +110,10 @@ class Reader:
         return Reading(proof, keys, self._seen.rows, self._seen.newest)
 
     def meanwhile(self, reading: Reading, land: Land[T]) -> Generator[T, None, Reading]:
-        """Reads what changed while pages were read, where the API can be asked for that.
+        """Reads what changed while pages were read, if the API can be asked for that.
 
         Returns:
-            `reading`, with what has come on top.
+            `reading`, with what arrived in addition.
         """
         began = reading.proof.began
         if not self._unit or not began or self._one_moment:
@@ -132,22 +131,22 @@ class Reader:
         return replace(reading, proof=proof, keys=keys, rows=seen.rows)
 
     def report(self, line: str) -> None:
-        """Says what is going on with the resource."""
+        """Logs a line about the resource."""
         self._api.report(f"{self._name}: {line}")
 
     @property
     def _unit(self) -> int:
-        """Seconds in the cursor's unit; 0 where it is no time, or not known yet."""
+        """Seconds in the cursor's unit; 0 if it is not a time, or not known yet."""
         column = self._known.get(self._incremental.column, {}) if self._incremental else {}
         return UNITS.get(str(column.get("data_type")), 0)
 
     def _until_agreed(
         self, start: Start | None, land: Land[T]
     ) -> Generator[T, None, tuple[int, Pages, list[str]]]:
-        """Reads from the beginning until nothing can have moved, or two readings agree.
+        """Reads from the beginning until nothing can have moved, or two reads agree.
 
         Returns:
-            How often, the pages of the last reading, and why it may not be all.
+            How often, the pages of the last read, and why records may be missing.
         """
         earlier: Pages | None = None
         for left in reversed(range(MOST_READINGS)):
@@ -158,22 +157,22 @@ class Reader:
             except Exception as error:
                 self._again(error, left)
             else:
-                # Without a time there is no asking for what changed meanwhile.
+                # Without a time, the API cannot be asked for what changed meanwhile.
                 timeless = bool(self._incremental) and not self._unit and not pages.one_moment
                 if not timeless and not pages.may_have_moved:
                     return MOST_READINGS - left, pages, pages.all_doubts
                 if earlier and earlier.fingerprints == pages.fingerprints:
                     return MOST_READINGS - left, pages, pages.all_doubts
                 if earlier and left:
-                    self.report("records moved between pages; once more.")
+                    self.report("records moved between pages; reading again.")
                 earlier = pages
             if left:
                 self._seen.begin_again()
                 yield from land(None)
-        return MOST_READINGS, pages, [*pages.all_doubts, "records move between pages"]
+        return MOST_READINGS, pages, [*pages.all_doubts, "records keep moving between pages"]
 
     def _again(self, error: Exception, left: int, most: int = MOST_READINGS) -> None:
-        """Lets another reading follow where that may help and some are left, else raises."""
+        """Raises, unless reading again may help and tries are left."""
         moved = next((cause for cause in causes(error) if isinstance(cause, MovedError)), None)
         if not moved:
             raise error
@@ -185,7 +184,7 @@ class Reader:
         self.report(f"{moved}; reading from the beginning.")
 
     def _pass(self, since: Any, pages: Pages, land: Land[T]) -> Iterator[T]:
-        """One reading of everything, or of what changed `since` a value of the cursor."""
+        """Reads everything once, or what changed `since` a value of the cursor."""
         seen, naming = self._seen, self._api.declared.schema.naming
         try:
             for records in chunks(self._api.records(self._name, since, pages=pages)):
@@ -199,19 +198,19 @@ class Reader:
             seen.pages += pages.count
         if not pages.complete:
             raise IncompleteError(
-                f"{self._name}: the API's pages broke off before their end, nothing was loaded."
+                f"{self._name}: the API's list broke off before its end, nothing was loaded."
             )
 
     def _catch_up(self, pages: Pages, land: Land[T]) -> Generator[T, None, list[str]]:
-        """Reads what changed meanwhile, where the next sync's lag does not reach so far.
+        """Reads what changed meanwhile, if the next sync's lag does not reach back that far.
 
         Returns:
-            Why that may not be all.
+            Why records may be missing.
         """
         if not self._incremental or not self._unit:
             return []
         left = MOST_CATCHING_UP
-        # Half, for clocks that differ.
+        # Half, as clocks may differ.
         while not pages.one_moment and pages.seconds > self._incremental.lag * self._unit / 2:
             if not left:
                 return ["reading what changed meanwhile takes longer than the lag"]

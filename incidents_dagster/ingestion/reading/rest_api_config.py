@@ -1,6 +1,6 @@
-"""`[sources.incidents]` as rest_api takes it: short forms spelled out, refusals by name.
+"""`[sources.incidents]` for rest_api: spells out short forms, and names the settings it rejects.
 
-Only what rest_api accepts and then stumbles over is checked here; the rest it checks itself.
+Checks only what rest_api would accept and then fail on; it checks the rest itself.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
     """Every endpoint in `api` as a dict, its short forms spelled out in place.
 
     Raises:
-        SettingsError: A value that rest_api accepts and then stumbles over.
+        SettingsError: There is a value that rest_api would accept and then fail on.
     """
     api["resources"] = [{"name": r} if isinstance(r, str) else r for r in api["resources"]]
     holders = {f"resources[{n}]": resource for n, resource in enumerate(api["resources"])}
@@ -43,12 +43,12 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
             raise SettingsError(refused(f"paginator: limit={limit} is below 1"))
         selector = holder.get("data_selector")
         if isinstance(selector, str) and selector and not is_jsonpath(selector):
-            raise SettingsError(refused(f"data_selector {selector!r} is no JSONPath"))
+            raise SettingsError(refused(f"data_selector {selector!r} is not a JSONPath"))
     return endpoints
 
 
 def is_jsonpath(path: str) -> bool:
-    """Whether dlt can read it."""
+    """Whether dlt can parse `path`."""
     try:
         jsonpath.compile_path(path)
     except JSONPathError:
@@ -58,7 +58,7 @@ def is_jsonpath(path: str) -> bool:
 
 @contextmanager
 def settings_errors() -> Iterator[None]:
-    """Turns what dlt says of a configuration into a SettingsError that names the setting."""
+    """Turns dlt's errors about a configuration into a SettingsError that names the setting."""
     try:
         yield
     except DictValidationException as error:
@@ -75,8 +75,8 @@ def refused(why: str) -> str:
 
 
 def _most_telling(error: DictValidationException) -> DictValidationException:
-    # A value that fits none of several shapes has a fault for each; the shape that was meant is
-    # the one that the value goes deepest into, with the fewest fields too many or too few.
+    # A value that fits none of several shapes has an error for each; the shape that was meant is
+    # the one that fits deepest, with no unexpected or missing fields.
     faults = [_most_telling(fault) for fault in error.nested_exceptions or []]
     deeper = [fault for fault in faults if fault.path.count("/") > error.path.count("/")]
     unlikely = ("received unexpected", "missing required")

@@ -1,6 +1,6 @@
-"""What has arrived of a resource so far: keys, bad records, and whether some came twice.
+"""What has arrived of a resource so far: keys, bad records, and whether some arrived twice.
 
-Over all readings of a sync; how often to read is `reader`'s business.
+Covers all reads of a sync; `reader` decides how often to read.
 """
 
 from datetime import datetime
@@ -16,14 +16,14 @@ from incidents_dagster.ingestion.tables import Table
 
 
 class Seen:
-    """What has arrived so far, in all readings of a sync.
+    """What has arrived so far, in all reads of a sync.
 
     Attributes:
-        pages: Pages.
-        rows: Rows.
-        bad: Bad records, each different one once.
+        pages: How many pages.
+        rows: How many rows.
+        bad: The distinct bad records.
         began: The API's time at its first response.
-        newest: Whether the row that the reading starts from was among the rows.
+        newest: Whether the row that the read starts from was among the rows.
     """
 
     def __init__(self, table: Table, start: Start | None, incremental: Incremental | None) -> None:
@@ -33,18 +33,18 @@ class Seen:
         self.newest = False
         self._table, self._start = table, start
         self._cursor = incremental.column if incremental else ""
-        self._earlier: list[pa.Table] = []  # keys and times of change of earlier readings
+        self._earlier: list[pa.Table] = []  # keys and times of change of earlier reads
         self._here: list[pa.Table] = []  # and of this one
-        self._uncounted = 0  # records of this reading that are in neither
+        self._uncounted = 0  # records of this read that are in neither
         self._keys: pa.Table | None = None
 
     def begin_again(self) -> None:
-        """Another reading from the beginning."""
+        """Starts another read from the beginning."""
         self._earlier += self._here
         self._here, self._uncounted = [], 0
 
     def add(self, batch: Batch, began: datetime | None) -> None:
-        """Some records more."""
+        """Adds a batch of records."""
         rows = batch.rows
         self.began = self.began or began
         self.rows += len(rows)
@@ -57,19 +57,19 @@ class Seen:
             self._keys = None
 
     def keys(self) -> pa.Table:
-        """The different primary keys."""
+        """The distinct primary keys."""
         if self._keys is None:
             read, names = [*self._earlier, *self._here], self._table.primary_key
             self._keys = distinct([some.select(names) for some in read]) if read else pa.table({})
         return self._keys
 
     def check_total(self, pages: Pages) -> None:
-        """Looks for a record that came twice, so that another one may be missing.
+        """Looks for a record that arrived twice, so that another one may be missing.
 
-        Two versions of a record are two. Several lists, as parents have, may share records.
+        Two versions of a record count as two. The lists of several parents may share records.
 
         Raises:
-            RepeatedError: Fewer different records have arrived than the API says there are.
+            RepeatedError: Fewer distinct records have arrived than the API reports.
         """
         if not self._table.keyed or pages.lists != 1:
             return
@@ -83,7 +83,7 @@ class Seen:
             )
 
     def _asked(self, rows: pa.Table) -> pa.Table:
-        """Those of `rows` that the API was asked for; some bring others, too."""
+        """The `rows` that the API was asked for; some APIs return others, too."""
         if self._start is None or self._cursor not in rows.column_names:
             return rows
         since = pa.scalar(self._start.value, rows.schema.field(self._cursor).type)

@@ -1,7 +1,7 @@
 """The incident API as rest_api resources, built from the settings alone.
 
-`declared_source` has names and columns, for whoever defines assets; `open_api` can fetch.
-Both are rest_api's source of the same configuration: no vendor has code here.
+`declared_source` has names and columns, to define assets with; `open_api` can fetch. Both are
+rest_api's source of the same configuration: there is no code for any vendor.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,21 +46,21 @@ DELETED_AT_COLUMN: TColumnSchema = {
     "name": DELETED_AT,
     "data_type": "timestamp",
     "nullable": True,
-    "description": "When a full read of the API missed the row; null while it is there.",
+    "description": "When a full read no longer found the row; null while the API has it.",
 }
 
 
 @dataclass(frozen=True)
 class OpenApi:
-    """An API that can be fetched from.
+    """An API that is ready to fetch from.
 
     Attributes:
-        declared: The resources with their columns, as `declared_source` has them.
+        declared: The resources with their columns, as from `declared_source`.
         incremental: Resource name → how it is read incrementally, for those that are.
         progress: Resource name → pages and rows received.
         adapter: Counts the requests.
         settings: What the user configured.
-        report: Takes a line on what is going on.
+        report: Logs a line.
     """
 
     declared: DltSource
@@ -78,13 +78,13 @@ class OpenApi:
         params: dict[str, Any] | None = None,
         pages: Pages | None = None,
     ) -> DltResource:
-        """rest_api's resource `name`, which fetches and checks page by page when it is iterated.
+        """rest_api's resource `name`, which fetches and checks page by page when iterated.
 
         Args:
             name: The resource.
             since: Asks for what changed at or after this cursor value; None for everything.
             params: Query parameters on top of the endpoint's own.
-            pages: Gets what the pages show.
+            pages: Records what the pages show.
         """
         config = {**self._config, "resources": []}
         for resource in self._needed_for(name):
@@ -116,10 +116,10 @@ class OpenApi:
         return CheckedPaginator(config, envelope, mark, pages)
 
     def _needed_for(self, name: str) -> list[dict[str, Any]]:
-        """The resource and those that its endpoint takes values from, whose names stand in it."""
+        """The resource and those that its endpoint takes values from, found by their names in it."""
         endpoints = {r["name"]: str(r["endpoint"]) for r in self._config["resources"]}
         needed = [name]
-        for wanted in needed:  # grows on the way
+        for wanted in needed:  # grows meanwhile
             needed += [o for o in endpoints if o in endpoints[wanted] and o not in needed]
         return [resource for resource in self._config["resources"] if resource["name"] in needed]
 
@@ -128,7 +128,7 @@ def declared_source(settings: Settings) -> DltSource:
     """The configured resources with their columns. Needs no secret and no network, fetches nothing.
 
     Raises:
-        SettingsError: rest_api refuses the configuration; the message names the setting.
+        SettingsError: rest_api rejects the configuration; the message names the setting.
     """
     api = deepcopy(settings.api)
     api["client"]["base_url"] = settings.base_url or NOWHERE
@@ -138,20 +138,20 @@ def declared_source(settings: Settings) -> DltSource:
     for setting in ("total_path", "more_path"):
         path = getattr(settings.completeness, setting)
         if path and not is_jsonpath(path):
-            raise SettingsError(refused(f"completeness.{setting} {path!r} is no JSONPath"))
+            raise SettingsError(refused(f"completeness.{setting} {path!r} is not a JSONPath"))
     source = _build(api)
     tables: dict[str, str] = {}
     for name, resource in source.resources.items():
         table = Table.of(source, name)
         if (other := tables.setdefault(table.name, name)) != name:
             raise SettingsError(
-                f"{other} and {name} share the table {table.name}, so neither could tell what "
-                "is gone from the API: give each a table_name of its own."
+                f"{other} and {name} share the table {table.name}, so neither could tell which "
+                "rows are gone from the API: give each its own table_name."
             )
         if table.name == QUARANTINE:
             raise SettingsError(
-                f"{name}: the table {table.name} is for records that cannot be loaded: give the "
-                "resource another name, or a table_name."
+                f"{name}: the table {table.name} is reserved for records that cannot be loaded: "
+                "give the resource another name, or a table_name."
             )
         if table.merge_strategy in LETTING_IN_TWICE:
             raise SettingsError(
@@ -161,8 +161,8 @@ def declared_source(settings: Settings) -> DltSource:
             )
         if DELETED_AT in table.declared:
             raise SettingsError(
-                f"columns.{DELETED_AT} of {name} is taken: this project tells there when a full "
-                f"read missed the row. The API's own field lands in source_{DELETED_AT}."
+                f"columns.{DELETED_AT} of {name} is reserved: it says when a full read no longer "
+                f"found the row. The API's own field goes to source_{DELETED_AT}."
             )
         if table.takes_changes_alone:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
@@ -175,7 +175,7 @@ def declared_source(settings: Settings) -> DltSource:
             raise SettingsError(
                 refused(
                     f"{name} has incremental, which needs a primary_key and write_disposition "
-                    "merge, with dlt's own strategy and without a merge_key"
+                    "merge, with dlt's default strategy and without a merge_key"
                 )
             )
     return source
@@ -189,11 +189,11 @@ def open_api(
 
     Args:
         settings: What the user configured.
-        report: Gets a line of progress every few seconds.
-        fetch_ahead: In the place of the setting.
+        report: Receives a line of progress every few seconds.
+        fetch_ahead: Overrides the setting.
 
     Raises:
-        SettingsError: A secret is missing, or rest_api refuses the configuration.
+        SettingsError: A secret is missing, or rest_api rejects the configuration.
     """
     declared = declared_source(settings)
     api = deepcopy(settings.api)
@@ -208,7 +208,7 @@ def open_api(
         bind_secrets(client, holders, settings.allow_plain_http)
         for holder in [client, *holders]:
             if selector := holder.get("data_selector"):
-                holder["data_selector"] = jsonpath.compile_path(selector)  # not on every page
+                holder["data_selector"] = jsonpath.compile_path(selector)  # once, not on every page
         yield OpenApi(
             declared=declared,
             incremental=_take_incrementals(api),
@@ -221,7 +221,7 @@ def open_api(
 
 
 def _take_incrementals(api: dict[str, Any]) -> dict[str, Incremental]:
-    """Takes `incremental` out of every endpoint, after giving each the defaults' settings."""
+    """Removes `incremental` from every endpoint, after merging the defaults into each."""
     naming, where = Schema(DATASET).naming, f"[{SECTION}] of {config_file()}"
     defaults = api["resource_defaults"].pop("endpoint", {})
     found = {}

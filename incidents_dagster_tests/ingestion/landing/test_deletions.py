@@ -249,5 +249,5 @@ def test_the_column_cannot_be_declared(it: Api, configure: Configure, name: str)
     section = resource(it.web.base_url, OFFSET)
     section["resources"][0]["columns"] = {name: {"data_type": "timestamp"}}
     settings = configure(**section)
-    with pytest.raises(SettingsError, match=r"columns\.deleted_at of x is taken.*source_deleted"):
+    with pytest.raises(SettingsError, match=r"columns\.deleted_at of x is reserved.*source_delete"):
         declared_source(settings)

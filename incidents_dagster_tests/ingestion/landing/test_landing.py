@@ -157,7 +157,7 @@ def test_bad_records_count_towards_the_total(
     pages = Pages([{"id": None, "n": n} for n in range(12)])
     pages.reshape = lambda body: {**body, "total": 12}
     configure(**resource(listen(pages).base_url, CURSOR), quarantine_share=1.0)
-    assert not [line for line in _sync() if "once more" in line]
+    assert not [line for line in _sync() if "reading from" in line]
     assert query("SELECT count(*) FROM incidents.quarantine") == [(12,)]
 
 

@@ -26,8 +26,8 @@ def _number(asked: Asked) -> int:
     return int(asked.query.get("after", "0").removeprefix("c"))
 
 
-AGAIN = "the API's next page is one that was read already"
-REPEATS = "the API sends records again that it has sent already"
+AGAIN = "the API's next page has already been read"
+REPEATS = "the API repeats records that it has already sent"
 # paginator, what the API answers → what is told, how many requests at most
 LOOPS: dict[str, tuple[Any, Callable[[Asked], Any], str, int]] = {
     "a constant cursor": (
@@ -70,7 +70,7 @@ LOOPS: dict[str, tuple[Any, Callable[[Asked], Any], str, int]] = {
     "new cursors, and nothing ever": (
         CURSOR,
         lambda asked: {"data": [], "next": _number(asked) + 1},
-        f"sent {MOST_EMPTY_PAGES + 1} pages in a row without any record, and names yet another",
+        f"sent {MOST_EMPTY_PAGES + 1} empty pages in a row, and names yet another",
         MOST_EMPTY_PAGES + 1,
     ),
 }
@@ -362,5 +362,5 @@ def test_pages_that_break_off_are_an_error(listen: Listen, configure: Configure)
     web = listen(lambda asked: Reply(status=404) if pages.asked else pages(asked))
     ignored = [{"status_code": 404, "action": "ignore"}]
     settings = configure(**resource(web.base_url, OFFSET, response_actions=ignored))
-    with pytest.raises(Exception, match="x: the API's pages broke off before their end"):
+    with pytest.raises(Exception, match="x: the API's list broke off before its end"):
         read(settings)

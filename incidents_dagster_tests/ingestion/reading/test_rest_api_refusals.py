@@ -69,7 +69,7 @@ def test_what_rest_api_refuses_is_one_message_that_names_the_setting(
 @pytest.mark.parametrize("setting", ["total_path", "more_path"])
 def test_a_path_that_is_no_jsonpath_is_one_message(configure: Configure, setting: str) -> None:
     settings = configure(resources=["x"], completeness={setting: "]["}, **_client())
-    with pytest.raises(SettingsError, match=rf"completeness\.{setting} '\]\[' is no JSONPath"):
+    with pytest.raises(SettingsError, match=rf"completeness\.{setting} '\]\[' is not a JSONPath"):
         declared_source(settings)
 
 
