@@ -1,1 +1,1 @@
-"""Records as Arrow tables, in the types that dlt's schema has for their columns."""
+"""Records as Arrow tables, with the column types of dlt's schema."""

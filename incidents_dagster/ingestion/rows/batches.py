@@ -1,8 +1,8 @@
-"""Records of the API as Arrow tables, in the types that dlt's schema has for their columns.
+"""Records of the API as Arrow tables, with the column types of dlt's schema.
 
-Column by column: where every value is of the column's own type, in one go; where not, each value
-by dlt's coercion. What does not fit without loss goes to a variant column beside it, or takes its
-record out of the table with the reason; `quarantine` keeps such records.
+Column by column: at once if every value is of the column's own type, else value by value with dlt's
+coercion. A value that does not fit without loss goes to a variant column beside it, or its record
+is rejected with the reason; `quarantine` keeps such records.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ from dlt.common.schema.typing import TTableSchemaColumns
 from incidents_dagster.ingestion.rows.column_types import array, shown, type_of
 
 BATCH_ROWS = 5_000
-# What dlt would spell out as text, and nobody means so: in a declared column, in an id.
+# What dlt would turn into text, though nobody wants that: in a declared column, in an id.
 NO_TEXT = (dict, list)
 NO_ID = (dict, list, bool, float)
 
@@ -34,7 +34,7 @@ def chunks(records: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def distinct(tables: list[pa.Table]) -> pa.Table:
-    """The different rows of `tables`, in any order. What a table lacks is null there."""
+    """The distinct rows of `tables`, in any order. Columns that a table lacks are null."""
     rows = pa.concat_tables(tables, promote_options="default")
     return rows.group_by(rows.column_names, use_threads=False).aggregate([])
 
@@ -46,8 +46,8 @@ class Rejected:
     Attributes:
         record: As the API sent it.
         reason: One sentence: which field, and what is wrong with it. It may show a short value.
-        record_id: Its primary key as text, several columns joined by ", "; None unless each of
-            them is a text, a whole number or a date.
+        record_id: Its primary key as text, several columns joined by ", "; None unless each is
+            text, a whole number or a date.
     """
 
     record: Any
@@ -60,8 +60,8 @@ class Batch:
     """Records as rows, and those that cannot be rows.
 
     Attributes:
-        rows: In the order of the records. A column without any value is left out; where there is
-            no row at all, every known column with a type is there.
+        rows: In the order of the records. A column without any value is left out; if there are no
+            rows, every known column with a type is included.
         new_columns: dlt's hints for the columns that were not known.
         rejected: In the order of the records.
     """
@@ -80,20 +80,19 @@ def to_arrow(
 ) -> Batch:
     """Turns records into an Arrow table with the names and types that dlt would give them.
 
-    A record is rejected when it is no JSON object, lacks a value that may not be missing, has one
-    that does not fit a strict column, or one that is nested too deep. Strict are the primary key,
-    the columns that are declared with a type and those that may not be null. All others follow
-    the API: what does not fit goes to a variant column beside them, as by dlt itself, and nothing
-    is lost.
+    A record is rejected if it is not a JSON object, lacks a required value, or has a value that
+    does not fit a strict column or is nested too deeply. Strict columns are the primary key, those
+    declared with a type and those that may not be null. All others follow the API: a value that
+    does not fit goes to a variant column beside them, as in dlt itself, and nothing is lost.
 
-    An id is text, or a whole number, which becomes text; where the table or the configuration has
-    another type for it, what fits that one. An empty text in a strict column that is neither text
-    nor JSON is null, as several APIs write null so.
+    An id is text, or a whole number, which becomes text; if the table or the configuration has
+    another type for it, the id must fit that one. In a strict column that is neither text nor JSON,
+    an empty string is null, as several APIs write null that way.
 
     Args:
         records: As the API sent them; fields may be missing or null.
         known: The table's columns so far, with dlt's hints.
-        naming: Makes column names of the fields'.
+        naming: Turns field names into column names.
         primary_key: Names of its columns.
         declared: Names of the columns that the configuration declares with a type.
     """
@@ -103,7 +102,7 @@ def to_arrow(
         if not isinstance(record, dict)
     }
     while True:
-        # Without the bad ones, so that no value of theirs makes a column or decides its type.
+        # Without the bad ones, so that none of their values adds a column or decides its type.
         left = [n for n in range(len(records)) if n not in bad] if bad else range(len(records))
         good = [records[n] for n in left] if bad else records
         building = _Building(good, known, naming, primary_key, declared)
@@ -114,12 +113,12 @@ def to_arrow(
 
 
 class _Building:
-    """A table in the making.
+    """A table under construction.
 
     Attributes:
         arrays: Column name → its values.
         new: dlt's hints for the columns that were not known.
-        reasons: Position of a record → why it may not be in the table.
+        reasons: Position of a record → why it is rejected.
     """
 
     def __init__(
@@ -147,17 +146,17 @@ class _Building:
         for name in needed:
             for n in self._missing(name, len(records)):
                 self.reasons.setdefault(n, f"{name} is missing, null or empty.")
-        if not self.reasons:  # the others' types depend on who is left
+        if not self.reasons:  # the others' types depend on the records that are left
             for name, values in columns.items():
                 self._add(name, values)
 
     def table(self) -> pa.Table:
-        # A table that is made of it has the declared columns first.
+        # Declared columns first, as dlt creates its table from this one.
         names = [name for name in {**self._known, **self.arrays} if name in self.arrays]
         return pa.table({name: self.arrays[name] for name in names})
 
     def record_id(self, n: int) -> str | None:
-        """The primary key of record `n` as text, None where it is not usable."""
+        """The primary key of record `n` as text, None if it is not usable."""
         arrays = [self.arrays.get(name) for name in self._primary_key]
         values = [None if array is None else array[n].as_py() for array in arrays]
         usable = values and all(type(v) in (str, int, date) and v != "" for v in values)
@@ -169,7 +168,7 @@ class _Building:
         data_type = column.get("data_type") or variant_type
         data_type = data_type or ("text" if key else type_of(values))
         if data_type is None:
-            return  # null in every record: there is no telling which type
+            return  # null in every record, so the type is unknown
         refused = NO_ID if key else NO_TEXT if strict else ()
         self.arrays[name], misfits = array(values, data_type, column, strict, refused)
         if "data_type" not in column:
@@ -184,11 +183,11 @@ class _Building:
             for n, value in enumerate(others):
                 if value is not None:
                     reason = f"should be {expected}, not {shown(value)}"
-                    reason = reason if own_type else "is nested too deep or has too long a number"
+                    reason = reason if own_type else "is nested too deeply or has too long a number"
                     self.reasons.setdefault(n, f"{name} {reason}.")
 
     def _missing(self, name: str, count: int) -> list[int]:
-        """Positions of the records that have no value where one is needed."""
+        """Positions of the records without the required value."""
         values = self.arrays.get(name)
         if values is None:
             return list(range(count))
@@ -205,13 +204,13 @@ def _columns(records: list[dict[str, Any]], naming: NamingConvention) -> dict[st
     for field in dict.fromkeys(chain.from_iterable(record.keys() for record in records)):
         name = naming.normalize_path(field) or "_empty"  # as dlt does
         if name.startswith("_dlt_"):
-            name = "source" + name  # a field called like one of dlt's own columns
+            name = "source" + name  # a field named like one of dlt's own columns
         elif name == "deleted_at":
-            name = "source_deleted_at"  # or like the one that tells when a row has gone
+            name = "source_deleted_at"  # or like the one for deleted rows
         values = [record.get(field) for record in records]
         if name in columns:  # two fields with one name, such as createdAt and created_at
             first, second = values, columns[name]
-            if name in exact:  # the field of that very name goes before the other
+            if name in exact:  # the field with exactly that name comes first
                 first, second = second, first
             pairs = zip(first, second, strict=True)
             values = [other if one is None else one for one, other in pairs]

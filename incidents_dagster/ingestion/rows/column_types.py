@@ -1,7 +1,7 @@
-"""One column's values, in the type that the column has.
+"""One column's values, in the column's type.
 
-Where every value is of the column's own type, in one go; where not, each value by dlt's coercion,
-and what does not fit without loss is told apart. What becomes of that is `batches`' business.
+At once if every value is of that type, else value by value with dlt's coercion. What does not fit
+without loss is returned separately; `batches` decides where it goes.
 """
 
 import json as exact_json
@@ -19,10 +19,10 @@ from dlt.common.time import ensure_datetime_in_tz
 from dlt.destinations import duckdb
 
 SHOWN_CHARACTERS = 40
-PIECE = 50  # values that are looked at one by one, where not all of them are as they should
+PIECE = 50  # values converted one by one where not all are of the column's type
 INT64 = range(-(2**63), 2**63)
 TIMESTAMP = pa.timestamp("us", "UTC")
-# The Python type that JSON values of a data_type have.
+# The Python types of JSON values, by data_type.
 OWN_TYPE: dict[TDataType, set[type]] = {
     "text": {str},
     "timestamp": {str},
@@ -42,15 +42,15 @@ ARROW = {
 
 @cache
 def capabilities() -> DestinationCapabilitiesContext:
-    """What DuckDB can do, as dlt has it."""
-    # Left to resolve a configuration itself, dlt keeps its errors, and with them the frames of all
-    # callers: 32 MB of keys and rows at 100,000 incidents, through the load.
+    """What dlt knows about DuckDB: its types, limits and names."""
+    # Without a configuration, dlt looks for one and keeps its errors, and with them the frames of
+    # all callers: 32 MB of keys and rows at 100,000 incidents, throughout the load.
     factory = duckdb()
     return factory.capabilities(factory.spec())
 
 
 def type_of(values: list[Any]) -> TDataType | None:
-    """The narrowest type that every value fits, None where all are null."""
+    """The narrowest type that every value fits, None if all are null."""
     types = set(map(type, values)) - {type(None)}
     present = (value for value in values if value is not None)
     narrowest: TDataType | None = "text" if types else None
@@ -80,12 +80,12 @@ def array(
         values: As the API sent them.
         data_type: dlt's type of the column.
         column: Its hints, for precision and scale.
-        empty_is_null: Whether an empty text is null where the column has another type.
-        no_text: Types that a text column does not take.
+        empty_is_null: Whether an empty string is null if the column has another type.
+        no_text: Types that a text column does not accept.
 
     Returns:
-        The column, null where a value does not fit; and those values at their places, by their
-        own type, or by None where no column could have them.
+        The column, null where a value does not fit; and those values at their positions, by their
+        own type, or under None if no column can hold them.
     """
     kind = ARROW.get(data_type)
     if kind is None or (column.get("precision") and data_type == "bigint"):
@@ -118,7 +118,7 @@ def array(
 
 
 def _at_once(values: list[Any], data_type: TDataType, kind: Any) -> pa.Array | None:
-    """The column where every value is of its own type; None where one is not."""
+    """The column if every value is of its own type, else None."""
     types = set(map(type, values)) - {type(None)}
     try:
         if data_type == "json":
@@ -132,7 +132,7 @@ def _at_once(values: list[Any], data_type: TDataType, kind: Any) -> pa.Array | N
             pc.min_max(times).as_py()  # fails outside the years 1 to 9999, which few readers know
             return times
     except (ValueError, OverflowError, RecursionError):
-        pass  # an odd spelling, a number beyond 64 bit, half a surrogate pair, deep nesting
+        pass  # an odd spelling, a number beyond 64 bits, half a surrogate pair, deep nesting
     return None
 
 
@@ -142,18 +142,18 @@ def _own_type(value: Any) -> TDataType:
 
 
 def _fit(value: Any, data_type: TDataType, kind: Any) -> Any:
-    """`value` as `data_type`, by dlt's coercion; None where that fails or loses something."""
+    """`value` as `data_type`, by dlt's coercion; None if that fails or loses something."""
     own_type = py_type_to_sc_type(type(value))
     try:
         if data_type == "json":
             return _json_text(value)
         fitting = coerce_value(data_type, own_type, value)
         if data_type == "text":
-            # Half a surrogate pair has no place in UTF-8.
+            # UTF-8 cannot hold half a surrogate pair.
             return fitting.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if data_type == "timestamp":
             fitting = ensure_datetime_in_tz(fitting)
-        pa.scalar(fitting, kind)  # fails beyond 64 bit or the digits of a decimal
+        pa.scalar(fitting, kind)  # fails beyond 64 bits or a decimal's digits
     except (ValueError, TypeError, SyntaxError, ArithmeticError, OSError, RecursionError):
         return None
     if data_type == "bool":
@@ -168,14 +168,14 @@ def _fit(value: Any, data_type: TDataType, kind: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value in a sentence, whole or not at all: part of a secret could not be told as one."""
+    """A value for a message, whole or not at all: part of a secret would not be recognized."""
     if isinstance(value, str):
         short = len(value) <= SHOWN_CHARACTERS and value.isprintable()
-        return f"'{value}'" if short else f"a text of {len(value):,} characters"
+        return f"'{value}'" if short else f"text of {len(value):,} characters"
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, int) and value not in INT64:
-        return "a number beyond 64 bit"
+        return "a number beyond 64 bits"
     return exact_json.dumps(value)
 
 
@@ -194,6 +194,6 @@ def _json_text(value: Any) -> str:
     try:
         return json.dumps(value)
     except (TypeError, ValueError):
-        # Integers beyond 64 bit, half a surrogate pair.
+        # Integers beyond 64 bits, half a surrogate pair.
         text = exact_json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

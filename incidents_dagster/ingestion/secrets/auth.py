@@ -1,7 +1,7 @@
-"""The API's secrets: where they are looked for, and how they stay out of texts.
+"""Where the API's secrets are found.
 
 rest_api's `auth` says which kind; the secret itself is read here, when a sync starts. `binding`
-says where it may go, `transport` puts it on the wire, `redaction` has its spellings.
+decides where it may go, `transport` sends it, `redaction` removes it from texts.
 """
 
 import base64
@@ -28,13 +28,13 @@ SECRET_FIELDS = {
 
 
 def check_auth(auth: Any) -> None:
-    """Checks rest_api's `auth` as far as that goes without its secrets.
+    """Checks rest_api's `auth` as far as possible without its secrets.
 
     Raises:
-        DictValidationException, ValueError: rest_api does not take it.
+        DictValidationException, ValueError: rest_api rejects it.
     """
     if isinstance(auth, dict):
-        # Before anything is said of it.
+        # Before any message is made of it.
         redaction.remember(*(auth[field] for field in redaction.SECRETS if auth.get(field)))
         fields = SECRET_FIELDS.get(auth.get("type", "bearer"), ())
         auth = {"type": "bearer", **dict.fromkeys(fields, ""), **auth}
@@ -45,10 +45,10 @@ def check_auth(auth: Any) -> None:
 
 
 def resolve_auth(auth: Any) -> AuthConfigBase:
-    """Makes rest_api's `auth` complete with what is secret: `dlt.secrets["api_key"]` and its like.
+    """Completes rest_api's `auth` with its secrets, such as `dlt.secrets["api_key"]`.
 
     Raises:
-        SettingsError: A secret is nowhere, or rest_api does not know such an auth.
+        SettingsError: A secret is missing, or rest_api does not know this auth.
     """
     config: Any = {"type": auth} if isinstance(auth, str) else {"type": "bearer", **auth}
     for field in SECRET_FIELDS.get(config["type"], ()):
@@ -56,13 +56,13 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
     redaction.remember(*(config[field] for field in redaction.SECRETS if config.get(field)))
     if config["type"] == "http_basic":
         pair = f"{config.get('username')}:{config['password']}".encode()
-        redaction.remember(base64.b64encode(pair).decode().rstrip("="))  # however short they are
+        redaction.remember(base64.b64encode(pair).decode().rstrip("="))  # even if both are short
     try:
         resolved = create_auth(config)
     except (ValueError, TypeError, KeyError) as error:
         first_line = redaction.redact(str(error).splitlines()[0])
         raise SettingsError(f"client.auth of [sources.incidents]: {first_line}") from None
-    assert resolved  # None is only for no auth at all
+    assert resolved  # None only without any auth
     if isinstance(resolved, OAuth2ClientCredentials):
         resolved.__class__ = _ClientCredentials
         resolved.session = _token_session()
@@ -71,7 +71,7 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
 
 @configspec
 class _ClientCredentials(OAuth2ClientCredentials):
-    """dlt's, and each token that it brings is known as a secret."""
+    """dlt's own, but remembers each access token as a secret."""
 
     def parse_access_token(self, response_json: Any) -> str:
         token = response_json.get("access_token") if isinstance(response_json, dict) else None
@@ -85,26 +85,26 @@ class _ClientCredentials(OAuth2ClientCredentials):
 
 
 def _token_session() -> Session:
-    # dlt's own would retry within our retries, and take the secret along redirects.
+    # dlt's own would retry within our retries, and send the secret along redirects.
     session = Session(raise_for_status=False)
     session.max_redirects = 0
-    # A no-op in the place of requests' default, which would take a password from ~/.netrc.
+    # A no-op instead of requests' default, which would take a password from ~/.netrc.
     session.auth = lambda request: request
-    # A good response holds the token, which is wanted; a bad one stays whole in the exception.
+    # A good response holds the token that is needed; a bad one ends up in the exception.
     session.hooks["response"] = [lambda r, **_: None if r.ok else redaction.clean(r)]
     return session
 
 
 def checked(field: str, value: Any) -> str:
-    """A secret as text, without the white space around it.
+    """A secret as text, without surrounding white space.
 
     Raises:
-        SettingsError: No header could hold it.
+        SettingsError: No header can hold it.
     """
-    # A key read from a file tends to end in a newline, and http's own error would show the key.
+    # A key read from a file often ends in a newline, and http's own error would show the key.
     text = str(value).strip()
     if not text.isprintable():
-        raise SettingsError(f"{field} contains characters that no key has, such as a newline.")
+        raise SettingsError(f"{field} contains characters that no key can have, such as a newline.")
     return text
 
 

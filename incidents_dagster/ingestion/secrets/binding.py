@@ -1,6 +1,6 @@
-"""Where the API's secrets may go: each endpoint's to its own origin, by https unless allowed.
+"""Where the API's secrets may go: each endpoint's to its own origin, over https unless allowed.
 
-Which secrets there are is decided in `auth`, how they get on the wire in `key_on_the_wire`.
+`auth` finds the secrets, `key_on_the_wire` adds them to requests.
 """
 
 import base64
@@ -19,7 +19,7 @@ from incidents_dagster.ingestion.secrets import redaction
 from incidents_dagster.ingestion.secrets.auth import checked, resolve_auth
 from incidents_dagster.ingestion.secrets.key_on_the_wire import KeyOnTheWire, host_of, origin_of
 
-# Headers and parameters that hold a secret. `key` alone is one; in `sort_key` it is a parameter.
+# Headers and parameters that hold a secret. `key` alone is one; `sort_key` is not.
 SECRET_HEADER = re.compile("auth|key|token|secret|passw|pwd|cookie|credential|session|signature")
 SECRET_PARAM = re.compile(
     r"(key|token|pwd|passw(or)?d|auth|authorization|.*secret|.*password"
@@ -29,12 +29,12 @@ SCHEME = re.compile(r"(basic|bearer|token|apikey|geniekey|splunk|negotiate)\s+\S
 
 
 def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain: bool) -> None:
-    """Takes what is secret out of the settings of `client` and its endpoints, for the wire alone.
+    """Moves secrets from the settings of `client` and its endpoints into an auth for each endpoint.
 
-    Each endpoint gets an auth that signs requests to the endpoint's own origin and refuses all
-    others. What `client` and the defaults say is meant for `base_url`'s origin; an endpoint with an
-    address elsewhere is sent what it says itself. Headers are all taken, as one of any name may
-    hold a secret; of parameters those whose name looks like a credential.
+    That auth signs requests to the endpoint's own origin and refuses all others. The secrets of
+    `client` and the defaults are meant for `base_url`'s origin; an endpoint with an address
+    elsewhere only gets its own. All headers are moved, as any of them may hold a secret, and the
+    parameters whose name looks like a credential.
 
     Args:
         client: rest_api's `client`.
@@ -52,7 +52,7 @@ def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain:
         address = path if path.startswith(("http://", "https://")) else base_url
         if origin_of(address) == origin_of(base_url):
             parts = [*general, *parts]
-            if replaces_headers:  # in rest_api's way: those of the defaults
+            if replaces_headers:  # as in rest_api: they replace the defaults'
                 parts[1] = replace(parts[1], headers={})
         auths = [part.auth for part in parts if part.auth]
         headers = {name: value for part in parts for name, value in part.headers.items()}
@@ -64,7 +64,7 @@ def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain:
 
 @dataclass(frozen=True)
 class _Part:
-    """What one table of the settings adds to a request on the wire."""
+    """What one table of the settings adds to a request when it is sent."""
 
     auth: AuthConfigBase | None
     headers: dict[str, str]
@@ -81,7 +81,7 @@ def _take(holder: dict[str, Any], plain: bool) -> _Part:
         if _is_secret(name, value):
             redaction.remember(value, *_last_part(value))
     redaction.remember(*params.values())
-    for part in ("json", "data"):  # sent to the origin alone, like all of a request
+    for part in ("json", "data"):  # sent to the origin only, like the whole request
         body = holder.get(part)
         for name, value in body.items() if isinstance(body, dict) else ():
             if isinstance(value, str) and SECRET_PARAM.fullmatch(name.lower()):
@@ -92,7 +92,7 @@ def _take(holder: dict[str, Any], plain: bool) -> _Part:
 def _take_plain_texts(
     holder: dict[str, Any], table: str, wanted: Callable[[str], Any]
 ) -> dict[str, str]:
-    """Takes entries out of `holder[table]`, except those with rest_api's placeholders in them."""
+    """Removes entries from `holder[table]`, except those that contain rest_api's placeholders."""
     entries = holder.get(table)
     if not isinstance(entries, dict):
         return {}
@@ -110,7 +110,7 @@ def _is_secret(name: str, value: str) -> bool:
 
 
 def _last_part(value: str) -> list[str]:
-    """Of `Token token=abc`, `abc`; of `Basic bWU6YWJj`, the password too."""
+    """The secret part of a header: `abc` of `Token token=abc`; of `Basic …`, the password too."""
     part = re.split(r"[\s=:;,\"]+", value.rstrip('=" '))[-1]
     if value.lower().startswith("basic "):
         with suppress(ValueError):

@@ -1,6 +1,6 @@
 """Which secrets a request gets when it is sent, and to which server it may go.
 
-rest_api prepares requests without a key; `http.transport` has a copy of each signed on the wire.
+rest_api prepares requests without a key; `http.transport` sends a signed copy of each.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 class KeyOnTheWire(AuthConfigBase):
     """Stands in for the real auth while rest_api prepares a request, so that it holds no key.
 
-    Marks requests to the endpoint's own origin; `http.transport.ApiAdapter` signs them when$
-    they are sent. Any other origin is refused: a response may not decide where the sync goes next.
+    Marks requests to the endpoint's own origin; `http.transport.ApiAdapter` signs them when they
+    are sent. Any other origin is refused: a response may not send the sync to another server.
 
     Args:
         auth: The real auth, if there is any.
-        address: Of the endpoint, or the API's.
-        headers: Sent with each request, below those of `auth`.
+        address: The endpoint's address, or the API's.
+        headers: Sent with each request; `auth` overrides them.
         params: Query parameters sent with each request.
     """
 
@@ -57,7 +57,7 @@ class KeyOnTheWire(AuthConfigBase):
         return request
 
     def _without_key(self, url: str) -> str:
-        """A next link tends to repeat the whole query, and the key is added on the wire."""
+        """A next link often repeats the whole query, key included, which is added when sending."""
         parts = urlsplit(url)
         query = parts.query.split("&")
         kept = [p for p in query if unquote_plus(p.partition("=")[0]) not in self._names]
@@ -71,7 +71,7 @@ class KeyOnTheWire(AuthConfigBase):
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
-    """What has to be equal for two addresses to be the same server's."""
+    """What is equal for two addresses of the same server."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
 

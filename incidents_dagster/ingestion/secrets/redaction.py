@@ -1,10 +1,10 @@
-"""Secret values, taken out of texts, logs and responses, however they are spelled there.
+"""Redacts secret values in texts, logs and responses, in all their spellings.
 
-Knows values alone. Where they come from is `auth`'s business, where they go `binding`'s.
+Knows only the values. `auth` finds them, `binding` decides where they go.
 
-A value is told by itself where it is long enough. A shorter one is also an ordinary word or number:
-taken out everywhere, it would spoil texts and records, and what is missing there would tell it. So
-it is taken out where it stands as a value does.
+A long value is redacted everywhere. A short one may also be an ordinary word or number: redacted
+everywhere, it would spoil texts and records, and the gaps would give it away. So it is redacted
+only where a value is expected.
 """
 
 import base64
@@ -19,30 +19,29 @@ from urllib.parse import quote, quote_plus
 import dlt
 import requests
 
-# Names at the top of dlt.secrets. A client_id is no secret by itself, and tends to be a word of
-# other texts.
+# Top-level names of dlt.secrets. A client_id is no secret by itself, and often an ordinary word.
 SECRETS = ("api_key", "token", "password", "client_secret", "access_token")
 GONE = "***"
-LONG = 8  # and with a letter in it: found anywhere
-WORD = 4  # and with a letter and a digit in it: found where it is a whole word
-# Access tokens come and go in a process that lives for months; a body is searched for each value.
+LONG = 8  # if it has a letter: redacted anywhere
+WORD = 4  # if it has a letter and a digit: redacted as a whole word
+# A process that lives for months sees many access tokens; a body is searched for each value.
 MOST_VALUES = 64
 
 NO_WORD_BEFORE, NO_WORD_AFTER = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"
-# Where a short value stands in a link, and where it also stands in a message or a log.
+# What comes before a short value in a link, and also in a message or a log.
 IN_LINK = r"(?:(?<==)|(?<=%3D)|(?<=u003d))"
 IN_TEXT = rf"(?:{IN_LINK}|(?<=[\"'])|(?<=: )|(?<=Bearer )|(?<=Basic )|(?<=Token ))"
-# The end of base64: a character that also holds what follows the value, and what fills it up.
+# The end of base64: a character that also encodes what follows the value, and the padding.
 PADDING = r"(?:[0-9A-Za-z+/_-]|%2[BF])?(?:=|%(?:25)*3D|\\+u003d){0,2}"
 LOGGERS = ("dlt", "urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What is searched for: one expression each for texts and for bodies.
+    """What to search for: one expression for texts and one for bodies.
 
     Attributes:
-        signs: A body that has all of none of these has nothing to be taken out.
+        signs: Groups of parts; a body without a complete group contains no value.
     """
 
     signs: tuple[tuple[bytes, ...], ...]
@@ -51,12 +50,12 @@ class _Known:
 
 
 _values: dict[str, None] = {}  # the oldest first
-_known: _Known | None = None  # made of the values when it is asked for
+_known: _Known | None = None  # made of the values when needed
 _changing = RLock()
 
 
 def remember(*values: object) -> None:
-    """Makes values known as secret, from now on and for the whole process."""
+    """Registers values as secret, from now on and for the whole process."""
     global _known  # noqa: PLW0603
     with _changing:
         before = list(_values)
@@ -71,19 +70,19 @@ def remember(*values: object) -> None:
 
 
 def redact(text: str) -> str:
-    """`text` with *** in the place of every secret value.
+    """`text` with *** instead of every secret value.
 
-    Those that `dlt.secrets` has at its top level now, and those that were remembered.
+    These are the current top-level values of `dlt.secrets`, and all remembered ones.
     """
     remember(*(dlt.secrets.get(name) or "" for name in SECRETS))
     return _without_known(text)
 
 
 def redact_body(body: bytes) -> bytes:
-    """A response's body with *** in the place of every known value; the same object without any."""
+    """A response's body with *** instead of every known value; the same object if it has none."""
     if not (known := _what_is_known()):
         return body
-    if b"\0" in body[:4]:  # JSON of two or four bytes a character
+    if b"\0" in body[:4]:  # JSON with two or four bytes per character
         encoding = json.detect_encoding(body)
         with suppress(UnicodeError):
             text = body.decode(encoding)
@@ -96,8 +95,8 @@ def redact_body(body: bytes) -> bytes:
 
 
 def clean(response: requests.Response) -> None:
-    """Takes the known values out of `response`: its body, its headers, its reason."""
-    # What requests keeps of a body that has been read; it has no way to replace it.
+    """Redacts the known values in `response`: its body, its headers, its reason."""
+    # Where requests keeps a body that has been read; there is no public way to replace it.
     response._content = redact_body(response.content)
     for name, value in list(response.headers.items()):
         if (cleaned := _without_known(value)) != value:
@@ -107,7 +106,7 @@ def clean(response: requests.Response) -> None:
 
 
 def watch_logs() -> None:
-    """Takes known values and queries out of what dlt and urllib3 log; harmless when repeated."""
+    """Redacts known values and queries in the logs of dlt and urllib3; idempotent."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_clean_record)
 
@@ -149,7 +148,7 @@ def _is_word(value: str) -> bool:
 
 
 def _in_text(value: str) -> str:
-    """The expression for `value` in texts, its base64 included."""
+    """The expression for `value` in texts, including its base64."""
     pattern, encoded = "".join(map(_character, value)), value.encode("utf-8", "surrogatepass")
     if _is_long(value):
         return "|".join([pattern, *map(_base64, _cores(encoded))])
@@ -168,7 +167,7 @@ def _in_body(value: str) -> str:
 
 
 def _signs(value: str) -> list[tuple[bytes, ...]]:
-    """Parts that a body has wherever it has `value`; looking for them costs next to nothing."""
+    """Parts that every body with `value` has; searching for them costs almost nothing."""
     runs = [run for run in re.findall(r"[0-9A-Za-z]+", value) if len(run) >= WORD]
     if runs and _is_long(value):
         return [tuple(run.encode() for run in dict.fromkeys(runs))]
@@ -181,7 +180,7 @@ def _signs(value: str) -> list[tuple[bytes, ...]]:
 
 
 def _character(c: str) -> str:
-    """`c` as itself, percent-encoded once or more often, or escaped as JSON or Python does."""
+    """`c` as itself, percent-encoded once or more, or escaped as in JSON or Python."""
     if c.isascii() and c.isalnum():
         return c
     percent = "".join(f"%(?:25)*{byte:02X}" for byte in c.encode("utf-8", "surrogatepass"))
@@ -192,8 +191,8 @@ def _character(c: str) -> str:
 
 
 def _cores(value: bytes) -> list[str]:
-    """Base64 of `value` at each of the three places it can have in a longer text, such as
-    `user:value`: the characters that `value` alone decides."""
+    """Base64 of `value` at each of the three offsets it can have in a longer text, such as
+    `user:value`: the characters that depend on `value` alone."""
     return [
         base64.b64encode(bytes(before) + value).decode()[
             -(-before * 8 // 6) : (before + len(value)) * 8 // 6
@@ -203,6 +202,6 @@ def _cores(value: bytes) -> list[str]:
 
 
 def _base64(core: str) -> str:
-    other = {"+": "-", "/": "_"}  # of the alphabet for addresses
+    other = {"+": "-", "/": "_"}  # of the URL-safe alphabet
     letters = [f"(?:{_character(c)}|{other[c]})" if c in other else c for c in core]
     return "".join(letters) + PADDING

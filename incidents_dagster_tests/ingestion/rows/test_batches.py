@@ -554,27 +554,27 @@ BAD: list[tuple[Any, str, str | None]] = [
     ({"id": 7, "must": "m", "at": 10**12}, "at should be timestamp, not 1000000000000.", "7"),
     (
         {"id": "1", "must": "m", "at": "x" * 41},
-        "at should be timestamp, not a text of 41 characters.",
+        "at should be timestamp, not text of 41 characters.",
         "1",
     ),
     (
         {"id": "1", "must": "m", "at": "\ud800\0"},
-        "at should be timestamp, not a text of 2 characters.",
+        "at should be timestamp, not text of 2 characters.",
         "1",
     ),
     (
         {"id": "1", "must": "m", "at": 2**70},
-        "at should be timestamp, not a number beyond 64 bit.",
+        "at should be timestamp, not a number beyond 64 bits.",
         "1",
     ),
     (
         {"id": "1", "must": "m", "deep": _deep(200_000)},
-        "deep is nested too deep or has too long a number.",
+        "deep is nested too deeply or has too long a number.",
         "1",
     ),
     (
         {"id": "1", "must": "m", "known": {"a": _deep(200_000)}},
-        "known__v_json is nested too deep or has too long a number.",
+        "known__v_json is nested too deeply or has too long a number.",
         "1",
     ),
 ]
@@ -632,7 +632,7 @@ def test_an_id_of_another_type_takes_what_fits_that_type() -> None:
         "id should be bigint, not '007'.",
         MISSING_ID,
         "id should be bigint, not 'x'.",
-        "id should be bigint, not a number beyond 64 bit.",
+        "id should be bigint, not a number beyond 64 bits.",
     ]
 
 
