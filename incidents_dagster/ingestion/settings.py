@@ -1,8 +1,8 @@
-"""What `[sources.incidents]` may hold: this project's settings with their defaults and meanings.
+"""What `[sources.incidents]` may contain: this project's settings, their defaults and meanings.
 
 `client`, `resource_defaults` and `resources` are rest_api's: dlt checks them when `source` is
-built. Where the values are written is `settings_files`. README's table of settings is made from
-the models here. No secret is read.
+built. `settings_files` reads the values. README's table of settings is generated from the models
+here. No secret is read.
 """
 
 from difflib import get_close_matches
@@ -35,11 +35,11 @@ REST_API_KEYS = ("client", "resource_defaults", "resources")
 
 
 class Completeness(Table):
-    """Where the API's answers say how much there is."""
+    """Where the API's responses say how many records there are."""
 
     total_path: Text = Field(
         default="total",
-        description='JSONPath to the number of all records in an answer; `""`: there is none',
+        description='JSONPath to the number of all records in a response; `""`: there is none',
     )
     more_path: Text = Field(
         default="more",
@@ -47,7 +47,7 @@ class Completeness(Table):
     )
     overlap_pages: Switch = Field(
         default=True,
-        description="whether offset pages overlap by a row, which shows that rows moved",
+        description="whether offset pages overlap by a row, which shows whether rows moved",
     )
 
 
@@ -72,15 +72,15 @@ class Freshness(Table):
 
 
 class ChangeSensor(Table):
-    """What incident_change_sensor asks the API, and how often."""
+    """What incident_change_sensor requests, and how often."""
 
     interval_seconds: AmountFrom1 = Field(
-        default=60.0, description="least time between two requests of `incident_change_sensor`"
+        default=60.0, description="minimum time between two requests of `incident_change_sensor`"
     )
     params: Params = Field(
         default={},
         description="parameters that it adds to the endpoint's, to get the newest changes on the "
-        'first page; `config.toml` comes with `{ sort = "-updated_at" }`',
+        'first page; `config.toml` has `{ sort = "-updated_at" }`',
     )
 
 
@@ -108,15 +108,15 @@ class Settings(Table):
     api: dict[str, Any] = Field(repr=False)
     fetch_ahead: CountFrom1 = Field(
         default=4,
-        description="pages requested at a time, where the paginator is `offset` or `page_number` "
-        "and the answer has a `total`; 1: one after another",
+        description="pages requested at a time, if the paginator is `offset` or `page_number` "
+        "and the response has a `total`; 1: one after another",
     )
     requests_per_minute: CountFrom0 = Field(
         default=0,
-        description="most requests a minute, retries included, evenly spaced; 0: no limit",
+        description="most requests per minute, retries included, evenly spaced; 0: no limit",
     )
     max_minutes: CountFrom1 = Field(
-        default=60, description="a sync that asks the API for longer fails, and says where it was"
+        default=60, description="a sync that takes longer fails, and says what it was requesting"
     )
     wait_seconds: AmountFrom0 = Field(
         default=60.0,
@@ -127,11 +127,11 @@ class Settings(Table):
     )
     completeness: Completeness = Completeness()
     quarantine_share: Share = Field(
-        default=0.1, description="above this share of bad records a sync fails, and loads nothing"
+        default=0.1, description="a sync with a larger share of bad records fails and loads nothing"
     )
     deleted_share: Share = Field(
         default=0.5,
-        description="a full reading that lacks more than this share of the rows marks none as "
+        description="a full read that lacks more than this share of the table's rows marks none as "
         "deleted",
     )
     freshness: Freshness = Freshness()
@@ -145,7 +145,7 @@ class Settings(Table):
     webhook_url: Text = Field(
         default="",
         repr=False,
-        description='gets `{"text": …}` for each failed run; belongs in `secrets.toml`',
+        description='receives `{"text": …}` for each failed run; belongs in `secrets.toml`',
     )
 
     @property
@@ -160,10 +160,10 @@ class Settings(Table):
 
 
 def load_settings() -> Settings:
-    """Reads `[sources.incidents]`: config.toml, then secrets.toml, then the environment on top.
+    """Reads `[sources.incidents]`: config.toml, overridden by secrets.toml, then the environment.
 
     Raises:
-        SettingsError: There are no resources, a name is unknown, or a value is not what it must be.
+        SettingsError: There are no resources, a name is unknown, or a value is not valid.
     """
     given = read_section()
     if not given.get("resources"):
@@ -176,16 +176,16 @@ def load_settings() -> Settings:
     try:
         return Settings.model_validate({"api": _checked({"client": {}, **api}), **given})
     except ValidationError as refused:
-        # Not shown itself, as it would show values.
+        # `from None`, as the original would show values.
         raise SettingsError(_refusal(refused.errors(include_url=False)[0])) from None
 
 
 def _checked(api: dict[str, Any]) -> dict[str, Any]:
-    """`api`, once it has the shape that the rest of this project counts on."""
+    """`api`, if it has the shape that the rest of this project relies on."""
     for key, kind in {"client": dict, "resource_defaults": dict, "resources": list}.items():
         if not isinstance(api.get(key, kind()), kind):
             shape = "table" if kind is dict else "list"
-            raise SettingsError(f"{key} in {where()} must be a {shape}, as rest_api has it.")
+            raise SettingsError(f"{key} in {where()} must be a {shape}, as in rest_api.")
     for number, resource in enumerate(api["resources"]):
         named = isinstance(resource, dict) and isinstance(resource.get("name"), str)
         if not named and not isinstance(resource, str):
@@ -200,14 +200,14 @@ def _checked(api: dict[str, Any]) -> dict[str, Any]:
         raise SettingsError(f"client.base_url in {where()} is not an http(s) address.")
     if parts.username or parts.password or parts.query:
         raise SettingsError(
-            f"client.base_url in {where()} holds a user, a password or a query: credentials belong "
+            f"client.base_url in {where()} contains a user, a password or a query: put credentials "
             "in client.auth, parameters in endpoint.params."
         )
     return api
 
 
 def _refusal(error: ErrorDetails) -> str:
-    """`error` in our words; `must_be` has what a value must be as its message."""
+    """Our message for `error`; that of `must_be` says what the value must be."""
     *tables, name = map(str, error["loc"])
     setting = ".".join([*tables, name])
     if error["type"] == "extra_forbidden":
@@ -225,5 +225,5 @@ def _refusal(error: ErrorDetails) -> str:
 
 def _unknown(name: str, known: list[str], place: str) -> str:
     guess = get_close_matches(name, known, n=1)
-    advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(known)}."
+    advice = f"did you mean {guess[0]!r}?" if guess else f"known settings are {', '.join(known)}."
     return f"Unknown setting {name!r} in {place}: {advice}"

@@ -1,6 +1,6 @@
-"""Where `[sources.incidents]` is written: config.toml, secrets.toml, environment; read as one dict.
+"""Reads `[sources.incidents]` from config.toml, secrets.toml and the environment as one dict.
 
-What it may hold is in `settings`.
+`settings` says what it may contain.
 """
 
 import os
@@ -26,17 +26,17 @@ def config_file() -> Path:
 
 
 def where() -> str:
-    """What a message calls the place of a setting."""
+    """The place of a setting, for messages."""
     return f"[{SECTION}] of {config_file()}"
 
 
 def read_section() -> dict[str, Any]:
-    """`[sources.incidents]`: config.toml, then secrets.toml, then the environment on top.
+    """`[sources.incidents]`: config.toml, overridden by secrets.toml, then by the environment.
 
     dlt itself would take a table from the first file that has it.
 
     Raises:
-        SettingsError: A file is not TOML, or the environment reaches into what is no table.
+        SettingsError: A file is not TOML, or a variable sets a part of what is not a table.
     """
     tree: dict[str, Any] = {}
     try:
@@ -46,7 +46,7 @@ def read_section() -> dict[str, Any]:
     for provider in reversed(providers):
         value, _ = provider.get_value("incidents", dict, None, "sources")
         if isinstance(value, dict):
-            update_dict_nested(tree, deepcopy(value))  # dlt hands out its own
+            update_dict_nested(tree, deepcopy(value))  # dlt returns its own
     for name in os.environ:
         if name.startswith(ENVIRONMENT_PREFIX):
             path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
@@ -56,8 +56,8 @@ def read_section() -> dict[str, Any]:
                 node = node.setdefault(parent, {})
                 if not isinstance(node, dict):
                     raise SettingsError(
-                        f"{name}: {parent!r} in [{SECTION}] is not a table, so a part of it cannot "
-                        "be set; give all of it as JSON."
+                        f"{name}: {parent!r} in [{SECTION}] is not a table, so it cannot be set in "
+                        "parts: give all of it as JSON."
                     )
             setting = ".".join([SECTION, *path])
             node[key] = os.environ[name] if key in NEVER_CAST else dlt.config[setting]

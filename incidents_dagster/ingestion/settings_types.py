@@ -1,6 +1,6 @@
-"""The kinds of values that a setting may have: what each takes, and how a refusal puts that.
+"""The types of settings: what each accepts, and what the message says otherwise.
 
-Which setting has which is `settings`'.
+`settings` gives each setting its type.
 """
 
 from typing import Annotated, Any
@@ -19,12 +19,12 @@ from pydantic_core import PydanticCustomError
 
 
 def must_be(what: str) -> WrapValidator:
-    """Whatever a value is refused for, the message says that it must be `what`."""
+    """Whatever is wrong with a value, the message says that it must be `what`."""
 
     def check(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         try:
             return validate(value)
-        except ValueError:  # pydantic's own is one, too
+        except ValueError:  # pydantic's own errors, too
             raise PydanticCustomError("must_be", what) from None
 
     return WrapValidator(check)
@@ -33,7 +33,7 @@ def must_be(what: str) -> WrapValidator:
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (LookupError, OSError) as error:  # an unknown name, a folder of zones
+    except (LookupError, OSError) as error:  # an unknown name, or a folder of zones
         raise ValueError from error
     return name
 
@@ -64,7 +64,7 @@ Owners = Annotated[
 
 
 class Table(BaseModel):
-    """A table of settings: strict about types and names. A null stands for "not set"."""
+    """A table of settings: strict about types and names. Null means "not set"."""
 
     model_config = ConfigDict(
         frozen=True,

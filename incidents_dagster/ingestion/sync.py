@@ -1,6 +1,6 @@
 """One sync: the lock, the source, the dlt pipeline, the DuckDB file.
 
-`open_sync` has everything a sync needs in the right order and closes it whatever happens;
+`open_sync` opens everything a sync needs in the right order, and closes it whatever happens;
 `run_sync` is the whole sync without Dagster.
 """
 
@@ -40,14 +40,14 @@ FILE_FORMAT: Final = "parquet"
 
 @dataclass(frozen=True)
 class Sync:
-    """An open source and the pipeline that lands it.
+    """An open source and the pipeline that loads it.
 
     Attributes:
-        api: The open API, with its counts.
-        source: What it has that the tables have not, for this run of the pipeline.
+        api: The open API, with its counters.
+        source: What the API has and the tables lack, for this run of the pipeline.
         pipeline: dlt's pipeline, with a fresh working folder.
         database: The DuckDB file.
-        proofs: Resource name → whether what was read is complete, once it has been read.
+        proofs: Resource name → the proof of its read, once it has been read.
     """
 
     api: OpenApi
@@ -63,29 +63,29 @@ def open_sync(
     report: Callable[[str], None],
     mode: Mode = Mode.INCREMENTAL,
 ) -> Iterator[Sync]:
-    """Opens one sync of `settings`' API into the DuckDB file, alone on that file.
+    """Opens one sync of the configured API into the DuckDB file, and keeps other syncs off it.
 
     Args:
         settings: What the user configured.
-        report: Gets a line of progress every few seconds.
+        report: Receives a line of progress every few seconds.
         mode: How much to read.
 
     Raises:
-        DatabaseBusyError: Another sync of the file runs, or a reader holds it, for longer than
+        DatabaseBusyError: Another sync or a reader has held the file for longer than
             `wait_seconds`.
         DatabaseFileError: The file is damaged, or cannot be written.
         SettingsError: The folder of the file cannot be written; see also `open_api`.
     """
     _leave_imports_alone()
-    database = database_path().resolve()  # DuckDB's log is beside the name it is given
+    database = database_path().resolve()  # DuckDB's log is beside the path it is given
     with (
         alone_on(database, settings.wait_seconds),
         file_errors(database),
         configured_or_demo(settings) as asked,
         open_api(asked, report) as api,
     ):
-        # State and schema come back from DuckDB, so nothing of an earlier run is wanted here:
-        # a killed one leaves a load package that dlt would load in place of the new data.
+        # dlt restores state and schema from DuckDB, so nothing of an earlier run is needed here: a
+        # killed one leaves a load package that dlt would load instead of the new data.
         working_folder = _fresh_folder(database.with_name(database.name + ".dlt"))
         hold = WriteHold(database, settings.wait_seconds, report)
         proofs: dict[str, Proof] = {}
@@ -114,14 +114,14 @@ def _fresh_folder(folder: Path) -> Path:
 
 @cache
 def _leave_imports_alone() -> None:
-    # What is loaded by now lives as long as the process: no need to look through it for garbage
-    # again and again, and at the exit. A sync without changes takes 1.8 s of CPU for 2.3. Once, as
-    # what is garbage by now stays, too.
+    # What is imported by now lives as long as the process, so the garbage collector need not search
+    # it again and again, and at exit: a sync without changes takes 1.8 s of CPU instead of 2.3.
+    # Only once, as today's garbage stays, too.
     gc.freeze()
 
 
 def _landing(declared: DltResource, rows: Iterator[Any]) -> DltResource:
-    """`rows` as a resource with the hints that rest_api's resource has."""
+    """`rows` as a resource with the hints of rest_api's resource."""
     hints: dict[str, Any] = dict(declared.compute_table_schema())
     landing = dlt.resource(
         rows,
@@ -148,9 +148,9 @@ def build_pipeline(
         working_folder: For dlt's load packages.
         hold: Opens the file for the pipeline; default: one that does not wait.
     """
-    # As shipped, the DELETE and the INSERT of a merge commit one by one: a kill between them
-    # loses rows. Declared so, they are one transaction.
-    # A replace would empty the table first, unless it goes by way of staging.
+    # By default, the DELETE and the INSERT of a merge commit one by one: a kill between them loses
+    # rows. With `supports_transactions`, they are one transaction.
+    # A replace would empty the table first, unless it goes through staging.
     destination = SyncDestination(
         _credentials(database), supports_transactions=True, replace_strategy="insert-from-staging"
     )
@@ -161,7 +161,7 @@ def build_pipeline(
 
 
 def _credentials(database: Path) -> DuckDbCredentials:
-    # Given as a path, dlt resolves them anew some twenty times a run.
+    # Given a path, dlt would resolve them about twenty times per run.
     return resolve_configuration(
         DuckDbCredentials(str(database)), sections=("destination", "duckdb", "credentials")
     )
@@ -176,14 +176,14 @@ def run_sync(
 
     Args:
         settings: As from `load_settings()`.
-        report: Gets a line of progress every few seconds.
+        report: Receives a line of progress every few seconds.
         mode: How much to read.
 
     Returns:
-        dlt's account of the load.
+        dlt's report on the load.
 
     Raises:
-        Exception: What went wrong, as dlt has it; `explain` puts it into one message.
+        Exception: What went wrong, as dlt raises it; `explain` turns it into one message.
     """
     with open_sync(settings, report, mode) as sync:
         return sync.pipeline.run(sync.source, loader_file_format=FILE_FORMAT)

@@ -1,6 +1,6 @@
-"""What the configuration says of a resource's table: its name, key and columns. No SQL is run here.
+"""What the configuration says about a resource's table: its name, key and columns. Runs no SQL.
 
-What the table holds is `warehouse.stored_table`'s business.
+`warehouse.stored_table` reads what the table holds.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from dlt.extract import DltSource
 DATASET = "incidents"
 # The table of records that cannot be loaded.
 QUARANTINE = "quarantine"
-# Set where a full read lacks the row, empty again where it is back.
+# Set if a full read lacks the row, null again when it is back.
 DELETED_AT = "deleted_at"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table in DuckDB, with the description its configuration gives."""
+    """A column of a table in DuckDB, with its description from the configuration."""
 
     name: str
     type: str
@@ -33,7 +33,7 @@ class Since:
 
     Attributes:
         column: The cursor column.
-        value: Its least value, as text.
+        value: Its lowest value, as text.
     """
 
     column: str
@@ -42,14 +42,14 @@ class Since:
 
 @dataclass(frozen=True)
 class Table:
-    """A resource's table: its name in DuckDB and what its configuration says of it.
+    """A resource's table: its name in DuckDB and what its configuration says about it.
 
     Attributes:
         name: Name in the schema `incidents`.
-        primary_key: Its columns; empty where the resource has none.
+        primary_key: Its columns; empty if the resource has none.
         declared: Declared column → its dlt hints.
         write_disposition: How dlt loads it: `merge`, `replace` or `append`.
-        merge_strategy: dlt's strategy of a merge, where the configuration names one.
+        merge_strategy: dlt's merge strategy, if the configuration names one.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Table:
 
     @classmethod
     def of(cls, source: DltSource, resource_name: str) -> "Table":
-        """The table that a resource of `source` lands in, with names as dlt normalizes them."""
+        """The table that a resource of `source` is loaded into, with dlt's normalized names."""
         normalize = source.schema.naming.normalize_path
         hints = source.resources[resource_name].compute_table_schema()
         columns = {normalize(name): dict(column) for name, column in hints["columns"].items()}
@@ -84,12 +84,12 @@ class Table:
 
     @property
     def keyed(self) -> bool:
-        """Whether a primary key tells rows apart: there is one, and rows are not appended."""
+        """Whether a primary key identifies rows: there is one, and rows are not appended."""
         return bool(self.primary_key) and self.write_disposition != "append"
 
     @property
     def takes_changes_alone(self) -> bool:
-        """Whether loading nothing but new and changed rows comes to the same as loading all."""
+        """Whether loading only new and changed rows has the same result as loading all."""
         # "scd2" retires what is left out, and a merge_key deletes it.
         deletes_first = self.merge_strategy in (None, "delete-insert")
         by_key_alone = not any(column.get("merge_key") for column in self.declared.values())
@@ -98,18 +98,18 @@ class Table:
 
     @property
     def newest_first(self) -> str | None:
-        """The column that tells which version is newer: the one the configuration sorts `desc`."""
+        """The column that shows which version is newer: the one with `dedup_sort = "desc"`."""
         newest = [name for name, c in self.declared.items() if c.get("dedup_sort") == "desc"]
         return newest[0] if newest else None
 
     def version_of(self, rows: pa.Table) -> list[str]:
-        """The columns of `rows` that tell one version of a row from another."""
+        """The columns of `rows` that identify one version of a row."""
         names = [*self.primary_key, self.newest_first]
         return [name for name in names if name in rows.column_names]  # type: ignore[misc]
 
     @property
     def declared_columns(self) -> list[Column]:
-        """The columns as the configuration has them, with dlt's names for their types."""
+        """The columns as configured, with dlt's names for their types."""
         return [
             Column(n, c.get("data_type", "text"), c.get("nullable", True), c.get("description"))
             for n, c in self.declared.items()

@@ -116,7 +116,7 @@ class OpenApi:
         return CheckedPaginator(config, envelope, mark, pages)
 
     def _needed_for(self, name: str) -> list[dict[str, Any]]:
-        """The resource and those that its endpoint takes values from, found by their names in it."""
+        """The resource and those that its endpoint takes values from, as it names them."""
         endpoints = {r["name"]: str(r["endpoint"]) for r in self._config["resources"]}
         needed = [name]
         for wanted in needed:  # grows meanwhile

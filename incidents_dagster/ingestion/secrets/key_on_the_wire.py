@@ -57,7 +57,7 @@ class KeyOnTheWire(AuthConfigBase):
         return request
 
     def _without_key(self, url: str) -> str:
-        """A next link often repeats the whole query, key included, which is added when sending."""
+        """`url` without the key, which a next link may repeat, and which is added when sending."""
         parts = urlsplit(url)
         query = parts.query.split("&")
         kept = [p for p in query if unquote_plus(p.partition("=")[0]) not in self._names]

@@ -1,7 +1,7 @@
 """dlt's DuckDB destination as a sync needs it.
 
-It waits for the file wherever dlt opens it, keeps it from the first change of a table to the end
-of the load, and makes anew what is missing or damaged: dlt's bookkeeping and staging tables, a
+It waits for the file whenever dlt opens it, holds it from the first change of a table to the end
+of the load, and recreates what is missing or damaged: dlt's bookkeeping and staging tables, and a
 table that was dropped by hand.
 """
 
@@ -29,19 +29,19 @@ class SyncDestination(dlt.destinations.duckdb):
     """DuckDB for one sync.
 
     Attributes:
-        hold: Opens the file for this sync; whoever runs it ends the hold.
+        hold: Opens the file for this sync; the caller ends it.
     """
 
     hold: WriteHold
 
     @property
     def client_class(self) -> type[DuckDbClient]:
-        """The client with the hold."""
+        """The class of `client`."""
         return SyncClient
 
     @property
     def destination_type(self) -> str:
-        """dlt's own, so that its command line finds its way with what a sync leaves."""
+        """dlt's own, so that its command line can read what a sync leaves behind."""
         return "dlt.destinations.duckdb"
 
     def client(
@@ -54,8 +54,8 @@ class SyncDestination(dlt.destinations.duckdb):
 
 
 class SyncClient(DuckDbClient):
-    """dlt's client. dlt opens and closes the file several times a load: between two of them a
-    reader could come in, and stop a load whose rows are in the table already."""
+    """dlt's client, with the hold. dlt opens and closes the file several times per load: in
+    between, a reader could open it and stop a load whose rows are in the table already."""
 
     hold: WriteHold
     _healed = False
@@ -74,18 +74,18 @@ class SyncClient(DuckDbClient):
         if error[0] is None:
             self.hold.give_back()
         else:
-            self.hold.end()  # no load goes on after a failure
+            self.hold.end()  # no load continues after a failure
 
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
-        """The first step of a load, once for the dataset and once for its staging."""
+        """The first step of a load, once for the dataset and once for staging."""
         if not self._healed:
             self._healed = True
             self._heal()
         super().initialize_storage(truncate_tables)  # type: ignore[arg-type]
 
     def prepare_load_job_execution(self, job: RunnableLoadJob) -> None:
-        """Nobody comes between the first job that changes a table and the end of the load."""
-        # Not before: what was copied to the staging would stay in memory while it is merged.
+        """Holds the file from the first job that changes a table to the end of the load."""
+        # Not earlier: what was copied to staging would stay in memory while it is merged.
         to_staging = self.sql_client.is_staging_dataset_active and not isinstance(job, SqlLoadJob)
         own = job.job_file_info().table_name in self.schema.dlt_table_names()
         if not to_staging and not own:
@@ -103,11 +103,11 @@ class SyncClient(DuckDbClient):
         expected_update: TSchemaTables | None = None,
         force: bool = False,
     ) -> TSchemaTables | None:
-        """Compares with the tables that are there, where dlt trusts the schema it has stored."""
+        """Compares with the existing tables, while dlt would trust the schema it has stored."""
         return super().update_stored_schema(only_tables, expected_update, True)  # type: ignore[arg-type]
 
     def get_stored_state(self, pipeline_name: str) -> StateInfo | None:  # type: ignore[override]
-        """None where it is no good: everything is read then."""
+        """None if it cannot be used: then everything is read."""
         try:
             info = super().get_stored_state(pipeline_name)
             if info:
@@ -121,7 +121,7 @@ class SyncClient(DuckDbClient):
     def get_stored_schema(  # type: ignore[override]
         self, schema_name: str | None = None
     ) -> StorageSchemaInfo | None:
-        """None where it is no good: what counts are the tables."""
+        """None if it cannot be used: the tables are what counts."""
         try:
             info = super().get_stored_schema(schema_name)  # type: ignore[arg-type]
             if info:
@@ -142,7 +142,7 @@ class SyncClient(DuckDbClient):
             try:
                 connection.execute(f"SELECT {columns} FROM {dataset}.{quoted(name)} LIMIT 0")
             except duckdb.CatalogException:
-                pass  # not there, so that dlt makes it
+                pass  # missing, so dlt will create it
             except duckdb.BinderException:
                 connection.execute(f"DROP TABLE {dataset}.{quoted(name)}")
 

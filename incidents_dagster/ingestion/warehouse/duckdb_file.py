@@ -1,7 +1,7 @@
-"""The DuckDB file: one sync at a time on it, waiting for whoever holds it, and what ails it.
+"""The DuckDB file: one sync at a time, waiting while it is in use, and what may be wrong with it.
 
-Every path is the real one, behind symbolic links: DuckDB keeps its log beside the name that it is
-given. Writing is dlt's business, in `destination`; what the tables hold is `stored_table`'s.
+Every path is the real one, with symbolic links resolved: DuckDB keeps its log beside the path that
+it is given. `destination` writes the tables, `stored_table` reads them.
 """
 
 import errno
@@ -27,13 +27,13 @@ from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.ingestion.tables import DATASET
 
 RETRY_SECONDS = 0.1
-HEADERS = 3 * 4096  # bytes that a DuckDB file without any data has
+HEADERS = 3 * 4096  # size of a DuckDB file without any data
 MAGIC = b"DUCK"  # from byte 8 on
 
 HOLDER = re.compile(r"lock is held in (?:(?P<program>\S.*?) \()?PID (?P<pid>\d+)")
 FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
 REFUSED = re.compile("Permission denied|Read-only file system|Operation not permitted")
-# What DuckDB says of the file, and what to do; in this order.
+# What DuckDB says about the file, and what to do; in order of precedence.
 AILMENTS: dict[re.Pattern[str], str] = {
     FULL: "the disk of {folder} is full: free some space, then sync again.",
     re.compile("WAL file"): (
@@ -67,8 +67,8 @@ def database_path() -> Path:
     A relative path counts from the project root, whatever the current directory.
 
     Raises:
-        SettingsError: DuckDB would call the file's catalog like a schema and could not tell the
-            two apart, or the path has a quote in it.
+        SettingsError: The file's catalog in DuckDB would have the same name as a schema, or the
+            path contains a quote.
     """
     given = os.environ.get("INCIDENTS_DUCKDB_PATH") or "data/warehouse.duckdb"
     path = PROJECT_ROOT / Path(given).expanduser()
@@ -91,7 +91,7 @@ def alone_on(database: Path, seconds: float) -> Iterator[None]:
     """Keeps syncs in all processes off the file while this lasts.
 
     Raises:
-        DatabaseBusyError: A sync of the file runs for longer than `seconds`.
+        DatabaseBusyError: Another sync of the file has run for longer than `seconds`.
         SettingsError: The folder of the file cannot be written, or the file has several names.
     """
     database = database.resolve()
@@ -105,7 +105,7 @@ def alone_on(database: Path, seconds: float) -> Iterator[None]:
             )
         if file.is_dir():
             raise SettingsError(f"{file} is a folder: remove it, then sync again.")
-        # filelock would take a file that cannot be written for one that is busy
+        # filelock would mistake a file that cannot be written for a busy one
         file.open("a").close()
     except OSError as error:
         raise SettingsError(
@@ -130,10 +130,10 @@ def alone_on(database: Path, seconds: float) -> Iterator[None]:
 def reading(
     database: Path, seconds: float, report: Callable[[str], None] | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The file, read-only and in UTC; an empty database where there is none yet.
+    """The file, read-only and in UTC; an empty database if there is none yet.
 
     Raises:
-        DatabaseBusyError: Another process writes it, or may, for longer than `seconds`.
+        DatabaseBusyError: Another process has had it open to write for longer than `seconds`.
         DatabaseFileError: It cannot be read.
     """
     database = database.resolve()
@@ -147,7 +147,7 @@ def reading(
 
 
 def holds_nothing(database: Path) -> bool:
-    """Whether there is no file, or one whose making was interrupted before it could hold data."""
+    """Whether there is no file, or one whose creation was interrupted before it held data."""
     try:
         if database.stat().st_size >= HEADERS or not database.is_file():
             return False
@@ -155,7 +155,7 @@ def holds_nothing(database: Path) -> bool:
     except FileNotFoundError:
         return True
     except OSError:
-        return False  # DuckDB tells why
+        return False  # DuckDB will say why
 
 
 def open_file(
@@ -164,16 +164,16 @@ def open_file(
     report: Callable[[str], None] | None = None,
     **options: Any,
 ) -> duckdb.DuckDBPyConnection:
-    """Opens the file as soon as no other process is in the way.
+    """Opens the file as soon as no other process holds it.
 
     Args:
         database: The file.
         seconds: How long to wait at most.
-        report: Gets a line that names the holder, when there is something to wait for.
+        report: Receives a line that names the holder, if there is a wait.
         options: duckdb.connect's own.
 
     Raises:
-        DatabaseBusyError: Somebody has held the file for over `seconds`.
+        DatabaseBusyError: The file has been in use for over `seconds`.
         DatabaseFileError: It cannot be opened.
     """
     database = database.resolve()
@@ -197,7 +197,7 @@ def open_file(
 
 
 def _holder(error: duckdb.Error) -> str | None:
-    """Who holds the file, in DuckDB's words; None where that is not what is wrong."""
+    """Who holds the file, as DuckDB says; None if the error is a different one."""
     text = str(error)
     if isinstance(error, duckdb.ConnectionException) and "different configuration" in text:
         return "this process, in another mode"
@@ -210,12 +210,12 @@ def _holder(error: duckdb.Error) -> str | None:
 
 
 class WriteHold:
-    """The file in one sync's hands: dlt's own connections share it, other processes stay out.
+    """Holds the file for one sync: dlt's own connections share it, other processes stay out.
 
-    Counts, as dlt enters and leaves its clients in several threads.
+    Counts its users, as dlt enters and leaves its clients in several threads.
 
     Attributes:
-        keep: Whether it stays open for now when everybody has given it back.
+        keep: Whether the file stays open for now, even without users.
     """
 
     def __init__(
@@ -231,7 +231,7 @@ class WriteHold:
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def take(self) -> None:
-        """Opens the file to write, or counts one more; makes it anew where it holds nothing.
+        """Opens the file to write, or counts one more user; recreates it if it holds nothing.
 
         Raises:
             DatabaseBusyError: Another process has held it for longer than a sync waits.
@@ -245,7 +245,7 @@ class WriteHold:
             self._count += 1
 
     def give_back(self) -> None:
-        """Closes the file when it has been given back as often as taken."""
+        """Closes the file once it has been given back as often as taken."""
         with self._guard:
             self._count -= 1
             if self._count <= 0 and not self.keep:
@@ -265,7 +265,7 @@ class WriteHold:
 
 @contextmanager
 def file_errors(database: Path) -> Iterator[None]:
-    """Puts what goes wrong with the file or its disk, wherever that is, into one message."""
+    """Turns any error of the file or its disk into one message."""
     try:
         yield
     except Exception as error:
@@ -275,7 +275,7 @@ def file_errors(database: Path) -> Iterator[None]:
 
 
 def ailment(error: BaseException, database: Path) -> IngestionError | None:
-    """What ails the file and what to do, where that is the cause of `error`, else None."""
+    """What is wrong with the file and what to do, if that caused `error`, else None."""
     for cause in causes(error):
         if isinstance(cause, IngestionError):
             return None

@@ -1,6 +1,6 @@
-"""A resource's table as it stands in the DuckDB file: its rows and columns, and what is news to it.
+"""A resource's table in the DuckDB file: its rows and columns, and which rows are new to it.
 
-Reads only. What the configuration says of the table is `tables`' business.
+Only reads. `tables` has what the configuration says about the table.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ PREVIEW_CHARACTERS = 60
 
 DLT_COLUMNS = {
     "_dlt_load_id": "The dlt load that brought this version of the row; see _dlt_loads.",
-    "_dlt_id": "dlt's own identifier of the row.",  # in tables that its plain path has made
+    "_dlt_id": "dlt's own identifier of the row.",  # in tables that plain dlt has created
 }
 
 
@@ -31,7 +31,7 @@ class StoredTable:
     """A table in the file.
 
     Attributes:
-        table: What the configuration says of it.
+        table: What the configuration says about it.
         connection: An open connection to the file.
     """
 
@@ -39,7 +39,7 @@ class StoredTable:
     connection: duckdb.DuckDBPyConnection
 
     def exists(self) -> bool:
-        """Whether a sync has made the table yet."""
+        """Whether a sync has created the table yet."""
         return bool(
             self.connection.execute(
                 "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
@@ -60,7 +60,7 @@ class StoredTable:
         return [Column(n, kind, nullable, descriptions.get(n)) for n, kind, nullable in found]
 
     def types(self) -> TTableSchemaColumns:
-        """dlt's hints for each column: as declared, in the type that the table has for it."""
+        """dlt's hints for each column: as declared, but with the type that it has in the table."""
         mapper = capabilities().get_type_mapper()
         hints = {name: {"name": name, **column} for name, column in self.table.declared.items()}
         for column in self.columns():
@@ -69,7 +69,7 @@ class StoredTable:
         return hints  # type: ignore[return-value]
 
     def row_count(self) -> int:
-        """Rows in the table, those marked as deleted too; 0 where there is no table yet."""
+        """Rows in the table, including those marked as deleted; 0 if there is no table yet."""
         if not self.exists():
             return 0
         return int(self._value(f"SELECT count(*) FROM {self.table.qualified}"))
@@ -82,7 +82,7 @@ class StoredTable:
         return int(self._value(sql))
 
     def marks_deleted(self) -> bool:
-        """Whether the table has the column for it, which those of earlier releases have not."""
+        """Whether the table has the column for it, which tables of earlier releases lack."""
         return self.table.takes_changes_alone and DELETED_AT in {c.name for c in self.columns()}
 
     def present(self) -> str:
@@ -119,11 +119,11 @@ class StoredTable:
     def newest_row(self, column: str) -> tuple[Any, dict[str, Any]] | None:
         """The newest value of `column` that is not in the future, and the primary key of its row.
 
-        None where the table has no such value.
+        None if the table has no such value.
         """
         cursor, keys = quoted(column), self.table.primary_key
         timed = {c.name: c.type for c in self.columns()}[column].startswith(("TIMESTAMP", "DATE"))
-        # A record from the future would otherwise hide all that changes until then.
+        # A time in the future would otherwise hide all changes until then.
         usable = f"{cursor} <= now()" if timed else f"{cursor} IS NOT NULL"
         rows = self.connection.execute(
             f"SELECT {', '.join([cursor, *map(quoted, keys)])} FROM {self.present()} "
@@ -132,7 +132,7 @@ class StoredTable:
         return (rows[0][0], dict(zip(keys, rows[0][1:], strict=True))) if rows else None
 
     def newest(self) -> datetime | None:
-        """The newest value of the `newest_first` column, in UTC; None where there is none."""
+        """The newest value of the `newest_first` column, in UTC; None if there is none."""
         if not self.table.newest_first:
             return None
         sql = f"SELECT max({quoted(self.table.newest_first)}) FROM {self.present()}"
@@ -161,12 +161,12 @@ class StoredTable:
         return [dict(zip(names, (v or "" for v in row), strict=True)) for row in rows]
 
     def has_every_declared_column(self) -> bool:
-        """Whether the table is there with all columns that the configuration declares."""
+        """Whether the table exists with all columns that the configuration declares."""
         columns = {column.name for column in self.columns()}
         return self.exists() and {*self.table.typed} <= columns
 
     def no_rows(self) -> pa.Table:
-        """No rows of the declared columns, to make the table of."""
+        """An empty table with the declared columns, for dlt to create the table from."""
         columns: Any = {
             name: {"name": name, **column} for name, column in self.table.declared.items()
         }
@@ -175,17 +175,17 @@ class StoredTable:
     def without_what_it_has(self, rows: pa.Table, again: Sequence[str] = ()) -> pa.Table:
         """The `rows` that would change the table: new keys, other values, no older versions.
 
-        All of them where that is not enough, see `takes_changes_alone`.
+        All of them if that is not enough: see `takes_changes_alone`.
 
         Args:
             rows: As read from the API.
-            again: Primary keys as text, of rows to load though the table has them.
+            again: Primary keys, as text, of rows to load even if the table has them.
         """
         existing = {c.name: c.type for c in self.columns()}
         comparable = {*existing} & {*rows.column_names}
         if not self.table.takes_changes_alone or not {*self.table.primary_key} <= comparable:
             return rows
-        # Comparing finds the positions alone, so that the rows' own types stay as they are.
+        # The query only returns positions, so that the rows keep their types.
         positions = pa.array(range(len(rows)), pa.int64())
         self.connection.register("_rows", rows.append_column("_position", positions))
         same_key = " AND ".join(f"t.{k} = r.{k}" for k in map(quoted, self.table.primary_key))
@@ -202,10 +202,10 @@ class StoredTable:
         changed = " OR ".join(differs) or "false"
         if (newest := self.table.newest_first) in comparable and newest:
             older = f"coalesce(r.{quoted(newest)} < t.{quoted(newest)}, false)"
-            if existing[newest].startswith("TIMESTAMP"):  # a time to come is a mistake to mend
+            if existing[newest].startswith("TIMESTAMP"):  # a time in the future is a mistake
                 older += f" AND t.{quoted(newest)} <= now() + INTERVAL 1 DAY"
             changed = f"({changed}) AND NOT ({older})"
-        if DELETED_AT in existing:  # back at the source, in whichever version
+        if DELETED_AT in existing:  # back at the API, in whichever version
             changed = f"({changed}) OR t.{DELETED_AT} IS NOT NULL"
         found = self.connection.sql(
             f"SELECT r._position FROM _rows r LEFT JOIN {self.table.qualified} t ON {same_key} "
@@ -216,20 +216,20 @@ class StoredTable:
         return rows if len(found) == len(rows) else rows.take(found["_position"])
 
     def last_load(self) -> str | None:
-        """The newest dlt load that rows of the table are from."""
+        """The newest dlt load in the table."""
         if not self.exists():
             return None
         return str(self._value(f"SELECT max(_dlt_load_id) FROM {self.table.qualified}"))
 
     def loaded_by(self, load_id: str) -> tuple[int, int]:
-        """Rows that a dlt load brought in their present version, and those marked as deleted."""
+        """Rows whose present version is from a dlt load, and those of them marked as deleted."""
         marked = f"count({DELETED_AT})" if self.marks_deleted() else "0"
         sql = f"SELECT count(*), {marked} FROM {self.table.qualified} WHERE _dlt_load_id = ?"
         ((loaded, deleted),) = self.connection.execute(sql, [load_id]).fetchall()
         return loaded, deleted
 
     def _value(self, sql: str, *parameters: Any) -> Any:
-        # All of them: DuckDB 2 takes a result that was not read to its end for unfinished.
+        # All rows: DuckDB 2 treats a result that was not read to its end as unfinished.
         rows = self.connection.execute(sql, parameters).fetchall()
         return rows[0][0] if rows else None
 
