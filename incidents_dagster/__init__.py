@@ -1,6 +1,6 @@
 """Incidents from any REST API into DuckDB, as a Dagster asset.
 
-`ingestion` (pure dlt) fetches and lands; the modules beside it are Dagster's nouns;
+`ingestion` (pure dlt) fetches and loads; the modules beside it define the Dagster objects;
 `demo_api` is the API that is used while none is configured.
 """
 

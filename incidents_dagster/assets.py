@@ -1,6 +1,6 @@
-"""The assets: one a resource of the configured API, and the API itself upstream of them.
+"""The assets: one per resource of the configured API, and the API itself upstream of them.
 
-What is fetched and where it lands is `ingestion`; here is what Dagster says of it.
+`ingestion` fetches and loads; this module says how Dagster presents that.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,8 +31,8 @@ from incidents_dagster.resources import IncidentsDuckDB
 
 POOL = "incidents_duckdb"
 API = dg.AssetKey("incident_api")
-# Dagster's private sign that a result is no materialization. Public is only to yield no result at
-# all, and then Dagster skips the checks, those of all other resources too.
+# Dagster's private mark of a result that is not a materialization. The only public way is to yield
+# no result, but then Dagster skips the checks, even those of all other resources.
 NO_MATERIALIZATION = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 
 settings: Settings = load_settings()
@@ -52,7 +52,7 @@ incident_api = dg.AssetSpec(
 
 
 def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
-    """Judges the age of the last proven sync by `[sources.incidents.freshness]`."""
+    """The age of the last proven sync at which `[sources.incidents.freshness]` warns and fails."""
     return dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=settings.freshness.fail_after_minutes),
         warn_window=timedelta(minutes=settings.freshness.warn_after_minutes),
@@ -60,10 +60,10 @@ def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
 
 
 class IncidentsTranslator(DagsterDltTranslator):
-    """From a dlt resource to an asset."""
+    """Turns a dlt resource into an asset."""
 
     def get_asset_spec(self, data: Any) -> dg.AssetSpec:
-        """The asset of a resource: its key is the resource's name alone."""
+        """The asset of a resource; its key is just the resource's name."""
         table = tables[data.resource.name]
         return (
             super()
@@ -85,38 +85,37 @@ class IncidentsTranslator(DagsterDltTranslator):
 def _description(name: str, table: Table) -> str:
     key = ", ".join(table.primary_key)
     how = {
-        "merge": f"merged on {key}: one row a record, in its newest version",
+        "merge": f"merged on {key}: one row per record, in its newest version",
         "replace": "replaced by each sync",
     }.get(table.write_disposition, "appended to by each sync")
     return (
-        f"Resource `{name}` of the incident API, loaded by dlt into table "
-        f"`{DATASET}.{table.name}` of DuckDB, {how}. Nested values are JSON columns, timestamps "
-        "are UTC."
+        f"Resource `{name}` of the incident API, loaded by dlt into the DuckDB table "
+        f"`{DATASET}.{table.name}`, {how}. Nested values are JSON columns, timestamps are UTC."
     )
 
 
-# The decorator takes names from source and pipeline; a run gets fresh ones, because both carry
+# The decorator takes names from source and pipeline; each run gets fresh ones, because both keep
 # the state of the run they were used in.
 with TemporaryDirectory() as nowhere:
     declared_pipeline = build_pipeline(database_path(), Path(nowhere))
 
 
 class SyncConfig(dg.Config):
-    """What a run may be told."""
+    """The run configuration of a sync."""
 
     full_refresh: bool = Field(
         default=False,
-        description="Read everything again and merge it, instead of what changed since last time.",
+        description="Read everything again, instead of only what changed since the last sync.",
     )
     reconcile: bool = Field(
         default=False,
-        description="Read everything, mark as deleted what is gone from the API, and fail where "
-        "the reading is no ground for that: unproven, empty or suspiciously small.",
+        description="Read everything, and mark as deleted what is gone from the API. Fails if the "
+        "read is unproven, empty or suspiciously small.",
     )
 
     @property
     def mode(self) -> Mode:
-        """What the two switches come to."""
+        """The mode that the two switches select."""
         if self.reconcile:
             return Mode.RECONCILE
         return Mode.FULL_REFRESH if self.full_refresh else Mode.INCREMENTAL
@@ -144,8 +143,8 @@ def incident_assets(
         current = load_settings()
         if current.resource_names != settings.resource_names:
             raise SettingsError(
-                f"The resources in {config_file()} are not those that this code location was "
-                "loaded with: reload it."
+                f"The resources in {config_file()} have changed since this code location was "
+                "loaded: reload it."
             )
         with open_sync(current, context.log.info, config.mode) as sync:
             synced = {name: Table.of(sync.api.declared, name) for name in tables}
@@ -168,14 +167,14 @@ def incident_assets(
                 if sync.proofs[name].proven:
                     yield dg.MaterializeResult(asset_key=result.asset_key, metadata=metadata)
                 else:
-                    # Freshness follows materializations: what is not proven does not count.
+                    # Freshness counts materializations, so an unproven sync must not be one.
                     context.log.warning(f"{name} is {metadata['completeness']}.")
                     context.log_event(dg.AssetObservation(result.asset_key, metadata=metadata))  # type: ignore[arg-type]
                     yield dg.MaterializeResult(
                         asset_key=result.asset_key, metadata=NO_MATERIALIZATION
                     )
     except Exception as error:
-        # The text of the cause may hold the address with the key, or a page of records; where
-        # in the code it happened does not.
+        # The cause's message may contain the address with the key, or a page of records; the lines
+        # of code in its traceback do not.
         context.log.debug("".join(format_tb(error.__traceback__)))
         raise dg.Failure(redact(explain(error))) from None

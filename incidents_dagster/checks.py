@@ -1,7 +1,7 @@
 """Asset checks: a table of SQL rules, applied to every resource that has the columns they need.
 
-All checks run in one step, those of `source_checks` too. A check is a statement that is true when
-it passes; a rule's SQL selects the offenders. Rows that are marked as deleted are left out.
+All checks run in one step, including those of `source_checks`. A check's description is true when
+it passes; a rule's SQL selects the offending rows. Rows marked as deleted are left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,10 +26,10 @@ class Rule:
 
     Attributes:
         name: The check's name.
-        description: What holds when it passes.
-        offenders: SQL that selects the primary keys of the rows that break it; {table}, {key},
-            {newest}, the column that tells which version is newer, and {hours} are filled in.
-        needs: Columns that the table must declare for the rule to apply, and of which data_type.
+        description: What is true when it passes.
+        offenders: SQL that selects the primary keys of the offending rows; {table}, {key},
+            {newest}, the column that shows which version is newer, and {hours} are filled in.
+        needs: Column that the table must declare for the rule to apply → its data_type.
         blocking: A failure fails the run; otherwise it warns.
     """
 
@@ -85,7 +85,7 @@ RULES = (
 
 
 def rules_for(table: Table) -> list[Rule]:
-    """The rules that apply to `table`: it merges on a primary key and declares what they need."""
+    """The rules that apply to `table`: it has a primary key and declares the columns they need."""
     if not table.keyed:
         return []
     types = {name: hints.get("data_type") for name, hints in table.declared.items()}
@@ -125,7 +125,7 @@ def evaluate(
         check_name=rule.name,
         passed=count == 0,
         severity=severity,
-        description=f"{count:,} offend: {'; '.join(ids)}" + (" …" if count > len(ids) else "")
+        description=f"{count:,} offending: {'; '.join(ids)}" + (" …" if count > len(ids) else "")
         if count
         else rule.description,
         metadata={"offenders": count, "sample": "; ".join(ids) or "none", "sql": sql},

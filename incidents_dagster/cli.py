@@ -1,7 +1,7 @@
 """The command line, `python -m incidents_dagster`: sync, sql and demo-api.
 
-What the commands take and how they end is here; what they do is in `run`, `sql` and `demo_api`,
-which are imported when their turn comes.
+Options and exit statuses are here; what the commands do is in `run`, `sql` and `demo_api`, which
+are imported only when needed.
 """
 
 import contextlib
@@ -14,15 +14,15 @@ import click
 
 from incidents_dagster.ingestion.errors import IngestionError
 
-INTERRUPTED = 130  # 128 and SIGINT's number, as shells have it
+INTERRUPTED = 130  # 128 plus SIGINT's number, as in shells
 DEMO_KEY = "demo"
 
 
 class Commands(click.Group):
-    """Ends on an error of ours with one line and status 1, on Ctrl-C with 130."""
+    """Exits with one line and status 1 after an error of ours, with 130 after Ctrl-C."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command that was asked for."""
+        """Runs the command."""
         try:
             return super().invoke(ctx)
         except IngestionError as error:
@@ -38,9 +38,9 @@ class Commands(click.Group):
 )
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Incidents from any REST API into DuckDB.
+    """Load incidents from any REST API into DuckDB.
 
-    Without a command, this is `sync`. `COMMAND --help` tells a command's options.
+    Without a command, this is `sync`. `COMMAND --help` shows a command's options.
     """
     if context.invoked_subcommand is None:
         context.invoke(sync)
@@ -50,24 +50,24 @@ def main(context: click.Context) -> None:
 @click.option(
     "--full-refresh",
     is_flag=True,
-    help="Read everything again, instead of what changed since the last sync.",
+    help="Read everything again, instead of only what changed since the last sync.",
 )
 @click.option(
     "--reconcile",
     is_flag=True,
     help="Read everything, as with --full-refresh, and mark as deleted what is gone from the API. "
-    "Fails, and loads nothing, where the reading is no ground for that. Runs incidents_reconcile "
-    "in the place of incidents_sync.",
+    "Fails and loads nothing if the read is unproven, empty or suspiciously small. Runs "
+    "incidents_reconcile instead of incidents_sync.",
 )
 def sync(full_refresh: bool, reconcile: bool) -> None:
-    """Read the API into DuckDB, check the tables, and say what came.
+    """Read the API into DuckDB, check the tables, and show a summary.
 
-    The run is recorded in the project's Dagster instance. The status is 1 where the run failed,
-    or a check did whose severity is ERROR.
+    The run is recorded in the project's Dagster instance. The exit status is 1 if the run or a
+    check of severity ERROR failed.
     """
-    # Looking for garbage among what is being imported finds none, and costs an eighth of the CPU
-    # of a sync without changes: 4.4 s with it, 3.9 s without (medians of 10 in turns). `run`
-    # turns it on again.
+    # Collecting garbage during the imports finds none, and costs an eighth of the CPU of a sync
+    # without changes: 4.4 s with it, 3.9 s without (medians of 10, alternating). `run` turns it on
+    # again.
     gc.disable()
     from incidents_dagster import run  # noqa: PLC0415
 
@@ -77,10 +77,10 @@ def sync(full_refresh: bool, reconcile: bool) -> None:
 @main.command()
 @click.argument("query", default="")
 def sql(query: str) -> None:
-    """Ask the database, read-only, and show the answer as a table.
+    """Query the database, read-only, and show the results as tables.
 
-    QUERY is one or more SQL statements; without it, all tables are shown. While a sync writes the
-    file, this waits for it.
+    QUERY is one or more SQL statements; without it, all tables are listed. While a sync writes the
+    file, this waits.
     """
     from incidents_dagster.sql import answer  # noqa: PLC0415
 
@@ -88,14 +88,14 @@ def sql(query: str) -> None:
 
 
 @main.command("demo-api")
-@click.option("--port", type=int, default=8700, show_default=True, help="0: any free one.")
+@click.option("--port", type=int, default=8700, show_default=True, help="0: any free port.")
 @click.option(
     "--api-key",
     envvar="API_KEY",
     help=f"The key that requests must carry.  [env: API_KEY; default: {DEMO_KEY}]",
 )
 def demo_api(port: int, api_key: str | None) -> None:
-    """Serve the demo incidents on loopback until Ctrl-C, to try requests against."""
+    """Serve the demo API on loopback until Ctrl-C, to try requests against."""
     from incidents_dagster.demo_api.server import DemoServer  # noqa: PLC0415
 
     server = DemoServer(api_key=api_key or DEMO_KEY, port=port)

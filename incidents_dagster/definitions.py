@@ -1,6 +1,6 @@
 """The code location: everything that Dagster shows and runs.
 
-Assets and checks are taken from their modules, so that one of your own is picked up from there.
+Assets and checks are collected from their modules, so your own are picked up there, too.
 """
 
 import dagster as dg
@@ -23,6 +23,6 @@ defs = dg.Definitions(
         "dlt": DagsterDltResource(),
         "duckdb": IncidentsDuckDB(database=str(database_path())),
     },
-    # A process a step would import everything again for each: seconds, for checks of milliseconds.
+    # A process per step would import everything again: seconds, for checks of milliseconds.
     executor=dg.in_process_executor,
 )

@@ -1,7 +1,7 @@
-"""The names of dagster-dlt, by way of dagster-embedded-elt where that is installed.
+"""The names of dagster-dlt, through dagster-embedded-elt if that is installed.
 
 dagster-embedded-elt is in its last release, re-exports these from `dagster_dlt`, and pins Dagster
-1.13.1. Without it, as in `make test-newest`, they come from where they are.
+1.13.1. Without it, as in `make test-newest`, they come straight from `dagster_dlt`.
 """
 
 import warnings

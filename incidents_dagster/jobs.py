@@ -1,6 +1,6 @@
 """The jobs: a sync of every resource with its checks, and one that also marks what is deleted.
 
-When they run is `schedules`' and `sensors`'.
+`schedules` and `sensors` decide when they run.
 """
 
 import dagster as dg
@@ -18,8 +18,7 @@ incidents_reconcile = dg.define_asset_job(
     selection=dg.AssetSelection.assets(incident_assets),
     config={"ops": {"incidents_dlt": {"config": {"reconcile": True}}}},
     description=(
-        "Reads everything from the incident API and marks rows that are gone there with "
-        "deleted_at. Fails rather than believe a reading that is unproven, empty or suspiciously "
-        "small."
+        "Reads everything from the incident API, and sets deleted_at in the rows that are gone "
+        "there. Fails and loads nothing if the read is unproven, empty or suspiciously small."
     ),
 )

@@ -1,4 +1,4 @@
-"""What a materialization shows of a sync and of the table it left behind."""
+"""What a materialization shows about a sync and its table."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
 def table_metadata(table: Table, columns: list[Column]) -> dict[str, Any]:
-    """The table's full name and its columns, under the names that Dagster's UI knows."""
+    """The table's full name and its columns, under the keys that Dagster's UI knows."""
     return {
         "dagster/table_name": f"{catalog(database_path())}.{DATASET}.{table.name}",
         "dagster/column_schema": dg.TableSchema(
@@ -36,7 +36,7 @@ def sync_metadata(
     connection: duckdb.DuckDBPyConnection,
     rows_before: int,
 ) -> dict[str, Any]:
-    """What `sync` brought for one resource, and what is in its table now.
+    """What `sync` read of one resource, and what its table holds now.
 
     Args:
         sync: The sync, after its load.
@@ -68,7 +68,7 @@ def sync_metadata(
         metadata["cursor_column"] = proof.since.column
         metadata["changed_since"] = proof.since.value
     stored = StoredTable(table, connection)
-    if not stored.exists():  # no page came, so that dlt had nothing to make it of
+    if not stored.exists():  # no page arrived, so dlt had nothing to create it from
         return {**metadata, **table_metadata(table, table.declared_columns)}
     rows, deleted = stored.row_count(), stored.deleted_count()
     metadata["dagster/row_count"] = rows - deleted

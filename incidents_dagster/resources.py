@@ -1,4 +1,4 @@
-"""Dagster resources: DuckDB for readers. The pipeline that writes has a connection of its own."""
+"""Dagster resources: DuckDB for readers. The pipeline that writes has its own connection."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ READER_WAIT_SECONDS = 30.0
 
 
 class IncidentsDuckDB(DuckDBResource):
-    """The DuckDB file that the syncs write, for checks, later assets and your own.
+    """The DuckDB file that the syncs write, for checks and for your own assets.
 
-    `with duckdb.get_connection() as connection:` opens it read-only, waits a bounded time while
-    a sync writes, and closes it whatever happens. `read_only=False` is for assets that write
-    tables of their own; take the pool `incidents_duckdb` for those.
+    `with duckdb.get_connection() as connection:` opens it read-only, waits a limited time while a
+    sync writes, and closes it whatever happens. `read_only=False` is for assets that write their
+    own tables; give those the pool `incidents_duckdb`.
     """
 
-    read_only: bool = Field(default=True, description="Open the file without the right to write.")
+    read_only: bool = Field(default=True, description="Open the file read-only.")
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -31,7 +31,7 @@ class IncidentsDuckDB(DuckDBResource):
         Raises:
             NoDatabaseError: There is no such file yet.
             DatabaseBusyError: Another process has held it for over `READER_WAIT_SECONDS`.
-            DatabaseFileError: It is damaged, or may not be read.
+            DatabaseFileError: It is damaged, or cannot be read.
         """
         if self.read_only and holds_nothing(Path(self.database)):
             raise NoDatabaseError(f"There is no database at {self.database} yet.")

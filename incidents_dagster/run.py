@@ -1,4 +1,4 @@
-"""The command `sync`: one run of a job in this process, and what came of it in few lines.
+"""The command `sync`: one run of a job in this process, and a summary in a few lines.
 
 The run is recorded in the project's Dagster instance, so `make dev` shows it too.
 """
@@ -18,9 +18,9 @@ from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 
 
-@dg.logger({}, "What a run itself says, on standard error; Dagster's events left out.")
+@dg.logger({}, "A run's own log lines on standard error, without Dagster's events.")
 def terminal(_: dg.InitLoggerContext) -> logging.Logger:
-    """Shows progress and summary; what failed is told once, at the end."""
+    """Shows progress and summary; a failure is shown once, at the end."""
     handler = logging.StreamHandler()
     handler.addFilter(lambda record: record.levelno == logging.INFO)
     # Dagster puts job, run and step in front, each followed by a dash.
@@ -34,16 +34,16 @@ def main(full_refresh: bool = False, reconcile: bool = False) -> int:
     """Runs incidents_sync, or incidents_reconcile, and prints the outcome.
 
     Args:
-        full_refresh: Read everything, whatever the tables have; reconciling does so anyway.
+        full_refresh: Read everything; reconciling does so anyway.
         reconcile: Mark as deleted what is gone from the API.
 
     Returns:
-        The status: 0, or 1 where the run failed, or a check did whose severity is ERROR.
+        The exit status: 1 if the run or a check of severity ERROR failed, else 0.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C, when the run has ended.
     """
-    # dagster.yaml stands in the project root, and its paths count from there.
+    # dagster.yaml is in the project root, and its paths are relative to that.
     os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
     os.chdir(PROJECT_ROOT)
     started = time.monotonic()
@@ -74,9 +74,9 @@ def main(full_refresh: bool = False, reconcile: bool = False) -> int:
 
 
 def conclude(result: dg.ExecuteInProcessResult, duration: str) -> int:
-    """Says in a line how the run ended, and returns the command's status."""
+    """Prints how the run ended, and returns the exit status."""
     name = result.job_def.name
-    # By name: dlt wraps the exception, and `explain` puts it into words.
+    # By name: dlt wraps the exception, and `explain` turns it into text.
     if not result.success and "ExecutionInterruptedError" in reason(result):
         click.echo(f"{name} was interrupted after {duration}.", err=True)
         raise KeyboardInterrupt
@@ -88,10 +88,10 @@ def conclude(result: dg.ExecuteInProcessResult, duration: str) -> int:
     if result.success and not broken:
         click.echo(f"{name} succeeded in {duration}.")
         return 0
-    # Checks that block have failed the run; those that do not leave it a success.
+    # Blocking checks have failed the run; the others leave it a success.
     why = "these checks failed: " + ", ".join(check.check_name for check in broken) + "."
-    # A failure sensor looks at the runs of its code location, and one in this process has none.
-    click.echo("Notified: nobody, as sync_failure_sensor reports the runs of `make dev` alone")
+    # A failure sensor watches the runs of its code location, and a run in this process has none.
+    click.echo("Notified: nobody, as sync_failure_sensor only reports runs of `make dev`")
     click.echo(
         f"{name} FAILED in {duration}: {why if result.success else reason(result)}", err=True
     )
@@ -102,11 +102,11 @@ def report(
     result: dg.ExecuteInProcessResult,
     described: Mapping[dg.AssetCheckKey, str | None] | None = None,
 ) -> Iterator[str]:
-    """What a person wants to know of a run, a line each.
+    """The lines of a run's summary.
 
     Args:
         result: The run.
-        described: What each check means; shown where a failed one gives no reason of its own.
+        described: Each check's description, shown if a failed one gives no reason of its own.
     """
     tables = []
     for synced in _synced(result):
@@ -130,7 +130,7 @@ def report(
         yield _line("pages", f"{shown['pages']:,}; {shown['requests']:,} requests in all")
         yield _line("complete", shown["completeness"])
         if isinstance(synced, dg.AssetObservation):
-            yield _line("WARN", "not proven to be complete: it does not count for freshness")
+            yield _line("WARN", "not proven complete: does not count for freshness")
         for check in result.get_asset_check_evaluations():
             if check.asset_key == asset:
                 why = check.description or (described or {}).get(check.asset_check_key)

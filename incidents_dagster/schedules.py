@@ -1,7 +1,7 @@
-"""The schedules: when the jobs run, by `[sources.incidents.schedules]`.
+"""The schedules: when the jobs run, as set in `[sources.incidents.schedules]`.
 
 A schedule keeps its name whatever its cron says, because Dagster stores under that name whether
-somebody has started or stopped it.
+it was started or stopped.
 """
 
 import dagster as dg
@@ -13,10 +13,10 @@ from incidents_dagster.jobs import incidents_reconcile, incidents_sync
 
 
 def schedule(name: str, job_name: str, setting: str) -> dg.ScheduleDefinition:
-    """A schedule of a job by the cron in `schedules.<setting>`; off by default where that is empty.
+    """A job's schedule, with the cron in `schedules.<setting>`; off by default if that is empty.
 
     Raises:
-        SettingsError: Dagster does not take the cron.
+        SettingsError: Dagster rejects the cron.
     """
     schedules = settings.schedules
     given: str = getattr(schedules, setting)

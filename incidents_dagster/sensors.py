@@ -14,7 +14,7 @@ from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.jobs import incidents_sync
 
 WEBHOOK_TIMEOUT_SECONDS = 10.0
-SECRET_PATH = 16  # a shorter path of a webhook, such as /incidents, is a word of other texts
+SECRET_PATH = 16  # a shorter path of a webhook, such as /incidents, may be an ordinary word
 
 
 @dg.sensor(
@@ -22,18 +22,18 @@ SECRET_PATH = 16  # a shorter path of a webhook, such as /incidents, is a word o
     job=incidents_sync,
     minimum_interval_seconds=int(settings.change_sensor.interval_seconds),
     description=(
-        "Requests the first page of what an incremental sync would read, once a tick, and starts "
-        "incidents_sync when the table lacks something on it. Off by default, because every tick "
+        "Requests the first page that an incremental sync would read, once per tick, and starts "
+        "incidents_sync if the table lacks anything on it. Off by default, because every tick "
         "costs the API a request."
     ),
 )
 def incident_change_sensor(_: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Keeps no cursor: the table says what is known. The same changes start one run, not two;
-    where that fails, the schedule tries again."""
+    """Keeps no cursor: the table shows what is known. The same changes start only one run; if it
+    fails, the schedule tries again."""
     try:
         changes, last_load = first_changes(load_settings())
     except Exception as error:
-        return dg.SensorResult(skip_reason=redact(f"Not asked: {explain(error)}"))
+        return dg.SensorResult(skip_reason=redact(f"Could not check: {explain(error)}"))
     if not len(changes):
         return dg.SensorResult(skip_reason="Nothing new or changed.")
     run_key = sha256(f"{changes.to_pylist()} after {last_load}".encode()).hexdigest()
@@ -44,12 +44,12 @@ def incident_change_sensor(_: dg.SensorEvaluationContext) -> dg.SensorResult:
     name="sync_failure_sensor",
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Reports every failed run of this code location: in its log, and to "
-        "[sources.incidents] webhook_url where one is set."
+        "Reports every failed run of this code location: in its log, and to webhook_url in "
+        "[sources.incidents] if that is set."
     ),
 )
 def sync_failure_sensor(context: dg.RunFailureSensorContext) -> None:
-    """Says which run failed and why, with every secret taken out."""
+    """Reports which run failed and why, with every secret redacted."""
     run = context.dagster_run
     reasons = [
         event.step_failure_data.user_failure_data.description
@@ -66,7 +66,7 @@ def sync_failure_sensor(context: dg.RunFailureSensorContext) -> None:
 
 
 def _post(webhook: str, text: str, context: dg.RunFailureSensorContext) -> None:
-    # A webhook's address is a secret in itself: urllib3 would log it, and so would an error's text.
+    # A webhook's address is itself a secret: urllib3 would log it, and error messages contain it.
     path = urlsplit(webhook).path
     remember(webhook, path if len(path) >= SECRET_PATH else "")
     watch_logs()

@@ -1,6 +1,6 @@
 """Asset checks that look beyond a table: at what the last sync read, and into quarantine.
 
-They run with those of `checks`, and warn.
+They run with those of `checks`, and only warn.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.tables import Since, Table
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
-Finding = tuple[str, dict[str, Any]]  # what is wrong, empty for nothing, and the metadata
+Finding = tuple[str, dict[str, Any]]  # what is wrong (empty if nothing is), and the metadata
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class SourceCheck:
 
     Attributes:
         name: The check's name.
-        description: What holds when it passes.
-        find: From resource, table, connection and the last sync's metadata.
+        description: What is true when it passes.
+        find: Takes the resource, table, connection and the last sync's metadata.
         blocking: A failure fails the run.
     """
 
@@ -41,7 +41,7 @@ class SourceCheck:
         connection: duckdb.DuckDBPyConnection,
         instance: dg.DagsterInstance,
     ) -> dg.AssetCheckResult:
-        """Evaluates it for one resource."""
+        """Evaluates the check for one resource."""
         metadata: dict[str, Any] = {}
         if StoredTable(table, connection).exists():
             said = _last_sync(instance, dg.AssetKey(resource_name))
@@ -59,7 +59,7 @@ class SourceCheck:
 
 
 def _last_sync(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
-    """The metadata of the last sync: a materialization, or where it is unproven an observation."""
+    """The metadata of the last sync: a materialization or, if unproven, an observation."""
     records = [
         *instance.fetch_materializations(key, limit=1).records,
         *instance.fetch_observations(key, limit=1).records,
@@ -88,12 +88,12 @@ def _other_than_read(
     stored = StoredTable(table, connection)
     rows, sql = stored.count(since), stored.counting(since)
     metadata = {"rows": rows, "ids_read": read, "sql": sql, **proof}
-    where = f" with {since.column} from {since.value} on" if since else ""
+    where = f" with {since.column} at or after {since.value}" if since else ""
     # A quarantined record may have an earlier, good version in the table.
     if read <= rows <= read + bad:
         return "", metadata
     cure = "incidents_reconcile marks what is gone from the API." if rows > read else "Sync again."
-    return f"{rows:,} rows{where} in the table, {read:,} read from the API. {cure}", metadata
+    return f"{rows:,} rows in the table{where}, {read:,} read from the API. {cure}", metadata
 
 
 def _in_quarantine(

@@ -1,6 +1,6 @@
-"""The command `sql`: statements on the DuckDB file, and their results as DuckDB shows them.
+"""The command `sql`: runs statements on the DuckDB file, and shows their results as DuckDB does.
 
-Without Dagster, whose import would take longer than the query.
+Does not import Dagster, which would take longer than the query.
 """
 
 import click
@@ -17,7 +17,7 @@ WAIT_SECONDS = 30.0
 
 
 def answer(query: str) -> None:
-    """Runs the statements of `query` read-only and prints what they find; for "", all tables.
+    """Runs the statements of `query` read-only and prints their results; for "", all tables.
 
     Raises:
         IngestionError: There is no database, it cannot be opened, or a statement is wrong.
@@ -40,6 +40,6 @@ def answer(query: str) -> None:
         except RuntimeError:  # DuckDB's "Query interrupted"; its other errors are duckdb.Error
             raise KeyboardInterrupt from None
         except duckdb.Error as error:
-            # The rest points into the query, over several lines.
+            # The rest points at a place in the query, over several lines.
             said = str(error).partition("\n\nLINE ")[0]
             raise IngestionError(" ".join(said.split("\n"))) from None

@@ -129,7 +129,7 @@ def test_the_newest_change_may_be_as_old_as_the_setting_says(
     assert not late.passed
     assert late.severity == dg.AssetCheckSeverity.WARN
     assert late.metadata["offenders"].value == 1
-    assert (late.description or "").startswith("1 offend: INC-0007, 20")
+    assert (late.description or "").startswith("1 offending: INC-0007, 20")
 
 
 def test_rows_that_are_marked_as_deleted_are_not_looked_at(

@@ -171,7 +171,7 @@ def test_a_failed_check_fails_make_run_by_name(
         )
     process = make(checkout, "run")
     assert process.returncode != 0
-    assert "ids_are_unique: 1 offend: GONE" in process.stdout
+    assert "ids_are_unique: 1 offending: GONE" in process.stdout
     assert "ids_are_unique" in process.stderr
 
 
@@ -194,7 +194,7 @@ def test_the_report_tells_what_is_bad_gone_and_not_proven(
     told = list(report(sync(full_refresh=True)))
     assert "  rows      100 read, 248 in all" in told
     assert "  complete  unproven: the paginator is configured to stop at a maximum" in told
-    assert any(line.startswith("  WARN      not proven to be complete") for line in told)
+    assert any(line.startswith("  WARN      not proven complete") for line in told)
     assert "  passed    ids_are_unique" in told
 
 

@@ -1,7 +1,7 @@
 """The demo API's HTTP application, and the switches that let tests break it.
 
-Which incidents exist is decided in `stories`, the port and the thread belong to `server`.
-Nothing is logged here, and the API key is neither recorded nor repeated.
+`stories` decides which incidents exist, `server` has the port and the thread. Nothing is logged
+here, and the API key is neither recorded nor repeated.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SeenRequest:
 
 
 class DroppedConnection(Response):
-    """A scripted answer that promises 1000 bytes and breaks off after the first few."""
+    """A scripted response that announces 1000 bytes and breaks off after the first few."""
 
     def __init__(self) -> None:
         # uvicorn closes the connection when the body turns out shorter than announced.
@@ -54,26 +54,26 @@ class DroppedConnection(Response):
 
 @dataclass
 class Faults:
-    """Switches of a running demo API, to be set in place at any time, and what it counted.
+    """Switches of a running demo API, which can be set at any time, and its counters.
 
     For a list that moves in other ways, give the server an `incidents` callable: it is called
     once for each page.
 
     Attributes:
-        answers: Scripted answers. Each is used up by one request, whatever its path and key:
+        answers: Scripted responses. Each is used up by one request, whatever its path and key:
             `Response(status_code=429, headers={"Retry-After": "1"})`, `DroppedConnection()`.
-        latency: Seconds that every request waits for its answer, scripted ones included.
+        latency: Seconds that every request waits for its response, even a scripted one.
         page_cap: Most rows of a page, whatever `limit` says.
-        reshape: Gets a copy of each answer, `{"data": [...], "total": N}`, and returns the JSON
-            value to send in its place with status 200. An exception in it is answered with 500.
-        raw_body: Bytes to send in place of each answer, as `application/json` with status 200.
-        moving: After each answered page "delete" removes for good the row that came first in
-            the list asked for; "insert" puts a copy of that row, with the id `NEW-1`, `NEW-2`
-            and so on, before all others whatever the sorting.
+        reshape: Receives a copy of each body, `{"data": [...], "total": N}`, and returns the JSON
+            value to send instead with status 200. If it raises, the status is 500.
+        raw_body: Bytes to send instead of each body, as `application/json` with status 200.
+        moving: After each page, "delete" removes for good the first row of the requested list;
+            "insert" puts a copy of that row, with the id `NEW-1`, `NEW-2` and so on, before all
+            others, whatever the sorting.
         deleted: Ids that `moving` has removed so far.
         inserted: Rows that `moving` has added so far, latest first.
         request_count: Requests so far, on any path.
-        in_flight: Requests that wait for their answer now.
+        in_flight: Requests that are waiting for their response.
         most_in_flight: Most requests that ever waited at once.
     """
 
@@ -96,20 +96,20 @@ def create_app(
     faults: Faults,
     requests: list[SeenRequest],
 ) -> Starlette:
-    """Build the application that answers `GET /v1/incidents`.
+    """Build the application that serves `GET /v1/incidents`.
 
     Query parameters: `api_key`; `offset` (default 0); `limit` (default 25, at most 100);
     `updated_since` (ISO 8601, inclusive, UTC if it names no offset); `sort` (`created_at`,
     `updated_at` or `id`, descending with a `-` in front, equal rows by id).
 
-    A page is `{"data": [...], "total": N}`, where N counts the rows that the filter leaves; an
+    A page is `{"data": [...], "total": N}`, where N counts the rows that match the filter; an
     error is `{"error": {"code": ..., "message": ...}}` with status 400, 401, 404 or 405.
 
     Args:
         api_key: The key that a request must carry.
         incidents: Returns all rows; each has the texts `id`, `created_at` and `updated_at`.
-        faults: Switches, read anew for every request.
-        requests: Gets the requests appended, the oldest dropped beyond 10,000.
+        faults: Switches, read for every request.
+        requests: The requests are appended to it; beyond 10,000, the oldest are dropped.
     """
 
     async def answer(request: Request) -> Response:
@@ -174,7 +174,7 @@ def _page(query: QueryParams, incidents: list[dict[str, Any]], faults: Faults) -
     if faults.raw_body is not None:
         return Response(faults.raw_body, media_type="application/json")
     if faults.reshape is not None:
-        # The rows belong to whoever provides them, and a test may edit what it gets.
+        # A copy of the caller's rows, as a test may edit what it gets.
         return JSONResponse(faults.reshape(copy.deepcopy(body)))
     return JSONResponse(body)
 
@@ -182,7 +182,7 @@ def _page(query: QueryParams, incidents: list[dict[str, Any]], faults: Faults) -
 def _whole_number(query: QueryParams, name: str, default: int, least: int) -> int:
     text = query.get(name, str(default))
     if not re.fullmatch("[0-9]{1,9}", text) or int(text) < least:
-        raise HTTPException(400, f"{name} must be a whole number from {least} on.")
+        raise HTTPException(400, f"{name} must be a whole number of at least {least}.")
     return int(text)
 
 

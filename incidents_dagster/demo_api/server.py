@@ -1,6 +1,6 @@
-"""The demo API as a real HTTP server of this process, on a thread of its own.
+"""The demo API as a real HTTP server, on a thread of this process.
 
-Only loopback, and nothing that outlives the process. What it answers is decided in `app`.
+It listens on loopback only, and ends with the process. `app` decides what it responds.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ HOST = "127.0.0.1"
 class DemoServer:
     """An incident API on loopback, as a context manager or with `start()` and `stop()`.
 
-    Requests are answered from the moment `start()` returns. A stopped server can be started
-    again and comes back on the same port.
+    It accepts requests as soon as `start()` returns. A stopped server can be started again and
+    comes back on the same port.
 
     Attributes:
         api_key: The key that requests must carry.
         port: The port, final once the server has started.
-        faults: Switches of the answers; change them in place.
+        faults: Switches of the responses; change them in place.
         requests: The requests so far, without their keys.
     """
 
@@ -42,7 +42,7 @@ class DemoServer:
         """Prepare a server; nothing listens yet.
 
         Args:
-            incidents: Returns all rows whenever a page is asked for, without blocking. Default:
+            incidents: Returns all rows whenever a page is requested, without blocking. Default:
                 the incidents that exist at that moment (`stories.incidents_at`).
             api_key: Default, also for an empty text: a random one.
             port: Default: any free one.
@@ -62,7 +62,7 @@ class DemoServer:
         return f"http://{HOST}:{self.port}"
 
     def start(self) -> None:
-        """Listen and answer; harmless when already started.
+        """Listen and respond; idempotent.
 
         Raises:
             OSError: The port is taken.
@@ -96,7 +96,7 @@ class DemoServer:
         self._running = (server, thread)
 
     def stop(self) -> None:
-        """Free the port and end the thread, requests in flight after one second; idempotent."""
+        """Free the port and end the thread, and after one second requests in flight; idempotent."""
         if not self._running:
             return
         server, thread = self._running

@@ -1,7 +1,7 @@
-"""Which incidents exist at a moment, as nothing but a function of that moment and a seed.
+"""Which incidents exist at a moment: a pure function of that moment and a seed.
 
-Every process that asks at the same moment gets the same answer, so copies of the demo API need
-no shared state. Filters, paging and HTTP live in `app`.
+Every process gets the same incidents at the same moment, so copies of the demo API need no shared
+state. Filters, paging and HTTP are in `app`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 OPENS_EVERY = 2 * HOUR
 JITTER = HOUR
-# An incident is busy for longer than the widest gap between two openings (3 hours), so that
-# there is always a busy one, and with it a change within the last 30 seconds.
+# An incident is busy for longer than the widest gap between two openings (3 hours), so there is
+# always a busy one, and thus a change within the last 30 seconds.
 BUSY_FOR = 4 * HOUR
 BUSY_NOTE_EVERY = 30
 QUIET_NOTE_EVERY = 30 * MINUTE
@@ -82,13 +82,13 @@ class _Story:
 def incidents_at(now: datetime, seed: str = SEED) -> list[dict[str, object]]:
     """Return the incidents that exist at a moment, as an incident API would show them.
 
-    The list only grows: ids never vanish, a status only moves from `triggered` over
+    The list only grows: ids never vanish, a status only moves from `triggered` through
     `acknowledged` to `resolved`, and `updated_at` never goes back. From the first incident on,
     some `updated_at` is always less than 30 seconds old.
 
     Args:
         now: The moment, with a time zone.
-        seed: Text that everything accidental follows from.
+        seed: Text that decides everything random.
 
     Returns:
         New records ordered by `created_at`, empty before the epoch. Timestamps are ISO 8601
