@@ -10,10 +10,10 @@ export DAGSTER_HOME := $(CURDIR)
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-run: $(VENV)/run  ## Sync the incidents into DuckDB once and say what came: make run ARGS='--full-refresh'
+run: $(VENV)/run  ## Sync the incidents into DuckDB once and show a summary: make run ARGS='--full-refresh'
 	@$(BIN)/python -m incidents_dagster sync $(ARGS)
 
-reconcile: $(VENV)/run  ## The same, reading everything: mark as deleted what is gone from the API
+reconcile: $(VENV)/run  ## Sync everything, and mark as deleted what is gone from the API
 	@$(BIN)/python -m incidents_dagster sync --reconcile
 
 # `dagster dev` recommends `dg dev`, which does not read workspace.yaml.
@@ -22,44 +22,44 @@ dev: $(VENV)/run  ## Start the Dagster UI with schedule, sensors and freshness (
 	@exec $(BIN)/dagster dev -w workspace.yaml
 
 sql: export QUERY := $(value Q)
-sql: $(VENV)/run  ## Ask the database: make sql Q='SELECT count(*) FROM incidents.incident_data'
+sql: $(VENV)/run  ## Query the database: make sql Q='SELECT count(*) FROM incidents.incident_data'
 	@$(BIN)/python -m incidents_dagster sql -- "$$QUERY"
 
-demo-api: $(VENV)/run  ## Serve the demo API on its own, to try requests against
+demo-api: $(VENV)/run  ## Serve only the demo API, to try requests against
 	@exec $(BIN)/python -m incidents_dagster demo-api $(ARGS)
 
 test: $(VENV)/dev  ## Run the tests that an ordinary change needs, on all cores
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not thorough"
 
 test-all: export THOROUGH := 1
-test-all: $(VENV)/dev  ## Run all tests, rare faults too (the browser test wants Debian's chromium)
+test-all: $(VENV)/dev  ## Run all tests, including rare faults (the browser test needs Debian's chromium)
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(VENV)/dev  ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
-# For these it is all the same which DuckDB there is; `sql` shows what the locked one says.
+# These do not depend on the version of DuckDB; `sql` shows the messages of the locked one.
 OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness ingestion/http ingestion/secrets test_commands.py)
 
 test-duckdb2: export THOROUGH := 1
 test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB 2
 	@.venv-duckdb2/bin/python -m pytest -n auto -m "not slow and not browser" $(OFF_DUCKDB)
 
-# Those that meet Dagster.
+# The tests that use Dagster.
 ON_DAGSTER := $(addprefix incidents_dagster_tests/test_,$(addsuffix .py,assets checks commands definitions \
 	dependencies freshness readme reconcile resources sensors source_checks traps_dagster))
 
-test-newest: .venv-newest/dev  ## Run the tests that meet Dagster on the newest one, without dagster-embedded-elt
+test-newest: .venv-newest/dev  ## Run the tests that use Dagster on the newest one, without dagster-embedded-elt
 	@.venv-newest/bin/python -m pytest -n auto -m "not slow and not browser" $(ON_DAGSTER)
 
-bench: $(VENV)/run .venv-bench/plot  ## Measure syncs beside plain dlt and a hand-written limit: make bench ARGS='--million'
+bench: $(VENV)/run .venv-bench/plot  ## Compare syncs with plain dlt and a hand-written loop: make bench ARGS='--million'
 	@$(BIN)/python -m bench $(ARGS)
 	@.venv-bench/bin/python -m bench --render
 
 faults: $(VENV)/dev  ## Try what can go wrong with a sync and write docs/reliability.md: make faults ARGS='--part'
 	@$(BIN)/python -m faults $(ARGS)
 
-check: $(VENV)/dev  ## Lint, format, types, and who may import whom
+check: $(VENV)/dev  ## Check lint, format, types and imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -69,14 +69,14 @@ format: $(VENV)/dev  ## Format the code and fix what the linter can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(VENV)/dev  ## Write README's table of settings, from the code
+docs: $(VENV)/dev  ## Generate README's table of settings from the code
 	@$(BIN)/python -m docs.settings_table
 
 # With hashes, and for every platform and Python.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
 	--no-header --no-strip-extras --no-emit-find-links --extra build pyproject.toml
 
-lock: $(VENV)/dev  ## Resolve the dependencies anew into the lock files
+lock: $(VENV)/dev  ## Resolve the dependencies again into the lock files
 	@$(BIN)/python -m pip install --quiet uv
 	@$(COMPILE) --constraint constraints.txt -o requirements.lock
 	@$(COMPILE) --constraint requirements.lock --extra dev -o requirements-dev.lock
@@ -86,7 +86,7 @@ lock: $(VENV)/dev  ## Resolve the dependencies anew into the lock files
 clean:  ## Remove environments and caches; data/ stays
 	@rm -rf .venv .venv-bench .venv-duckdb2 .venv-newest .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
-# A marker a set of packages: present and newer than its lock file, there is nothing to install.
+# One marker per set of packages: if it is newer than its lock file, there is nothing to install.
 $(VENV)/run: requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the locked packages into $(VENV) ..."
@@ -99,7 +99,7 @@ $(VENV)/dev: requirements-dev.lock $(VENV)/run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-# Apart, as dlt and pyarrow import numpy wherever there is one.
+# Separate, as dlt and pyarrow import numpy if it is installed.
 .venv-bench/plot: requirements-bench.lock
 	@$(PYTHON) -m venv .venv-bench
 	@echo "Installing what draws the plot into .venv-bench ..."

@@ -1,4 +1,4 @@
-"""`make docs`: writes README's table of settings, which is made from the models in `settings`."""
+"""`make docs`: generates README's table of settings from the models in `settings`."""
 
 import json
 import re
@@ -14,7 +14,7 @@ HEAD = (
     "| under `[sources.incidents]` | default | |\n"
     "|---|---|---|\n"
     "| `client`, `resource_defaults`, `resources` | see [.dlt/config.toml](.dlt/config.toml) "
-    "| the API, as `rest_api` takes it; without `client.base_url`, the demo API |\n"
+    "| the API, in `rest_api`'s form; without `client.base_url`, the demo API |\n"
 )
 
 

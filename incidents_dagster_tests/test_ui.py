@@ -34,8 +34,8 @@ PAGE_SECONDS = 60
 RUN_SECONDS = 180
 
 DESCRIPTIONS = {
-    "id": "Identifies the incident at the API; the primary key.",
-    "status": "Where the incident stands, in the API's words.",
+    "id": "Identifies the incident in the API; the primary key.",
+    "status": "The incident's status, as the API names it.",
     "created_at": "When the incident was opened, UTC.",
     "updated_at": "When the incident last changed, UTC.",
     "deleted_at": "When a full read no longer found the row; null while the API has it.",
