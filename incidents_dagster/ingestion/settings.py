@@ -116,7 +116,7 @@ class Settings(Table):
         description="most requests per minute, retries included, evenly spaced; 0: no limit",
     )
     max_minutes: CountFrom1 = Field(
-        default=60, description="a sync that takes longer fails, and says what it was requesting"
+        default=60, description="a sync that reads for longer fails, and says what it requested"
     )
     wait_seconds: AmountFrom0 = Field(
         default=60.0,

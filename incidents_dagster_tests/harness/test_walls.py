@@ -29,10 +29,10 @@ FORBIDDEN = {
         "Only ingestion.demo and the command line import the demo API"
     ),
     ("incidents_dagster/ingestion/rows/batches.py", "incidents_dagster.ingestion.reading.proof"): (
-        "The floors of ingestion import downwards"
+        "The layers of ingestion import downwards"
     ),
     ("incidents_dagster/ingestion/peek.py", "incidents_dagster.ingestion.sync"): (
-        "The floors of ingestion import downwards"
+        "The layers of ingestion import downwards"
     ),
     ("incidents_dagster/run.py", "fakes.web"): "Packages import downwards",
     ("faults/report.py", "incidents_dagster_tests.conftest"): "Packages import downwards",

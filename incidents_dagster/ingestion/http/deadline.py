@@ -1,4 +1,4 @@
-"""The deadline of a sync, whatever it is doing then.
+"""The deadline of a sync for reading the API, whatever a request is doing then.
 
 A request's read timeout ends the wait for a silent server; the deadline also ends a response that
 drips, and a list without an end. `transport` says what is closed then.
@@ -15,14 +15,14 @@ SETTING = "max_minutes in [sources.incidents]"
 
 
 class OutOfTimeError(IngestionError):
-    """The sync takes longer than `max_minutes`, or would have to."""
+    """The sync reads for longer than `max_minutes`, or would have to."""
 
 
 class Deadline:
     """Counts from its creation.
 
     Args:
-        minutes: How long a sync may take.
+        minutes: How long a sync may read.
         clock: A monotonic clock, in seconds.
     """
 
@@ -58,7 +58,7 @@ class Deadline:
         """Does nothing if a wait of `seconds` ends before the deadline.
 
         Raises:
-            OutOfTimeError: It does not, so there is no point in starting it.
+            OutOfTimeError: It would not, so there is no point in starting it.
         """
         if seconds > self.left():
             asked = address.split("?", maxsplit=1)[0]

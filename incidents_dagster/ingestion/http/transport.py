@@ -93,7 +93,7 @@ class ApiAdapter(HTTPAdapter):
     def send(  # type: ignore[override]
         self, request: requests.PreparedRequest, **kwargs: object
     ) -> requests.Response:
-        """Sends `request`; raises a network error anew, with a message that has no query."""
+        """Sends `request`; re-raises network errors with a message that has no query."""
         with self._counting:
             self.requests_made += 1
             self._in_flight += 1

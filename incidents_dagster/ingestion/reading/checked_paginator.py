@@ -111,7 +111,7 @@ class CheckedPaginator(BasePaginator):
             self._end(response)
 
     def update_request(self, request: Request) -> None:
-        """Requests the paginator's next page, but never one again: that would go on for ever.
+        """Requests the paginator's next page, but never the same one twice.
 
         Raises:
             IncompleteError: The response names the next page in a form that cannot be used.

@@ -1,4 +1,4 @@
-"""The incident API as rest_api resources, built from the settings alone.
+"""The incident API as rest_api resources, built only from the settings.
 
 `declared_source` has names and columns, to define assets with; `open_api` can fetch. Both are
 rest_api's source of the same configuration: there is no code for any vendor.

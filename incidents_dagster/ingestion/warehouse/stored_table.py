@@ -21,7 +21,7 @@ PREVIEW_COLUMNS = 8
 PREVIEW_CHARACTERS = 60
 
 DLT_COLUMNS = {
-    "_dlt_load_id": "The dlt load that brought this version of the row; see _dlt_loads.",
+    "_dlt_load_id": "The dlt load that wrote this version of the row; see _dlt_loads.",
     "_dlt_id": "dlt's own identifier of the row.",  # in tables that plain dlt has created
 }
 

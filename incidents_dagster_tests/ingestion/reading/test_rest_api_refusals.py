@@ -87,7 +87,7 @@ def test_a_strategy_that_lets_rows_in_twice_is_one_message(
 def test_resources_that_share_a_table_are_one_message(configure: Configure) -> None:
     shared = [{"name": name, "table_name": "t"} for name in ("x", "y")]
     settings = configure(resources=shared, **_client())
-    with pytest.raises(SettingsError, match=r"x and y share the table t.*table_name of its own"):
+    with pytest.raises(SettingsError, match=r"x and y share the table t.*its own table_name"):
         declared_source(settings)
 
 
