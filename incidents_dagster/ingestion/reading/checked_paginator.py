@@ -17,14 +17,7 @@ from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests import Request, Response
 
 from incidents_dagster.ingestion.errors import IncompleteError, MovedError
-from incidents_dagster.ingestion.reading.ends import (
-    TotalIs,
-    end_of,
-    names_its_pages,
-    overlaps,
-    rows_in_all,
-    total_is,
-)
+from incidents_dagster.ingestion.reading.ends import End, TotalIs, end_of
 from incidents_dagster.ingestion.reading.envelope import Envelope
 from incidents_dagster.ingestion.reading.pages import Marks, Pages, date_of
 
@@ -75,8 +68,14 @@ class CheckedPaginator(BasePaginator):
     @property
     def total(self) -> int | None:
         """How many records the list has, as the API last reported; None if it does not."""
-        told = self._totals[-1] if self._totals and not self._counts_pages else None
-        return rows_in_all(self.inner, told)
+        end = self._end
+        told = self._totals[-1] if self._totals and end.total_is is not TotalIs.PAGES else None
+        return told if end.total is None else end.total
+
+    @property
+    def _end(self) -> End:
+        assert self.inner  # from the first response on
+        return end_of(self.inner, self._envelope.total_path, bool(self._empty))
 
     def init_request(self, request: Request) -> None:
         """Starts another list."""
@@ -108,7 +107,7 @@ class CheckedPaginator(BasePaginator):
         self.inner.update_state(response, rows)
         self._take(response, rows)
         if not self.inner.has_next_page:
-            self._end(response)
+            self._finish(response)
 
     def update_request(self, request: Request) -> None:
         """Requests the paginator's next page, but never the same one twice.
@@ -126,7 +125,7 @@ class CheckedPaginator(BasePaginator):
                 "The API's response names a next page in a way that cannot be followed, so nothing "
                 "was loaded. Check the paginator in .dlt/config.toml."
             ) from error
-        if self.inner.has_next_page and names_its_pages(self.inner):
+        if self.inner.has_next_page and self._end.names_pages:
             self._pages.by_place |= self._counts_on(before, request)
             asked = _fingerprint(request)
             if asked in self._asked:
@@ -148,7 +147,7 @@ class CheckedPaginator(BasePaginator):
                 )
             return
         self._empty = 0
-        if overlaps(self.inner):
+        if self._end.overlapping:
             return  # it checks that itself
         marks = [self._mark(row) for row in rows]
         seen = set(self._first).union(*self._recent)
@@ -158,9 +157,8 @@ class CheckedPaginator(BasePaginator):
         self._recent.append(marks)
         pages.fingerprint = hash((pages.fingerprint, *marks))
 
-    def _end(self, response: Response) -> None:
-        assert self.inner
-        pages, end = self._pages, end_of(self.inner, bool(self._empty))
+    def _finish(self, response: Response) -> None:
+        pages, end = self._pages, self._end
         counted = self._rows if end.places is None else end.places
         total = self._totals[-1] if self._totals else None
         pages.ended += 1
@@ -180,7 +178,7 @@ class CheckedPaginator(BasePaginator):
                 f"The API says there are more records but gives no way to reach them: {counted:,} "
                 "were read, nothing was loaded. Check the paginator in .dlt/config.toml."
             )
-        elif total is not None and not self._total_is.fits(self._totals, counted):
+        elif total is not None and not end.total_is.fits(self._totals, counted):
             said = next(told for told in reversed(self._totals) if told != counted)
             raise MovedError(f"{counted:,} records were read, but the API reports {said:,}")
         elif total is None and self._guessed and end.one_page:
@@ -190,17 +188,8 @@ class CheckedPaginator(BasePaginator):
         # A total that fits but differs counts something else, or is of another moment.
         both = total == counted and pages.expected is not None
         pages.expected = pages.expected + total if both else None  # type: ignore[operator]
-        if total is not None and not self._counts_pages:
+        if total is not None and end.total_is is not TotalIs.PAGES:
             pages.at_least += min(self._totals)
-
-    @property
-    def _total_is(self) -> TotalIs:
-        assert self.inner
-        return total_is(self.inner, self._envelope.total_path)
-
-    @property
-    def _counts_pages(self) -> bool:
-        return self._total_is is TotalIs.PAGES
 
     def _counts_on(self, before: tuple[str, dict[str, Any]], request: Request) -> bool:
         """Whether the next page is named by a place in the list, such as `page=3` in a link.

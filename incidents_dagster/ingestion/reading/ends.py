@@ -1,7 +1,7 @@
-"""What each kind of paginator knows about its pages: how the list ended, and what a total counts.
+"""What each kind of paginator knows about its list: how it ends, and what a total counts.
 
-One function per question, one implementation per kind, including dlt's own paginators, which a
-configuration may name or dlt may guess.
+One implementation per kind, including dlt's own paginators, which a configuration may name or dlt
+may guess.
 """
 
 from collections.abc import Callable
@@ -49,102 +49,76 @@ FITS: dict[TotalIs, Callable[[list[int], int], bool]] = {
 
 @dataclass(frozen=True)
 class End:
-    """The end of a list.
+    """What a paginator knows about the end of its list; `how` and `cut_off` once it is there.
 
     Attributes:
-        how: How it is known, in words.
+        how: How the end is known, in words.
+        total_is: How a total relates to the rows.
+        total: Rows of the list, if the paginator reads that itself.
         places: Rows of the list as the API counts them; None for as many as arrived.
         by_place: Whether pages were requested by their place and do not overlap.
-        cut_off: Whether a configured maximum ended the list.
+        overlapping: Whether each page began where the previous one ended, which shows repetitions.
+        names_pages: Whether the API names the next page; only its requests tell if by place.
         one_page: Whether the paginator never asks for a second page.
+        cut_off: Whether a configured maximum ended the list.
     """
 
     how: str
+    total_is: TotalIs = TotalIs.EXACT
+    total: int | None = None
     places: int | None = None
     by_place: bool = False
-    cut_off: bool = False
+    overlapping: bool = False
+    names_pages: bool = True
     one_page: bool = False
+    cut_off: bool = False
 
 
 @singledispatch
-def end_of(paginator: BasePaginator, last_page_empty: bool) -> End:
-    """How the list of `paginator` ended, once it has no next page."""
+def end_of(paginator: BasePaginator, total_path: str, last_page_empty: bool) -> End:
+    """What `paginator` knows about the end of its list.
+
+    Args:
+        paginator: Of any kind; the API names the next page unless the kind says otherwise.
+        total_path: JSONPath to the total in a response.
+        last_page_empty: Whether the latest page had no record.
+    """
     return End("the API names no next page")
 
 
 @end_of.register
-def _(paginator: SinglePagePaginator, last_page_empty: bool) -> End:
+def _(paginator: BaseReferencePaginator, total_path: str, last_page_empty: bool) -> End:
+    return End("the API names no next page", TotalIs.ABOUT)
+
+
+@end_of.register
+def _(paginator: SinglePagePaginator, total_path: str, last_page_empty: bool) -> End:
     return End("a single page", one_page=True)
 
 
 @end_of.register
-def _(paginator: RangePaginator, last_page_empty: bool) -> End:
-    how = "an empty page" if last_page_empty else "the number of pages"
-    return End(how, by_place=True, cut_off=_at_its_maximum(paginator))
-
-
-@end_of.register
-def _(paginator: OffsetPaginator, last_page_empty: bool) -> End:
+def _(paginator: RangePaginator, total_path: str, last_page_empty: bool) -> End:
     return End(
-        paginator.how,
-        places=paginator.position - paginator.initial_value,
-        by_place=not paginator.overlapping,
-        cut_off=paginator.how == "maximum_offset" or _at_its_maximum(paginator),
+        "an empty page" if last_page_empty else "the number of pages",
+        TotalIs.PAGES if str(paginator.total_path) == total_path else TotalIs.ABOUT,
+        by_place=True,
+        names_pages=False,
+        cut_off=_at_its_maximum(paginator),
     )
 
 
-@singledispatch
-def total_is(paginator: BasePaginator, total_path: str) -> TotalIs:
-    """How the total at `total_path` relates to the rows of `paginator`."""
-    return TotalIs.EXACT
-
-
-@total_is.register
-def _(paginator: BaseReferencePaginator, total_path: str) -> TotalIs:
-    return TotalIs.ABOUT
-
-
-@total_is.register
-def _(paginator: RangePaginator, total_path: str) -> TotalIs:
-    return TotalIs.PAGES if str(paginator.total_path) == total_path else TotalIs.ABOUT
-
-
-@total_is.register
-def _(paginator: OffsetPaginator, total_path: str) -> TotalIs:
-    return TotalIs.AT_MOST
-
-
-@singledispatch
-def rows_in_all(paginator: BasePaginator | None, told: int | None) -> int | None:
-    """How many records the list has: as the paginator read it, else `told`."""
-    return told
-
-
-@rows_in_all.register
-def _(paginator: OffsetPaginator, told: int | None) -> int | None:
-    return paginator.total
-
-
-@singledispatch
-def overlaps(paginator: BasePaginator | None) -> bool:
-    """Whether each page so far began where the previous one ended, which shows any repetition."""
-    return False
-
-
-@overlaps.register
-def _(paginator: OffsetPaginator) -> bool:
-    return paginator.overlapping
-
-
-@singledispatch
-def names_its_pages(paginator: BasePaginator) -> bool:
-    """Whether the API names the next page, so that only the request shows if that is a place."""
-    return True
-
-
-@names_its_pages.register
-def _(paginator: RangePaginator) -> bool:
-    return False
+@end_of.register
+def _(paginator: OffsetPaginator, total_path: str, last_page_empty: bool) -> End:
+    return End(
+        paginator.how,
+        TotalIs.AT_MOST,
+        paginator.total,
+        places=paginator.position - paginator.initial_value,
+        by_place=not paginator.overlapping,
+        overlapping=paginator.overlapping,
+        names_pages=False,
+        cut_off=paginator.how == "maximum_offset" or _at_its_maximum(paginator),
+    )
 
 
 def _at_its_maximum(paginator: RangePaginator) -> bool:
