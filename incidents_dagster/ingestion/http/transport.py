@@ -48,7 +48,8 @@ class _Https(_Remembered, HTTPSConnection):
     pass
 
 
-KINDS = {"http": _Http, "https": _Https}
+# Other kinds, such as requests' for SOCKS proxies, have only their timeouts.
+KINDS: dict[Any, type[_Remembered]] = {HTTPConnection: _Http, HTTPSConnection: _Https}
 
 
 class ApiAdapter(HTTPAdapter):
@@ -74,7 +75,8 @@ class ApiAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
         """As in requests; remembers the pool's connections for `hang_up`."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.ConnectionCls = partial(KINDS[pool.scheme], self._remember)
+        if kind := KINDS.get(pool.ConnectionCls):
+            pool.ConnectionCls = partial(kind, self._remember)
         return pool  # type: ignore[no-any-return]
 
     def _remember(self, connection: Any) -> None:

@@ -88,13 +88,14 @@ def changed_rows(
                 "deleted there, or this is a different API: reading everything."
             )
             start = None
-            bad.forget()
+            yield from landing.take(None)
             readings.append((yield from reader.read(None, landing.take)))
         bad.check()
         yield from landing.rest()
         if start is None:
-            deletions = Deletions(stored, bad, api.settings.deleted_share, mode is Mode.RECONCILE)
-            readings[-1] = yield from deletions.mark(readings[-1], reader, landing)
+            readings[-1] = yield from Deletions(
+                stored, bad, api.settings.deleted_share, mode is Mode.RECONCILE
+            ).mark(readings[-1], reader, landing)
         proof = proofs[name] = readings[-1].proof
         if start is None or not proof.proven:  # else what it missed is never requested
             state[WHOLE] = proof.proven

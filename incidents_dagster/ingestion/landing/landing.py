@@ -48,6 +48,7 @@ class Landing:
         """Takes a batch; None: what follows replaces all rows that were held back."""
         if arrived is None:
             self._held = []
+            self._bad.forget()
             return
         self._bad.add(arrived.batch)
         self._new_columns.update(arrived.batch.new_columns)

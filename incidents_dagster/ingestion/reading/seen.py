@@ -21,7 +21,7 @@ class Seen:
     Attributes:
         pages: How many pages.
         rows: How many rows.
-        bad: The distinct bad records.
+        bad: The distinct bad records of the latest read.
         began: The API's time at its first response.
         newest: Whether the row that the read starts from was among the rows.
     """
@@ -41,6 +41,7 @@ class Seen:
     def begin_again(self) -> None:
         """Starts another read from the beginning."""
         self._earlier += self._here
+        self.bad.clear()
         self._here, self._uncounted = [], 0
 
     def add(self, batch: Batch, began: datetime | None) -> None:

@@ -11,6 +11,8 @@ import orjson
 import pytest
 import requests
 from starlette.responses import Response
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
 
 from fakes.incidents import incident
 from fakes.messages import Asked, Reply
@@ -237,6 +239,26 @@ def test_the_adapter_serves_both_schemes() -> None:
     assert isinstance(adapter, ApiAdapter)
     assert session.get_adapter("http://api.example.com") is adapter
     assert session.get_adapter("https://api.example.com") is adapter
+
+
+def test_a_connection_of_another_kind_is_kept(listen: Listen) -> None:
+    """As requests has for SOCKS proxies, with arguments of their own."""
+    connected = []
+
+    class Proxied(HTTPConnection):
+        def connect(self) -> None:
+            connected.append(self.host)
+            super().connect()
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Proxied
+
+    web = listen(lambda _: {})
+    session, adapter = open_session()
+    with session:
+        adapter.poolmanager.pool_classes_by_scheme = {"http": Pool}
+        assert session.get(web.base_url).ok
+    assert connected == ["127.0.0.1"]
 
 
 def test_the_pool_holds_what_may_be_in_flight(listen: Listen) -> None:

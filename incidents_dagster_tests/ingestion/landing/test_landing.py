@@ -161,6 +161,16 @@ def test_bad_records_count_towards_the_total(
     assert query("SELECT count(*) FROM incidents.quarantine") == [(12,)]
 
 
+def test_a_list_that_is_read_twice_has_its_bad_records_once(
+    listen: Listen, configure: Configure, query: Query
+) -> None:
+    records = [{"id": None if n < 6 else n, "n": n} for n in range(30)]
+    configure(**resource(listen(Pages(records)).base_url, PAGE), quarantine_share=0.1)
+    _sync()
+    assert query("SELECT count(*) FROM incidents.x") == [(24,)]
+    assert query("SELECT count(*) FROM incidents.quarantine") == [(6,)]
+
+
 def test_doubts_about_the_parents_are_doubts_about_their_children(
     listen: Listen, configure: Configure
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from dlt.extract import DltSource
 from fakes.messages import Asked
 from fakes.web import Web
 from incidents_dagster.ingestion.errors import RecordError
-from incidents_dagster.ingestion.landing import bad_records, quarantine
+from incidents_dagster.ingestion.landing import quarantine
+from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.rows.batches import Rejected
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, run_sync
@@ -221,15 +223,17 @@ def test_keys_of_several_columns_are_compared_joined(connection: Connection) -> 
 def test_a_share_of_the_records_may_be_bad(
     bad: int, read: int, share: float, expected: bool
 ) -> None:
-    assert bad_records.too_many(bad, read, share) is expected
+    records = BadRecords("x", share, [_bad({}, NO_ID)] * bad, read)
+    with pytest.raises(RecordError) if expected else nullcontext():
+        records.check()
 
 
 def test_the_refusal_counts_reasons_and_shows_nothing_of_the_records() -> None:
     reasons = [BAD_TIME, "at should be timestamp, not 'never'.", *[NO_ID] * 1_200, "a b.", "c d."]
     rejected = [_bad({"title": "theirs"}, reason) for reason in reasons]
-    bad_records.check("x", rejected, 20_000, 0.1)
+    BadRecords("x", 0.1, rejected, 20_000).check()
     with pytest.raises(RecordError) as refused:
-        bad_records.check("x", rejected, 5_000, 0.1)
+        BadRecords("x", 0.1, rejected, 5_000).check()
     assert str(refused.value) == (
         "x: 1,204 of 5,000 records cannot be loaded, so nothing was loaded. quarantine_share = 0.1 "
         "allows at most that share of them, or of 100 if fewer were read. "
