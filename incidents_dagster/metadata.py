@@ -70,9 +70,9 @@ def sync_metadata(
     stored = StoredTable(table, connection)
     if not stored.exists():  # no page arrived, so dlt had nothing to create it from
         return {**metadata, **table_metadata(table, table.declared_columns)}
-    rows, deleted = stored.row_count(), stored.deleted_count()
-    metadata["dagster/row_count"] = rows - deleted
-    metadata["rows_deleted"] = deleted
+    rows, present = stored.row_count(), stored.count()
+    metadata["dagster/row_count"] = present
+    metadata["rows_deleted"] = rows - present
     metadata |= table_metadata(table, stored.columns())
     metadata["preview"] = _preview(stored.preview())
     if table.takes_changes_alone:

@@ -39,6 +39,5 @@ def retrying() -> Retrying:
         retry=retry_any(retry_if_status(RETRIED_STATUSES), retry_if_exception_type(RETRIED_ERRORS)),
         wait=_Wait(multiplier=BACKOFF_FACTOR, max=MOST_SECONDS),
         stop=stop_after_attempt(1 + RETRIES),
-        reraise=True,
         retry_error_callback=lambda state: state.outcome and state.outcome.result(),
     )

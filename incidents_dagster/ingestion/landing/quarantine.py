@@ -14,11 +14,12 @@ from typing import Any, Final
 import dlt
 import duckdb
 import pyarrow as pa
+from dlt.common.libs.pyarrow import columns_to_arrow
 from dlt.common.schema.typing import TTableSchemaColumns
 
 from incidents_dagster.ingestion.landing.bad_records import most_frequent
 from incidents_dagster.ingestion.rows.batches import Rejected, chunks
-from incidents_dagster.ingestion.rows.column_types import TIMESTAMP
+from incidents_dagster.ingestion.rows.column_types import capabilities
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.tables import QUARANTINE, Table, quoted
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
@@ -56,14 +57,6 @@ HINTS: Final[dict[str, Any]] = {
     "primary_key": "record_hash",
 }
 TABLE = Table(QUARANTINE, ["record_hash"], dict(COLUMNS))
-SCHEMA = pa.schema(
-    pa.field(
-        name,
-        TIMESTAMP if column["data_type"] == "timestamp" else pa.string(),
-        nullable=column["nullable"],
-    )
-    for name, column in COLUMNS.items()
-)
 
 
 def load(
@@ -72,14 +65,7 @@ def load(
     rejected: Iterable[Rejected],
     table: Table,
 ) -> Iterator[Any]:
-    """What a resource yields besides its own rows to have dlt quarantine `rejected`.
-
-    Args:
-        connection: The open DuckDB file.
-        resource: The resource's name.
-        rejected: As from `batches.to_arrow`.
-        table: The resource's own table.
-    """
+    """What a resource yields besides its own rows to have dlt quarantine `rejected`."""
     now = datetime.now(timezone.utc)
     for some in chunks(rejected):
         news = unknown(connection, rows(resource, some, now), table)
@@ -115,19 +101,14 @@ def rows(resource: str, rejected: Iterable[Rejected], now: datetime) -> pa.Table
             "record": record[:RECORD_CHARACTERS],
             "seen_at": now,
         }
-    return pa.Table.from_pylist(list(once.values()), SCHEMA)
+    schema = columns_to_arrow(COLUMNS, capabilities(), "UTC")
+    return pa.Table.from_pylist(list(once.values()), schema)
 
 
 def unknown(
     connection: duckdb.DuckDBPyConnection, rejected_rows: pa.Table, table: Table
 ) -> pa.Table:
-    """The `rejected_rows` that are new: not in quarantine, or bad again after a good version.
-
-    Args:
-        connection: The open DuckDB file.
-        rejected_rows: As from `rows`, of one resource.
-        table: The resource's own table.
-    """
+    """The `rejected_rows` that are new: not in quarantine, or bad again after a good version."""
     if not len(rejected_rows) or not StoredTable(TABLE, connection).exists():
         return rejected_rows
     connection.register("_rejected", rejected_rows.select(["record_hash"]))
@@ -148,11 +129,6 @@ def still_bad(
     """Quarantined records without a good version loaded since.
 
     A record without an id counts until somebody deletes it from the quarantine.
-
-    Args:
-        connection: The open DuckDB file.
-        resource: The resource's name.
-        table: The resource's own table.
 
     Returns:
         How many, and the most frequent reasons: `id is missing, null or empty (2)`.

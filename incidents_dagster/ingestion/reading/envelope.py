@@ -5,7 +5,6 @@ One response at a time; `checked_paginator` compares several.
 
 import re
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import requests
@@ -20,7 +19,6 @@ FAULTS = ("error", "errors")
 VERDICTS = ("ok", "success")
 FAILED = ("error", "fail", "failed", "failure")
 EXTRACT_CHARACTERS = 100
-PLAIN_PATH = re.compile(r"(\$\.)?[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
 
 
 class Envelope:
@@ -119,16 +117,8 @@ class Envelope:
 
 
 def _finder(path: str) -> Callable[[Any], Any]:
-    """Finds one value; a plain path without jsonpath, which would take longer than the page."""
     if not path:
         return lambda _: None
-    if PLAIN_PATH.fullmatch(path):
-        names = path.removeprefix("$.").split(".")
-
-        def step(body: Any, name: str) -> Any:
-            return body.get(name) if isinstance(body, dict) else None
-
-        return lambda body: reduce(step, names, body)
     compiled = jsonpath.compile_path(path)
     return lambda body: next(iter(jsonpath.find_values(compiled, body)), None)
 

@@ -40,12 +40,7 @@ class StoredTable:
 
     def exists(self) -> bool:
         """Whether a sync has created the table yet."""
-        return bool(
-            self.connection.execute(
-                "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
-                [DATASET, self.table.name],
-            ).fetchall()
-        )
+        return bool(self.columns())
 
     def columns(self) -> list[Column]:
         """The table's columns in their order."""
@@ -73,13 +68,6 @@ class StoredTable:
         if not self.exists():
             return 0
         return int(self._value(f"SELECT count(*) FROM {self.table.qualified}"))
-
-    def deleted_count(self) -> int:
-        """Rows that are marked as deleted."""
-        if not self.marks_deleted():
-            return 0
-        sql = f"SELECT count({DELETED_AT}) FROM {self.table.qualified}"
-        return int(self._value(sql))
 
     def marks_deleted(self) -> bool:
         """Whether the table has the column for it, which tables of earlier releases lack."""
