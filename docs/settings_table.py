@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, Settings
-from incidents_dagster.ingestion.settings_types import Table
+from incidents_dagster.ingestion.settings_types import Section
 
 README = PROJECT_ROOT / "README.md"
 BEGIN, END = "<!-- settings -->\n\n", "\n<!-- /settings -->\n"
@@ -18,10 +18,12 @@ HEAD = (
 )
 
 
-def all_settings(table: type[Table] = Settings, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+def all_settings(
+    table: type[Section] = Settings, prefix: str = ""
+) -> Iterator[tuple[str, Any, str]]:
     """Every setting of this project: its name as the user spells it, its default, its meaning."""
     for name, field in table.model_fields.items():
-        if isinstance(field.default, Table):
+        if isinstance(field.default, Section):
             yield from all_settings(type(field.default), f"{prefix}{name}.")
         elif name != "api":
             yield prefix + name, field.default, str(field.description)

@@ -24,7 +24,7 @@ from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.settings_files import config_file
 from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, open_sync
 from incidents_dagster.ingestion.tables import DATASET, Table
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, reading
+from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, read_only_connection
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.metadata import summary, sync_metadata, table_metadata
 from incidents_dagster.resources import IncidentsDuckDB
@@ -148,7 +148,9 @@ def incident_assets(
             )
         with open_sync(current, context.log.info, config.mode) as sync:
             synced = {name: Table.of(sync.api.declared, name) for name in tables}
-            with reading(sync.database, current.wait_seconds, context.log.info) as connection:
+            with read_only_connection(
+                sync.database, current.wait_seconds, context.log.info
+            ) as connection:
                 before = {
                     name: StoredTable(table, connection).row_count()
                     for name, table in synced.items()

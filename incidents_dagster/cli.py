@@ -40,7 +40,7 @@ class Commands(click.Group):
 def main(context: click.Context) -> None:
     """Load incidents from any REST API into DuckDB.
 
-    Without a command, this is `sync`. `COMMAND --help` shows a command's options.
+    Without a command, this is `sync` without options. `COMMAND --help` shows a command's options.
     """
     if context.invoked_subcommand is None:
         context.invoke(sync)

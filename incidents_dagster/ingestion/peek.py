@@ -8,7 +8,11 @@ from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.rows.batches import to_arrow
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
-from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on, database_path, reading
+from incidents_dagster.ingestion.warehouse.duckdb_file import (
+    alone_on,
+    database_path,
+    read_only_connection,
+)
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
@@ -29,10 +33,10 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
     ):
         table = Table.of(api.declared, name)
         # Not open during the request: a sync that wants to write would find the file in use.
-        with alone_on(database, seconds=0), reading(database, seconds=0) as connection:
+        with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
             start = start_of(api, name, StoredTable(table, connection))
         page = list(api.records(name, start.value if start else None, params).add_limit(1))
-        with alone_on(database, seconds=0), reading(database, seconds=0) as connection:
+        with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
             stored, naming = StoredTable(table, connection), api.declared.schema.naming
             batch = to_arrow(page, stored.types(), naming, table.primary_key, table.typed)
             return stored.without_what_it_has(batch.rows), stored.last_load()

@@ -23,9 +23,9 @@ from incidents_dagster.ingestion.settings_types import (
     Name,
     Owners,
     Params,
+    Section,
     Share,
     Switch,
-    Table,
     Text,
     Zone,
 )
@@ -34,7 +34,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
 
-class Completeness(Table):
+class Completeness(Section):
     """Where the API's responses say how many records there are."""
 
     total_path: Text = Field(
@@ -51,7 +51,7 @@ class Completeness(Table):
     )
 
 
-class Freshness(Table):
+class Freshness(Section):
     """When the asset and its check warn and fail."""
 
     warn_after_minutes: AmountFrom1 = Field(
@@ -71,7 +71,7 @@ class Freshness(Table):
         return fail
 
 
-class ChangeSensor(Table):
+class ChangeSensor(Section):
     """What incident_change_sensor requests, and how often."""
 
     interval_seconds: AmountFrom1 = Field(
@@ -84,7 +84,7 @@ class ChangeSensor(Table):
     )
 
 
-class Schedules(Table):
+class Schedules(Section):
     """When the jobs run."""
 
     sync_cron: Text = Field(
@@ -98,7 +98,7 @@ class Schedules(Table):
     timezone: Zone = Field(default="UTC", description="the time zone of both schedules")
 
 
-class Settings(Table):
+class Settings(Section):
     """What the user configured.
 
     Attributes:

@@ -63,7 +63,7 @@ Owners = Annotated[
 ]
 
 
-class Table(BaseModel):
+class Section(BaseModel):
     """A table of settings: strict about types and names. Null means "not set"."""
 
     model_config = ConfigDict(

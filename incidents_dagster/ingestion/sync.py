@@ -93,7 +93,7 @@ def open_sync(
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
         try:
             resources = [
-                _landing(resource, changed_rows(api, name, database, mode, proofs))
+                _resource(resource, changed_rows(api, name, database, mode, proofs))
                 for name, resource in api.declared.resources.items()
             ]
             source = DltSource(Schema(DATASET), DATASET, resources)
@@ -120,7 +120,7 @@ def _leave_imports_alone() -> None:
     gc.freeze()
 
 
-def _landing(declared: DltResource, rows: Iterator[Any]) -> DltResource:
+def _resource(declared: DltResource, rows: Iterator[Any]) -> DltResource:
     """`rows` as a resource with the hints of rest_api's resource."""
     hints: dict[str, Any] = dict(declared.compute_table_schema())
     landing = dlt.resource(

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator
 
 import requests
-import urllib3.exceptions as urllib3
+from urllib3 import exceptions as urllib3_errors
 
 NOT_HTTP = "check the scheme and the port of client.base_url, and any proxy in between"
 
@@ -20,7 +20,7 @@ def describe(
     address = str(request.url).split("?")[0]
     if error.response is not None:
         return f"{address} returned {error.response.status_code}."
-    causes = list(_causes(error))
+    causes = list(_nested(error))
     for kind, say in SENTENCES.items():
         for cause in causes:
             if isinstance(cause, kind):
@@ -34,7 +34,7 @@ def describe(
     )
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _nested(error: BaseException) -> Iterator[BaseException]:
     """`error` and its causes, outermost first: requests and urllib3 keep them in `args`."""
     found = [error]
     for cause in found:  # grows meanwhile
@@ -52,13 +52,13 @@ def _certificate(error: BaseException) -> str:
 
 
 def _tls(error: BaseException) -> str:
-    found = (getattr(cause, "reason", None) for cause in _causes(error))
+    found = (getattr(cause, "reason", None) for cause in _nested(error))
     said = next((reason for reason in found if isinstance(reason, str)), "no TLS on this port")
     return f"failed the TLS handshake ({said}): {NOT_HTTP}"
 
 
 def _proxy(error: BaseException) -> str:
-    said = [str(cause) for cause in _causes(error)][-1].rpartition(": ")[2]
+    said = [str(cause) for cause in _nested(error)][-1].rpartition(": ")[2]
     return (
         f"cannot be reached through the proxy: {said.rstrip('.') or type(error).__name__}. Check "
         "HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment"
@@ -71,7 +71,7 @@ SENTENCES: dict[type[BaseException], Callable[[BaseException], str]] = {
     ssl.SSLCertVerificationError: _certificate,
     requests.exceptions.SSLError: _tls,
     requests.Timeout: lambda error: f"did not respond in time ({type(error).__name__})",
-    urllib3.ReadTimeoutError: lambda _: "stalled mid-response",
+    urllib3_errors.ReadTimeoutError: lambda _: "stalled mid-response",
     requests.exceptions.ChunkedEncodingError: lambda _: "dropped the connection mid-response",
     requests.exceptions.ContentDecodingError: lambda _: (
         "sent a response that cannot be decoded: check any proxy in between"
@@ -79,7 +79,7 @@ SENTENCES: dict[type[BaseException], Callable[[BaseException], str]] = {
     requests.exceptions.InvalidHeader: lambda _: (
         "sent contradictory headers: check any proxy in between"
     ),
-    urllib3.NameResolutionError: lambda _: (
+    urllib3_errors.NameResolutionError: lambda _: (
         "cannot be reached: unknown host name. Check client.base_url and the network"
     ),
     http.client.RemoteDisconnected: lambda _: (

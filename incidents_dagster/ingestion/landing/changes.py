@@ -21,7 +21,7 @@ from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.reader import Reader
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.tables import Table
-from incidents_dagster.ingestion.warehouse.duckdb_file import reading as reading_file
+from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 # In dlt's state of a resource: whether the table was once proven complete.
@@ -65,7 +65,7 @@ def changed_rows(
     Raises:
         Exception: The API's responses cannot be loaded; `explain` says why.
     """
-    with reading_file(database, api.settings.wait_seconds, api.report) as connection:
+    with read_only_connection(database, api.settings.wait_seconds, api.report) as connection:
         stored = StoredTable(Table.of(api.declared, name), connection)
         known = stored.types()
         if "_dlt_id" in known:  # created by plain dlt, which gives rows ids

@@ -127,7 +127,7 @@ def alone_on(database: Path, seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def reading(
+def read_only_connection(
     database: Path, seconds: float, report: Callable[[str], None] | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """The file, read-only and in UTC; an empty database if there is none yet.
