@@ -140,7 +140,7 @@ def test_counting_the_rows_fails_when_nothing_was_loaded(database: Path) -> None
 
 def test_a_run_drops_what_another_is_just_loading(database: Path) -> None:
     """Every run begins by dropping the pipeline's working folder, in use or not.
-    `pipeline.open_sync` takes a lock, `database.alone_on`, because of this."""
+    `sync.open_sync` takes a lock, `duckdb_file.alone_on`, because of this."""
     meanwhile: list[bool] = []
 
     def second_run() -> None:

@@ -57,7 +57,7 @@ def test_dlt_looks_for_its_settings_in_the_current_directory(tmp_path: Path) -> 
 
 def test_a_relative_database_counts_from_the_current_directory(tmp_path: Path) -> None:
     """dlt resolves a DuckDB path against the current directory, not against its project.
-    `settings.database_path` makes it absolute because of this."""
+    `duckdb_file.database_path` makes it absolute because of this."""
     code = (
         "import dlt; pipeline = dlt.pipeline('traps', destination=dlt.destinations.duckdb('x.db'));"
         "print(pipeline.destination_client().config.credentials.database)"
@@ -66,7 +66,7 @@ def test_a_relative_database_counts_from_the_current_directory(tmp_path: Path) -
     path = elsewhere / said_by_python(code, elsewhere, DLT_PROJECT_DIR=str(tmp_path))
     assert path.parent.resolve() == elsewhere.resolve(), (
         "The place of a relative database is mended upstream: delete `PROJECT_ROOT /` in "
-        "settings.database_path, if dlt counts from the project."
+        "duckdb_file.database_path, if dlt counts from the project."
     )
 
 
@@ -74,7 +74,7 @@ def test_dlt_refuses_a_database_named_in_config_toml(
     database: Path, write_config: Callable[[str], None]
 ) -> None:
     """A path to a database is a secret to dlt, and config.toml may hold none.
-    `settings.database_path` has a variable of its own because of this."""
+    `duckdb_file.database_path` has a variable of its own because of this."""
     write_config(f'[destination.duckdb]\ncredentials = "{database}"\n')
     error = error_of(
         lambda: dlt.pipeline("traps", destination="duckdb").destination_client(),
@@ -100,7 +100,7 @@ def test_dlt_takes_a_table_from_the_first_file_that_has_it(tmp_path: Path) -> No
 
 def test_the_environment_does_not_reach_into_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """dlt asks the environment for a single value first, but gives a table as the file has it.
-    `settings._layers` puts the environment on top because of this."""
+    `settings_files.read_section` puts the environment on top because of this."""
     monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", "https://api.example.com")
     assert dlt.config["sources.incidents.client.base_url"] == "https://api.example.com"
     assert "base_url" not in dlt.config["sources.incidents.client"], (
@@ -170,7 +170,7 @@ def test_a_pipeline_reads_its_working_folder_as_soon_as_it_is_declared(database:
 @pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning")
 def test_a_killed_sync_is_loaded_in_place_of_the_next(database: Path) -> None:
     """dlt loads what a killed process had prepared, and ignores the data it was called with.
-    `pipeline.open_sync` starts from an empty working folder because of this."""
+    `sync.open_sync` starts from an empty working folder because of this."""
     pipeline_into(database).run([{"id": 1}], table_name="items")
     killed = pipeline_into(database)
     killed.extract([{"id": 2}], table_name="items")
@@ -179,7 +179,7 @@ def test_a_killed_sync_is_loaded_in_place_of_the_next(database: Path) -> None:
     pipeline_into(database).run([{"id": 3}], table_name="items")
     assert ask(database, "SELECT id FROM traps.items ORDER BY id") == [1, 2], (
         "The precedence of pending packages is mended upstream: delete the first rmtree in "
-        "pipeline.open_sync."
+        "sync.open_sync."
     )
 
 
@@ -197,8 +197,8 @@ def test_what_others_may_put_into_the_working_folder_is_unpickled(
     api: DemoServer, database: Path, tmp_path: Path
 ) -> None:
     """dlt unpickles its last trace, which runs whatever the pickle says, from a folder that
-    follows the umask. `pipeline.open_sync` makes its folder private because of this."""
-    mended = "is mended upstream: delete the mode in pipeline.open_sync."
+    follows the umask. `sync.open_sync` makes its folder private because of this."""
+    mended = "is mended upstream: delete the mode in sync.open_sync."
     before = os.umask(0o002)
     try:
         pipeline_into(database).run([{"id": 1}], table_name="items")

@@ -72,11 +72,11 @@ def columns_in(database: Path) -> list[Any]:
 
 def test_rows_are_loaded_by_insert_statements_unless_told_otherwise(database: Path) -> None:
     """dlt writes rows as SQL text by default, which DuckDB has to parse.
-    `pipeline.FILE_FORMAT` asks for parquet because of this."""
+    `sync.FILE_FORMAT` asks for parquet because of this."""
     loaded = pipeline_into(database).run([{"id": 1}], table_name="items").load_packages[0]
     formats = {job.job_file_info.file_format for job in loaded.jobs["completed_jobs"]}
     assert "insert_values" in formats, (
-        "The default format is mended upstream: delete pipeline.FILE_FORMAT, if it is parquet."
+        "The default format is mended upstream: delete sync.FILE_FORMAT, if it is parquet."
     )
 
 
@@ -134,10 +134,10 @@ def test_nested_values_become_tables_and_columns_of_their_own(
     api: DemoServer, database: Path
 ) -> None:
     """A list in a record makes a child table, an object makes columns, at any depth.
-    `ingestion.batches` spells them out as JSON, among other reasons, because of this."""
+    `rows.batches` spells them out as JSON, among other reasons, because of this."""
     pipeline_into(database).run(source_of(api, {"paginator": OFFSET}))
     assert tables_in(database) == ["items", "items__tags"], (
-        "The child tables are mended upstream: one reason less for ingestion.batches."
+        "The child tables are mended upstream: one reason less for rows.batches."
     )
     assert "service__name" in columns_in(database)
 
@@ -162,7 +162,7 @@ def test_a_merge_that_fails_half_way_has_deleted_already(
     survivors: list[int],
 ) -> None:
     """The DELETE and the INSERT of a merge commit one by one, but for tables with a lucky column.
-    `pipeline.build_pipeline` sets `supports_transactions` because of this."""
+    `sync.build_pipeline` sets `supports_transactions` because of this."""
 
     def merge(**titles: str | None) -> None:
         rows = [
@@ -181,7 +181,7 @@ def test_a_merge_that_fails_half_way_has_deleted_already(
     assert "NOT NULL" in str(error)
     assert ask(database, f"SELECT id FROM {table} ORDER BY id") == survivors, (
         "The merge in several transactions is mended upstream: delete supports_transactions in "
-        "pipeline.build_pipeline, if the rows are there whatever the column is called."
+        "sync.build_pipeline, if the rows are there whatever the column is called."
     )
 
 
@@ -192,11 +192,11 @@ def test_a_file_called_like_its_schema_cannot_be_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DuckDB calls a file's catalog by its stem, and takes `x.y` for catalog or schema alike.
-    `settings.database_path` refuses such a name because of this."""
+    `duckdb_file.database_path` refuses such a name because of this."""
     error = error_of(
         lambda: pipeline_into(tmp_path / "traps.duckdb").run([{"id": 1}], table_name="items"),
         "The ambiguity of catalog and schema is mended upstream: delete the check of the stem in "
-        "settings.database_path.",
+        "duckdb_file.database_path.",
     )
     assert "Ambiguous reference" in str(error)
 
@@ -209,8 +209,8 @@ def test_a_reader_in_another_process_fails_the_sync_and_dlt_blames_the_credentia
     database: Path,
 ) -> None:
     """DuckDB lets nobody write while another process reads, and dlt advises to check the
-    credentials. `errors._locked` names the process because of this."""
-    mended = "is mended upstream: delete errors._locked."
+    credentials. `duckdb_file._holder` names the process because of this."""
+    mended = "is mended upstream: delete duckdb_file._holder."
     duckdb.connect(str(database)).close()
     with reader_of(database) as pid:
         error = error_of(

@@ -51,12 +51,12 @@ def test_dlts_client_retries_every_server_error_and_its_waits_begin_at_one_secon
     api: DemoServer, waits: list[float]
 ) -> None:
     """dlt's client retries every status from 500 on, a 501 too, which no retry cures, the first
-    time after a second. `transport.open_session` says which and when because of this."""
+    time after a second. `retries.retrying` says which and when because of this."""
     api.faults.answers.extend(Response(status_code=501) for _ in range(9))
     shipped_session().get(f"{api.base_url}/v1/incidents")
     assert (len(api.requests), waits) == (5, [1, 2, 4, 8]), (
         "The retrying of hopeless server errors is mended upstream: delete status_codes and "
-        "request_backoff_factor in transport.open_session, if what dlt does now suits."
+        "request_backoff_factor in retries.retrying, if what dlt does now suits."
     )
 
     open_session()[0].get(f"{api.base_url}/v1/incidents")
@@ -67,12 +67,12 @@ def test_dlts_client_counts_the_first_request_among_its_retries(
     api: DemoServer, waits: list[float]
 ) -> None:
     """`request_max_attempts=3`, which dlt describes as a number of retries, makes two of them.
-    `transport.open_session` adds one to `RETRIES` because of this."""
+    `retries.retrying` adds one to `RETRIES` because of this."""
     api.faults.answers.extend(Response(status_code=503) for _ in range(9))
     client = Client(raise_for_status=False, request_max_attempts=3)
     client.session.get(f"{api.base_url}/v1/incidents")
     assert len(api.requests) == 3, (
-        "The counting of retries is mended upstream: delete the `1 +` in transport.open_session."
+        "The counting of retries is mended upstream: delete the `1 +` in retries.retrying."
     )
 
 
@@ -198,11 +198,11 @@ def test_rest_api_looks_for_the_key_in_sections_called_credentials_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without its key in the settings, rest_api's auth is looked up as `CREDENTIALS__API_KEY` and
-    longer names, never as `API_KEY`. `credentials.resolve_auth` fills it in because of this."""
+    longer names, never as `API_KEY`. `auth.resolve_auth` fills it in because of this."""
     monkeypatch.setenv("API_KEY", KEY)
     error = error_of(
         lambda: create_auth({"type": "api_key"}),
-        "The look-up of the key is mended upstream: delete credentials._secret and leave the "
+        "The look-up of the key is mended upstream: delete auth._secret and leave the "
         "secret fields to rest_api.",
     )
     assert "CREDENTIALS__API_KEY" in str(error)

@@ -70,7 +70,7 @@ def test_a_record_without_a_cursor_fails_the_sync(database: Path) -> None:
 
 @pytest.mark.parametrize("later", [pa.array(["text"]), pa.array([1.5])], ids=["text", "float"])
 def test_a_column_of_arrow_cannot_change_its_type(database: Path, later: pa.Array) -> None:
-    """dlt makes variant columns of Python objects only. `ingestion.batches` makes them for Arrow
+    """dlt makes variant columns of Python objects only. `rows.batches` makes them for Arrow
     because of this."""
 
     def load(values: pa.Array) -> None:
@@ -81,10 +81,10 @@ def test_a_column_of_arrow_cannot_change_its_type(database: Path, later: pa.Arra
     if pa.types.is_floating(later.type):
         load(later)
         assert ask(database, "SELECT value FROM traps.items") != [2, 1.5], (
-            "Mended upstream: values.array need not make variants of floats."
+            "Mended upstream: column_types.array need not make variants of floats."
         )
     else:
-        error_of(lambda: load(later), "Mended upstream: delete the variants of values.array.")
+        error_of(lambda: load(later), "Mended upstream: delete the variants of column_types.array.")
 
 
 def test_arrow_without_a_hint_has_no_json(database: Path) -> None:
