@@ -55,8 +55,8 @@ def test_dlts_client_retries_every_server_error_and_its_waits_begin_at_one_secon
     api.faults.answers.extend(Response(status_code=501) for _ in range(9))
     shipped_session().get(f"{api.base_url}/v1/incidents")
     assert (len(api.requests), waits) == (5, [1, 2, 4, 8]), (
-        "The retrying of hopeless server errors is mended upstream: delete status_codes and "
-        "request_backoff_factor in retries.retrying, if what dlt does now suits."
+        "The retrying of hopeless server errors is mended upstream: use dlt's own retries instead "
+        "of retries.retrying, if what they do now suits."
     )
 
     open_session()[0].get(f"{api.base_url}/v1/incidents")
