@@ -7,7 +7,7 @@ gathers what the pages of one read show, `landing` decides which rows are loaded
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 from dlt.common.schema.typing import TTableSchemaColumns
@@ -60,9 +60,8 @@ class Reading:
     has_newest: bool
 
 
-T = TypeVar("T")
-# Takes a batch and yields what it makes of it; None: what follows replaces all that arrived before.
-Land = Callable[[Arrived | None], Iterator[T]]
+# Takes what arrived, and yields rows; None: what follows replaces all that arrived before.
+Land = Callable[[Arrived | None], Iterator[pa.Table]]
 
 
 class Reader:
@@ -80,7 +79,7 @@ class Reader:
         self._incremental = api.incremental.get(name)
         self._one_moment = True
 
-    def read(self, start: Start | None, land: Land[T]) -> Generator[T, None, Reading]:
+    def read(self, start: Start | None, land: Land) -> Generator[pa.Table, None, Reading]:
         """Reads every record, some more than once; a newer version comes after an older one.
 
         Args:
@@ -109,7 +108,7 @@ class Reader:
         )
         return Reading(proof, keys, self._seen.rows, self._seen.newest)
 
-    def meanwhile(self, reading: Reading, land: Land[T]) -> Generator[T, None, Reading]:
+    def meanwhile(self, reading: Reading, land: Land) -> Generator[pa.Table, None, Reading]:
         """Reads what changed while pages were read, if the API can be asked for that.
 
         Returns:
@@ -141,8 +140,8 @@ class Reader:
         return UNITS.get(str(column.get("data_type")), 0)
 
     def _until_agreed(
-        self, start: Start | None, land: Land[T]
-    ) -> Generator[T, None, tuple[int, Pages, list[str]]]:
+        self, start: Start | None, land: Land
+    ) -> Generator[pa.Table, None, tuple[int, Pages, list[str]]]:
         """Reads from the beginning until nothing can have moved, or two reads agree.
 
         Returns:
@@ -183,7 +182,7 @@ class Reader:
             ) from None
         self.report(f"{moved}; reading from the beginning.")
 
-    def _pass(self, since: Any, pages: Pages, land: Land[T]) -> Iterator[T]:
+    def _pass(self, since: Any, pages: Pages, land: Land) -> Iterator[pa.Table]:
         """Reads everything once, or what changed `since` a value of the cursor."""
         seen, naming = self._seen, self._api.declared.schema.naming
         try:
@@ -201,7 +200,7 @@ class Reader:
                 f"{self._name}: the API's list broke off before its end, nothing was loaded."
             )
 
-    def _catch_up(self, pages: Pages, land: Land[T]) -> Generator[T, None, list[str]]:
+    def _catch_up(self, pages: Pages, land: Land) -> Generator[pa.Table, None, list[str]]:
         """Reads what changed meanwhile, if the next sync's lag does not reach back that far.
 
         Returns:
@@ -223,7 +222,7 @@ class Reader:
                 self._again(error, left, MOST_CATCHING_UP)
         return []
 
-    def _since(self, began: datetime, pages: Pages, land: Land[T]) -> Iterator[T]:
+    def _since(self, began: datetime, pages: Pages, land: Land) -> Iterator[pa.Table]:
         assert self._incremental
         since = Moment.of(began - timedelta(seconds=self._incremental.lag * self._unit))
         self.report(f"reading what changed since {since}, while pages were read.")
