@@ -5,8 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from incidents_dagster.ingestion.settings import PROJECT_ROOT, Settings
-from incidents_dagster.ingestion.settings_types import Section
+from incidents_dagster.ingestion.settings import PROJECT_ROOT, Section, Settings
 
 README = PROJECT_ROOT / "README.md"
 BEGIN, END = "<!-- settings -->\n\n", "\n<!-- /settings -->\n"

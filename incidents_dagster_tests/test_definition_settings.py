@@ -15,8 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from incidents_dagster import schedules
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.settings import PROJECT_ROOT
-from incidents_dagster.ingestion.settings_types import Name, Owners
+from incidents_dagster.ingestion.settings import PROJECT_ROOT, Name, Owner
 
 LIST = """
 import json
@@ -140,7 +139,7 @@ PARTS = ["team:", "on-call", "ann", "@", "example", ".", "com", " ", "é", "1", 
 
 @given(st.lists(st.sampled_from(PARTS)).map("".join))
 def test_dagster_takes_every_owner_that_the_setting_takes(owner: str) -> None:
-    if setting_takes(Owners, [owner]):
+    if setting_takes(Owner, owner):
         assert dagster_takes(owners=[owner])
 
 
@@ -152,5 +151,5 @@ def test_dagster_and_the_setting_take_the_same_groups(group: str) -> None:
 
 @pytest.mark.parametrize("owner", ["team:on-call", "team:a b", "ann@example.com", "a.b+c@d-e.info"])
 def test_the_setting_takes_the_usual_owners(owner: str) -> None:
-    assert setting_takes(Owners, [owner])
+    assert setting_takes(Owner, owner)
     assert dagster_takes(owners=[owner])

@@ -7,45 +7,80 @@ here. No secret is read.
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings_files import SECTION, read_section, where
-from incidents_dagster.ingestion.settings_types import (
-    AmountFrom0,
-    AmountFrom1,
-    CountFrom0,
-    CountFrom1,
-    Name,
-    Owners,
-    Params,
-    Section,
-    Share,
-    Switch,
-    Text,
-    Zone,
-)
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 REST_API_KEYS = ("client", "resource_defaults", "resources")
+
+# Dagster's rules for asset groups and owners.
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")]
+Owner = Annotated[
+    str,
+    Field(pattern=r"^(team:\S.*|[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"),
+]
+# What a setting must be, and what a value of the wrong type must be; pydantic words the rest.
+SETTINGS_MUST_BE = {
+    "group": "a name of letters, digits and underscores",
+    "owners": 'e-mail addresses and teams, such as ["ann@example.com", "team:on-call"]',
+}
+TYPES_MUST_BE = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+
+
+class Section(BaseModel):
+    """A table of settings: strict about types and names. Null means "not set"."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Completeness(Section):
     """Where the API's responses say how many records there are."""
 
-    total_path: Text = Field(
+    total_path: str = Field(
         default="total",
         description='JSONPath to the number of all records in a response; `""`: there is none',
     )
-    more_path: Text = Field(
+    more_path: str = Field(
         default="more",
         description='JSONPath to whether there are more records; `""`: there is none',
     )
-    overlap_pages: Switch = Field(
+    overlap_pages: bool = Field(
         default=True,
         description="whether offset pages overlap by a row, which shows whether rows moved",
     )
@@ -54,12 +89,12 @@ class Completeness(Section):
 class Freshness(Section):
     """When the asset and its check warn and fail."""
 
-    warn_after_minutes: AmountFrom1 = Field(
-        default=90.0, description="age of the last proven sync at which the asset warns"
+    warn_after_minutes: float = Field(
+        default=90.0, ge=1, description="age of the last proven sync at which the asset warns"
     )
-    fail_after_minutes: AmountFrom1 = Field(default=180.0, description="… and at which it fails")
-    newest_within_hours: AmountFrom1 = Field(
-        default=168.0, description="age of the newest change at which a check warns"
+    fail_after_minutes: float = Field(default=180.0, ge=1, description="… and at which it fails")
+    newest_within_hours: float = Field(
+        default=168.0, ge=1, description="age of the newest change at which a check warns"
     )
 
     @field_validator("fail_after_minutes")
@@ -67,17 +102,19 @@ class Freshness(Section):
     def _after_the_warning(cls, fail: float, so_far: ValidationInfo) -> float:
         warn = so_far.data.get("warn_after_minutes", 0.0)
         if fail <= warn:
-            raise PydanticCustomError("must_be", f"more than warn_after_minutes ({warn:g})")
+            raise PydanticCustomError("too_small", f"more than warn_after_minutes ({warn:g})")
         return fail
 
 
 class ChangeSensor(Section):
     """What incident_change_sensor requests, and how often."""
 
-    interval_seconds: AmountFrom1 = Field(
-        default=60.0, description="minimum time between two requests of `incident_change_sensor`"
+    interval_seconds: float = Field(
+        default=60.0,
+        ge=1,
+        description="minimum time between two requests of `incident_change_sensor`",
     )
-    params: Params = Field(
+    params: dict[str, Any] = Field(
         default={},
         description="parameters that it adds to the endpoint's, to get the newest changes on the "
         'first page; `config.toml` has `{ sort = "-updated_at" }`',
@@ -87,15 +124,26 @@ class ChangeSensor(Section):
 class Schedules(Section):
     """When the jobs run."""
 
-    sync_cron: Text = Field(
+    sync_cron: str = Field(
         default="0 * * * *",
         description='when `incidents_sync_hourly` runs; `""`: off until you start it',
     )
-    reconcile_cron: Text = Field(
+    reconcile_cron: str = Field(
         default="30 3 * * 0",
         description='when `incidents_reconcile_weekly` runs; `""`: off until you start it',
     )
-    timezone: Zone = Field(default="UTC", description="the time zone of both schedules")
+    timezone: str = Field(default="UTC", description="the time zone of both schedules")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (LookupError, OSError, ValueError):  # unknown, a folder of zones, no name
+            raise PydanticCustomError(
+                "zone", 'the name of a time zone, such as "Europe/Berlin"'
+            ) from None
+        return name
 
 
 class Settings(Section):
@@ -106,43 +154,53 @@ class Settings(Section):
     """
 
     api: dict[str, Any] = Field(repr=False)
-    fetch_ahead: CountFrom1 = Field(
+    fetch_ahead: int = Field(
         default=4,
+        ge=1,
         description="pages requested at a time, if the paginator is `offset` or `page_number` "
         "and the response has a `total`; 1: one after another",
     )
-    requests_per_minute: CountFrom0 = Field(
+    requests_per_minute: int = Field(
         default=0,
+        ge=0,
         description="most requests per minute, retries included, evenly spaced; 0: no limit",
     )
-    max_minutes: CountFrom1 = Field(
-        default=60, description="a sync that reads for longer fails, and says what it requested"
+    max_minutes: int = Field(
+        default=60,
+        ge=1,
+        description="a sync that reads for longer fails, and says what it requested",
     )
-    wait_seconds: AmountFrom0 = Field(
+    wait_seconds: float = Field(
         default=60.0,
+        ge=0,
         description="how long a sync waits for another sync, or for a reader, to release the file",
     )
-    allow_plain_http: Switch = Field(
+    allow_plain_http: bool = Field(
         default=False, description="whether secrets may go over plain http to another machine"
     )
     completeness: Completeness = Completeness()
-    quarantine_share: Share = Field(
-        default=0.1, description="a sync with a larger share of bad records fails and loads nothing"
+    quarantine_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="a sync with a larger share of bad records fails and loads nothing",
     )
-    deleted_share: Share = Field(
+    deleted_share: float = Field(
         default=0.5,
+        ge=0,
+        le=1,
         description="a full read that lacks more than this share of the table's rows marks none as "
         "deleted",
     )
     freshness: Freshness = Freshness()
     change_sensor: ChangeSensor = ChangeSensor()
     schedules: Schedules = Schedules()
-    owners: Owners = Field(
+    owners: list[Owner] = Field(
         default=["team:on-call"],
         description="the assets' owners in Dagster: e-mail addresses and teams",
     )
     group: Name = Field(default="incidents", description="the assets' group in Dagster")
-    webhook_url: Text = Field(
+    webhook_url: str = Field(
         default="",
         repr=False,
         description='receives `{"text": …}` for each failed run; belongs in `secrets.toml`',
@@ -207,20 +265,20 @@ def _checked(api: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refusal(error: ErrorDetails) -> str:
-    """Our message for `error`; that of `must_be` says what the value must be."""
-    *tables, name = map(str, error["loc"])
+    """What is wrong with a setting, in one message."""
+    *tables, name = [str(part) for part in error["loc"] if isinstance(part, str)]
     setting = ".".join([*tables, name])
     if error["type"] == "extra_forbidden":
         known: Any = Settings
         for table in tables:
             known = known.model_fields[table].annotation
         return _unknown(name, list(known.model_fields), f"{'.'.join(tables)} of {where()}")
-    if error["type"] != "must_be":
-        return f"{setting} in {where()} must be a table."
+    must_be = SETTINGS_MUST_BE.get(setting) or TYPES_MUST_BE.get(error["type"])
+    must_be = must_be or error["msg"].removeprefix("Input should be ")
     field = Settings.model_fields.get(setting)
     secret = field is not None and not field.repr
-    shown = "" if secret else f", not {error['input']!r}"
-    return f"{setting} in {where()} must be {error['msg']}{shown}."
+    shown = "" if secret or must_be == "a table" else f", not {error['input']!r}"
+    return f"{setting} in {where()} must be {must_be}{shown}."
 
 
 def _unknown(name: str, known: list[str], place: str) -> str:
