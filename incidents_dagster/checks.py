@@ -15,7 +15,7 @@ from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseErro
 from incidents_dagster.ingestion.tables import Table, quoted
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.resources import IncidentsDuckDB
-from incidents_dagster.source_checks import SOURCE_CHECKS, SourceCheck
+from incidents_dagster.source_checks import SOURCE_CHECKS, Finding, SourceCheck
 
 SAMPLE_SIZE = 5
 
@@ -28,7 +28,8 @@ class Rule:
         name: The check's name.
         description: What is true when it passes.
         offenders: SQL that selects the primary keys of the offending rows; {table}, {key},
-            {newest}, the column that shows which version is newer, and {hours} are filled in.
+            {newest}, the column that shows which version is newer, {hours} and {key_is_null} are
+            filled in.
         needs: Column that the table must declare for the rule to apply → its data_type.
         blocking: A failure fails the run; otherwise it warns.
     """
@@ -38,6 +39,36 @@ class Rule:
     offenders: str
     needs: Mapping[str, str] = field(default_factory=dict)
     blocking: bool = False
+
+    def find(
+        self,
+        resource_name: str,
+        table: Table,
+        connection: duckdb_api.DuckDBPyConnection,
+        instance: dg.DagsterInstance,
+    ) -> Finding:
+        """Counts and samples the offending rows."""
+        key = ", ".join(map(quoted, table.primary_key))
+        sql = self.offenders.format(
+            table=StoredTable(table, connection).present(),
+            key=key,
+            newest=quoted(str(table.newest_first)),
+            hours=settings.freshness.newest_within_hours,
+            key_is_null=" OR ".join(f"{quoted(name)} IS NULL" for name in table.primary_key),
+        )
+        try:
+            sample = connection.execute(
+                f"SELECT count(*) OVER (), * FROM ({sql}) ORDER BY {key} LIMIT {SAMPLE_SIZE}"
+            ).fetchall()
+        except duckdb_api.Error as error:
+            return f"{type(error).__name__} from: {sql}", {}
+        count = sample[0][0] if sample else 0
+        ids = [", ".join("null" if v is None else str(v) for v in row[1:]) for row in sample]
+        more = " …" if count > len(ids) else ""
+        return (
+            f"{count:,} offending: {'; '.join(ids)}{more}" if count else "",
+            {"offenders": count, "sample": "; ".join(ids) or "none", "sql": sql},
+        )
 
 
 TIMESTAMPS = {"created_at": "timestamp", "updated_at": "timestamp"}
@@ -93,60 +124,40 @@ def rules_for(table: Table) -> list[Rule]:
     return [r for r in RULES if all(types.get(n) == kind for n, kind in r.needs.items())]
 
 
-def evaluate(
-    rule: Rule, resource_name: str, connection: duckdb_api.DuckDBPyConnection
-) -> dg.AssetCheckResult:
-    """Counts and samples the offenders of `rule` in a resource's table."""
-    table = tables[resource_name]
-    stored = StoredTable(table, connection)
-    if not stored.exists():
-        why = f"There is no table {table.qualified} yet. Materialize {resource_name} first."
-        return _unanswered(rule, resource_name, why, dg.AssetCheckSeverity.WARN)
-    key = ", ".join(map(quoted, table.primary_key))
-    sql = rule.offenders.format(
-        table=stored.present(),
-        key=key,
-        newest=quoted(str(table.newest_first)),
-        hours=settings.freshness.newest_within_hours,
-        key_is_null=" OR ".join(f"{quoted(name)} IS NULL" for name in table.primary_key),
-    )
-    severity = dg.AssetCheckSeverity.ERROR if rule.blocking else dg.AssetCheckSeverity.WARN
-    try:
-        sample = connection.execute(
-            f"SELECT count(*) OVER (), * FROM ({sql}) ORDER BY {key} LIMIT {SAMPLE_SIZE}"
-        ).fetchall()
-    except duckdb_api.Error as error:
-        why = f"{type(error).__name__} from: {sql}"
-        return _unanswered(rule, resource_name, why, severity)
-    count = sample[0][0] if sample else 0
-    ids = [", ".join("null" if v is None else str(v) for v in row[1:]) for row in sample]
-    return dg.AssetCheckResult(
-        asset_key=resource_name,
-        check_name=rule.name,
-        passed=count == 0,
-        severity=severity,
-        description=f"{count:,} offending: {'; '.join(ids)}" + (" …" if count > len(ids) else "")
-        if count
-        else rule.description,
-        metadata={"offenders": count, "sample": "; ".join(ids) or "none", "sql": sql},
-    )
-
-
 def checks_for(table: Table) -> dict[str, Rule | SourceCheck]:
     """The checks of `table` by their names."""
     beyond = SOURCE_CHECKS if table.keyed else ()
     return {check.name: check for check in (*rules_for(table), *beyond)}
 
 
-def _unanswered(
-    rule: Rule | SourceCheck, resource_name: str, why: str, severity: dg.AssetCheckSeverity
+def evaluate(
+    check: Rule | SourceCheck,
+    resource_name: str,
+    connection: duckdb_api.DuckDBPyConnection,
+    instance: dg.DagsterInstance,
 ) -> dg.AssetCheckResult:
+    """Evaluates a check of a resource's table."""
+    table = tables[resource_name]
+    if not StoredTable(table, connection).exists():
+        return _unanswered(check, resource_name, f"There is no table {table.qualified} yet.")
+    problem, metadata = check.find(resource_name, table, connection, instance)
     return dg.AssetCheckResult(
         asset_key=resource_name,
-        check_name=rule.name,
+        check_name=check.name,
+        passed=not problem,
+        severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+        description=problem or check.description,
+        metadata=metadata,
+    )
+
+
+def _unanswered(check: Rule | SourceCheck, resource_name: str, why: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=resource_name,
+        check_name=check.name,
         passed=False,
-        severity=severity,
-        description=why,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{why} Materialize {resource_name} first.",
     )
 
 
@@ -175,18 +186,10 @@ def incident_checks(
     try:
         with duckdb.get_connection() as connection:
             results = [
-                evaluate(check, name, connection)
-                if isinstance(check, Rule)
-                else check.evaluate(name, tables[name], connection, context.instance)
-                for check, name in selected
+                evaluate(check, name, connection, context.instance) for check, name in selected
             ]
     except NoDatabaseError as error:
-        results = [
-            _unanswered(
-                check, name, f"{error} Materialize {name} first.", dg.AssetCheckSeverity.WARN
-            )
-            for check, name in selected
-        ]
+        results = [_unanswered(check, name, str(error)) for check, name in selected]
     except DatabaseBusyError as error:
         raise dg.Failure(str(error)) from None
     yield from results

@@ -3,7 +3,7 @@
 They run with those of `checks`, and only warn.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,37 +25,14 @@ class SourceCheck:
     Attributes:
         name: The check's name.
         description: What is true when it passes.
-        find: Takes the resource, table, connection and the last sync's metadata.
-        blocking: A failure fails the run.
+        find: Takes the resource, its table, a connection and the instance.
+        blocking: A failure fails the run; otherwise it warns.
     """
 
     name: str
     description: str
-    find: Callable[[str, Table, duckdb.DuckDBPyConnection, Mapping[str, Any]], Finding]
+    find: Callable[[str, Table, duckdb.DuckDBPyConnection, dg.DagsterInstance], Finding]
     blocking: bool = False
-
-    def evaluate(
-        self,
-        resource_name: str,
-        table: Table,
-        connection: duckdb.DuckDBPyConnection,
-        instance: dg.DagsterInstance,
-    ) -> dg.AssetCheckResult:
-        """Evaluates the check for one resource."""
-        metadata: dict[str, Any] = {}
-        if StoredTable(table, connection).exists():
-            said = _last_sync(instance, dg.AssetKey(resource_name))
-            problem, metadata = self.find(resource_name, table, connection, said)
-        else:
-            problem = f"There is no table {table.qualified} yet. Materialize {resource_name} first."
-        return dg.AssetCheckResult(
-            asset_key=resource_name,
-            check_name=self.name,
-            passed=not problem,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=problem or self.description,
-            metadata=metadata,
-        )
 
 
 def _last_sync(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
@@ -75,8 +52,9 @@ def _other_than_read(
     resource_name: str,
     table: Table,
     connection: duckdb.DuckDBPyConnection,
-    said: Mapping[str, Any],
+    instance: dg.DagsterInstance,
 ) -> Finding:
+    said = _last_sync(instance, dg.AssetKey(resource_name))
     if "distinct_ids" not in said or "proof" not in said:
         return f"No sync of {resource_name} is on record. Materialize {resource_name} first.", {}
     proof = {"proof": said["proof"], "completeness": said["completeness"]}

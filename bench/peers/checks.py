@@ -20,11 +20,14 @@ if task.mode == "bare":
             assert answer == (0,), answer
 else:
     os.environ["INCIDENTS_DUCKDB_PATH"] = task.database
+    import dagster as dg
+
     from incidents_dagster import checks
 
-    with beyond_imports(), duckdb.connect(task.database, read_only=True) as connection:
+    instance = dg.DagsterInstance.ephemeral()
+    with instance, beyond_imports(), duckdb.connect(task.database, read_only=True) as connection:
         results = [
-            checks.evaluate(rule, "incident_data", connection)
+            checks.evaluate(rule, "incident_data", connection, instance)
             for rule in checks.RULES
             if rule.name in RULES
         ]
