@@ -1,8 +1,12 @@
-"""What an answer's body says in whatever characters it came, and how large it may be."""
+"""How a response's body is parsed, in whatever characters it came, and how large it may be."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
+import requests
 
 from fakes.messages import Fault
 from fakes.misbehaviour import changed, endless, status
@@ -86,3 +90,74 @@ def test_a_body_without_an_end_ends_at_its_most(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(IngestionError, match=r"/x sent a response of more than 1 MB: "):
         _get(fault)
     assert _get(None, "x" * (2**20 - 2)).json() == "x" * (2**20 - 2)
+
+
+def _sent(body: bytes, content_type: str = "application/json") -> Any:
+    return _get(changed("x", lambda _: body, f"Content-Type: {content_type}"))
+
+
+def _outcome(parse: Callable[[], Any]) -> str:
+    try:
+        return repr(parse())
+    except Exception as error:
+        return f"{type(error)} {error}"
+
+
+BODIES = {
+    "an object": b'{"data": [{"id": 1, "x": 1.5, "n": null}], "total": 1}',
+    "beyond 64 bits": b'{"id": 12345678901234567890123, "x": -98765432109876543210}',
+    "at the border": b"[9223372036854775807, 18446744073709551615, 18446744073709551616]",
+    "digits in a text": b'["1234567890123456789012345"]',
+    "digits of a float": b"[0.1000000000000000055511151231257827, 1e400]",
+    "NaN": b"[NaN, Infinity]",
+    "half a surrogate": b'["\\ud800"]',
+    "the same name twice": b'{"a": 1, "a": 2}',
+    "umlauts": '["\u00e4\u00f6\u20ac"]'.encode(),
+    "nothing": b"",
+    "spaces": b"  ",
+    "HTML": b"<html>log in</html>",
+    "cut off": b'{"data": [',
+    "two values": b"1 2",
+}
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "text/plain; charset=utf-8", "application/x-data"]
+)
+@pytest.mark.parametrize("body", BODIES)
+def test_a_body_is_read_as_requests_reads_it(body: str, content_type: str) -> None:
+    response = _sent(BODIES[body], content_type)
+    as_usual = requests.Response.json
+    assert _outcome(response.json) == _outcome(lambda: as_usual(response))
+
+
+def test_integers_stay_exact_whatever_their_length() -> None:
+    numbers = [sign * (10**digits + 7) for digits in range(15, 40) for sign in (1, -1)]
+    answered = _sent(json.dumps(numbers).encode()).json()
+    assert answered == numbers
+    assert {type(number) for number in answered} == {int}
+
+
+def test_what_is_no_json_is_requests_own_error() -> None:
+    with pytest.raises(requests.JSONDecodeError):
+        _sent(b"<html>").json()
+
+
+def test_a_body_is_parsed_once_and_by_orjson(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+
+    def loads(body: bytes) -> Any:
+        parsed.append(body)
+        return real(body)
+
+    real = orjson.loads
+    monkeypatch.setattr("orjson.loads", loads)
+    response = _sent(b'{"data": [1]}')
+    assert not parsed, "it is parsed on the walk's thread, when it is needed"
+    assert response.json() is response.json()
+    assert parsed == [b'{"data": [1]}']
+    # A hook of response_actions may put another body in its place; arguments are requests'.
+    response._content = b"[2]"
+    assert response.json() == [2]
+    assert response.json(parse_int=str) == ["2"]
+    assert response.json() == [2]

@@ -1,13 +1,11 @@
-"""Which failures are retried and how long apart, what is counted, parsed and never sent."""
+"""Which failures are retried and how long apart, what is counted and never sent."""
 
-import json
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
 
-import orjson
 import pytest
 import requests
 from starlette.responses import Response
@@ -290,78 +288,3 @@ def test_requests_are_counted_exactly_on_any_number_of_threads(listen: Listen) -
         thread.join(30)
     session.close()
     assert (adapter.requests_made, adapter.most_in_flight, len(web.asked)) == (20, 4, 20)
-
-
-def _response(listen: Listen, body: bytes, content_type: str = "application/json") -> Any:
-    web = listen(lambda _: Reply(body, headers={"Content-Type": content_type}))
-    with open_session()[0] as session:
-        return session.get(web.base_url)
-
-
-def _outcome(parse: Callable[[], Any]) -> str:
-    try:
-        return repr(parse())
-    except Exception as error:
-        return f"{type(error)} {error}"
-
-
-BODIES = {
-    "an object": b'{"data": [{"id": 1, "x": 1.5, "n": null}], "total": 1}',
-    "beyond 64 bits": b'{"id": 12345678901234567890123, "x": -98765432109876543210}',
-    "at the border": b"[9223372036854775807, 18446744073709551615, 18446744073709551616]",
-    "digits in a text": b'["1234567890123456789012345"]',
-    "digits of a float": b"[0.1000000000000000055511151231257827, 1e400]",
-    "NaN": b"[NaN, Infinity]",
-    "half a surrogate": b'["\\ud800"]',
-    "the same name twice": b'{"a": 1, "a": 2}',
-    "umlauts": '["\u00e4\u00f6\u20ac"]'.encode(),
-    "nothing": b"",
-    "spaces": b"  ",
-    "HTML": b"<html>log in</html>",
-    "cut off": b'{"data": [',
-    "two values": b"1 2",
-}
-
-
-@pytest.mark.parametrize(
-    "content_type", ["application/json", "text/plain; charset=utf-8", "application/x-data"]
-)
-@pytest.mark.parametrize("body", BODIES)
-def test_a_body_is_read_as_requests_reads_it(listen: Listen, body: str, content_type: str) -> None:
-    response = _response(listen, BODIES[body], content_type)
-    as_usual = requests.Response.json
-    assert _outcome(response.json) == _outcome(lambda: as_usual(response))
-
-
-def test_integers_stay_exact_whatever_their_length(listen: Listen) -> None:
-    numbers = [sign * (10**digits + 7) for digits in range(15, 40) for sign in (1, -1)]
-    answered = _response(listen, json.dumps(numbers).encode()).json()
-    assert answered == numbers
-    assert {type(number) for number in answered} == {int}
-
-
-def test_what_is_no_json_is_requests_own_error(listen: Listen) -> None:
-    with pytest.raises(requests.JSONDecodeError):
-        _response(listen, b"<html>").json()
-
-
-def test_a_body_is_parsed_once_and_by_orjson(
-    listen: Listen, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parsed: list[bytes] = []
-
-    def loads(body: bytes) -> Any:
-        parsed.append(body)
-        return real(body)
-
-    real = orjson.loads
-    monkeypatch.setattr("orjson.loads", loads)
-    response = _response(listen, b'{"data": [1]}')
-    assert not parsed, "it is parsed on the walk's thread, when it is needed"
-    assert response.json() is response.json()
-    assert parsed == [b'{"data": [1]}']
-    # A hook of response_actions may put another body in its place; arguments are requests'.
-    response._content = b"[2]"
-    assert response.json() == [2]
-    assert response.json(parse_int=str) == ["2"]
-    assert response.json() == [2]
