@@ -39,21 +39,20 @@ def main() -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     kept = given.out / "reliability.json"
     results = read(kept)
-    wrong = 0
+    wrong: list[str] = []
     for name in given.sections.split(","):
         section = importlib.import_module(f"faults.sections.{name}")
         started = time.monotonic()
         result: Result = section.run(given.part)
         seconds = time.monotonic() - started
         verdicts = [outcome.verdict for outcome in result.outcomes]
-        wrong += verdicts.count("wrong")
         counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ("right", "red", "wrong"))
         print(f"{name}: {counts}, in {seconds:.0f} s", flush=True)
-        for outcome in result.outcomes:
-            if outcome.verdict == "wrong":
-                print(f"  WRONG {outcome.case}: {outcome.note}", flush=True)
         for figure, number in result.figures.items():
             print(f"  {figure}: {number:,}", flush=True)
+        bad = [f"{o.case}: {o.note}" for o in result.outcomes if o.verdict == "wrong"]
+        print(*(f"  WRONG {one}" for one in bad), sep="\n", end="\n" if bad else "", flush=True)
+        wrong += [f"{name}, {one}" for one in bad]
         results[name] = {
             "when": now(),
             "machine": machine(),
@@ -64,6 +63,9 @@ def main() -> int:
     if not given.part:
         keep(results, kept)
         write(results, given.out)
+    # Said again at the end: the end is what a log keeps.
+    for one in wrong:
+        print(f"WRONG {one}")
     return 1 if wrong else 0
 
 
