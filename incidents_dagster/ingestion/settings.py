@@ -179,6 +179,14 @@ class Settings(Section):
         default=False, description="whether secrets may go over plain http to another machine"
     )
     completeness: Completeness = Completeness()
+    accept_unproven: bool = Field(
+        default=False,
+        description="whether freshness also counts syncs that are not proven complete",
+    )
+    allow_empty: bool = Field(
+        default=False,
+        description="whether an API without any record is believed, so that all rows are gone",
+    )
     quarantine_share: float = Field(
         default=0.1,
         ge=0,

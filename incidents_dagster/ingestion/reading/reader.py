@@ -17,6 +17,7 @@ from incidents_dagster.ingestion.errors import (
     MovedError,
     causes,
 )
+from incidents_dagster.ingestion.reading.first_page import check_first_page
 from incidents_dagster.ingestion.reading.incremental import Moment, Start
 from incidents_dagster.ingestion.reading.pages import Pages
 from incidents_dagster.ingestion.reading.proof import Proof
@@ -71,10 +72,18 @@ class Reader:
         api: The open API.
         name: The resource.
         known: The table's columns with dlt's hints; those of the records are added.
+        paths: What `Pages.seen` was in earlier syncs; the paths of this one are added.
     """
 
-    def __init__(self, api: OpenApi, name: str, known: TTableSchemaColumns) -> None:
+    def __init__(
+        self,
+        api: OpenApi,
+        name: str,
+        known: TTableSchemaColumns,
+        paths: set[str] | None = None,
+    ) -> None:
         self._api, self._name, self._known = api, name, known
+        self._paths = set() if paths is None else paths
         self._table = Table.of(api.declared, name)
         self._incremental = api.incremental.get(name)
         self._one_moment = True
@@ -92,6 +101,8 @@ class Reader:
         self._seen = Seen(self._table, start, self._incremental)
         readings, pages, doubts = yield from self._until_agreed(start, land)
         self._one_moment = pages.one_moment
+        if start is None:
+            check_first_page(self._api, self._name, self._known, self._seen.keys(), self._paths)
         doubts += yield from self._catch_up(pages, land)
         keys = self._seen.keys()
         proof = Proof(
@@ -105,6 +116,7 @@ class Reader:
             began=self._seen.began,
             distinct=len(keys) if self._table.keyed else None,
             quarantined=len(self._seen.bad),
+            accepted=self._api.settings.accept_unproven,
         )
         return Reading(proof, keys, self._seen.rows, self._seen.newest)
 
@@ -119,7 +131,7 @@ class Reader:
             return reading
         for left in reversed(range(MOST_READINGS)):
             try:
-                yield from self._since(began, Pages(), land)
+                yield from self._since(began, self._pages(), land)
                 break
             except Exception as error:
                 self._again(error, left)
@@ -132,6 +144,9 @@ class Reader:
     def report(self, line: str) -> None:
         """Logs a line about the resource."""
         self._api.report(f"{self._name}: {line}")
+
+    def _pages(self) -> Pages:
+        return Pages(self._name, self._paths)
 
     @property
     def _unit(self) -> int:
@@ -148,8 +163,9 @@ class Reader:
             How often, the pages of the last read, and why records may be missing.
         """
         earlier: Pages | None = None
+        repeated = 0
         for left in reversed(range(MOST_READINGS)):
-            pages = Pages()
+            pages = self._pages()
             try:
                 yield from self._pass(start.value if start else None, pages, land)
                 self._seen.check_total(pages)
@@ -158,17 +174,25 @@ class Reader:
             else:
                 # Without a time, the API cannot be asked for what changed meanwhile.
                 timeless = bool(self._incremental) and not self._unit and not pages.one_moment
-                if not timeless and not pages.may_have_moved:
+                repeated = self._seen.repeated(pages)
+                agreed = bool(earlier) and earlier.fingerprints == pages.fingerprints  # type: ignore[union-attr]
+                if not repeated and (agreed or not (timeless or pages.may_have_moved)):
                     return MOST_READINGS - left, pages, pages.all_doubts
-                if earlier and earlier.fingerprints == pages.fingerprints:
-                    return MOST_READINGS - left, pages, pages.all_doubts
-                if earlier and left:
+                if repeated and left:
+                    self.report(f"{repeated:,} records arrived twice; reading again.")
+                elif earlier and left:
                     self.report("records moved between pages; reading again.")
                 earlier = pages
             if left:
                 self._seen.begin_again()
                 yield from land(None)
-        return MOST_READINGS, pages, [*pages.all_doubts, "records keep moving between pages"]
+        doubt = "records keep moving between pages"
+        if repeated:
+            doubt = (
+                f"{repeated:,} records arrived twice in the same version, so as many others may be "
+                "missing: have the API sort by a unique field, in endpoint.params"
+            )
+        return MOST_READINGS, pages, [*pages.all_doubts, doubt]
 
     def _again(self, error: Exception, left: int, most: int = MOST_READINGS) -> None:
         """Raises, unless reading again may help and tries are left."""
@@ -214,7 +238,7 @@ class Reader:
             if not left:
                 return ["reading what changed meanwhile takes longer than the lag"]
             assert pages.began
-            left, later = left - 1, Pages()
+            left, later = left - 1, self._pages()
             try:
                 yield from self._since(pages.began, later, land)
                 pages = later

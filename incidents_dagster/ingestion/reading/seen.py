@@ -83,6 +83,16 @@ class Seen:
                 "arrived"
             )
 
+    def repeated(self, pages: Pages) -> int:
+        """How many records arrived again in the same version, in a read of one list.
+
+        A list without a unique order repeats one record for each that it skips. If the API reports
+        a total, `check_total` tells whether any is missing.
+        """
+        if not self._table.keyed or pages.lists != 1 or pages.at_least or not self._here:
+            return 0
+        return sum(map(len, self._here)) - len(distinct(self._here))
+
     def _asked(self, rows: pa.Table) -> pa.Table:
         """The `rows` that the API was asked for; some APIs return others, too."""
         if self._start is None or self._cursor not in rows.column_names:

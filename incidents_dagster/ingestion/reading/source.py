@@ -23,6 +23,7 @@ from incidents_dagster.ingestion.http.transport import ApiAdapter, open_session
 from incidents_dagster.ingestion.reading.checked_paginator import CheckedPaginator
 from incidents_dagster.ingestion.reading.envelope import Envelope
 from incidents_dagster.ingestion.reading.incremental import Incremental, asking_from, take_from
+from incidents_dagster.ingestion.reading.next_page import NamedPath
 from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
 from incidents_dagster.ingestion.reading.progress import Progress
@@ -77,6 +78,7 @@ class OpenApi:
         since: Any = None,
         params: dict[str, Any] | None = None,
         pages: Pages | None = None,
+        from_page: int | None = None,
     ) -> DltResource:
         """rest_api's resource `name`, which fetches and checks page by page when iterated.
 
@@ -85,6 +87,7 @@ class OpenApi:
             since: Asks for what changed at or after this cursor value; None for everything.
             params: Query parameters on top of the endpoint's own.
             pages: Records what the pages show.
+            from_page: Fetches that page alone, of numbered ones.
         """
         config = {**self._config, "resources": []}
         for resource in self._needed_for(name):
@@ -93,27 +96,46 @@ class OpenApi:
                 endpoint = asking_from(endpoint, incremental, since if asked else None)
             if asked and params:
                 endpoint["params"] = {**endpoint.get("params", {}), **params}
-            seen = pages if asked and pages else Pages()
+            seen = (
+                pages if asked and pages else Pages(resource["name"], pages.seen if pages else None)
+            )
             if pages and not asked:
                 pages.parents.append(seen)
             endpoint["paginator"] = self._paginator(resource["name"], endpoint, seen)
             config["resources"].append({**resource, "endpoint": endpoint})
         return _build(config).resources[name].add_metrics(self.progress[name])
 
+    def first_page(self, name: str) -> int:
+        """The number of the first page of resource `name`; 0 if its pages are not numbered."""
+        endpoint = next(r["endpoint"] for r in self._config["resources"] if r["name"] == name)
+        paging = self._paging(endpoint)
+        if not isinstance(paging, dict) or paging.get("type") != "page_number":
+            return 0
+        return int(paging.get("page") or paging.get("base_page") or 0)
+
+    def _paging(self, endpoint: dict[str, Any]) -> Any:
+        return endpoint.get("paginator") or self._config["client"].get("paginator")
+
     def _paginator(self, name: str, endpoint: dict[str, Any], pages: Pages) -> CheckedPaginator:
         client, table = self._config["client"], Table.of(self.declared, name)
         mark = Marks(table.primary_key, table.newest_first, self.declared.schema.naming)
-        selector, inner = endpoint.get("data_selector"), endpoint.get("paginator")
+        selector, config = endpoint.get("data_selector"), self._paging(endpoint)
         if single_entity_path(endpoint.get("path") or ""):  # rest_api's rule for one object
-            inner, selector = inner or "single_page", selector or jsonpath.compile_path("$")
-        config = inner or client.get("paginator")
+            config = endpoint.get("paginator") or "single_page"
+            selector = selector or jsonpath.compile_path("$")
         completeness = self.settings.completeness
         envelope = Envelope(selector, completeness.total_path, completeness.more_path)
         if config is not None:
             overlap = completeness.overlap_pages
             config = paginator(config, client["session"], mark, overlap, envelope.total)
         envelope.single = isinstance(config, SinglePagePaginator)
-        return CheckedPaginator(config, envelope, mark, pages)
+        named = [
+            NamedPath.of_body(f"completeness.{name}", path)
+            for name in ("total_path", "more_path")
+            if (path := getattr(completeness, name))
+            and path != type(completeness).model_fields[name].default
+        ]
+        return CheckedPaginator(config, envelope, mark, pages, named)
 
     def _needed_for(self, name: str) -> list[dict[str, Any]]:
         """The resource and those that its endpoint takes values from, as it names them."""
