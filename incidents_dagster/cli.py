@@ -59,7 +59,13 @@ def main(context: click.Context) -> None:
     "Fails and loads nothing if the read is unproven, empty or suspiciously small. Runs "
     "incidents_reconcile instead of incidents_sync.",
 )
-def sync(full_refresh: bool, reconcile: bool) -> None:
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="Read everything, accept that the API or its settings are others than before, and mark at "
+    "once whatever it lacks as deleted.",
+)
+def sync(full_refresh: bool, reconcile: bool, adopt: bool) -> None:
     """Read the API into DuckDB, check the tables, and show a summary.
 
     The run is recorded in the project's Dagster instance. The exit status is 1 if the run or a
@@ -71,7 +77,8 @@ def sync(full_refresh: bool, reconcile: bool) -> None:
     gc.disable()
     from incidents_dagster import run  # noqa: PLC0415
 
-    sys.exit(run.main(full_refresh, reconcile))
+    chosen = {"adopt": adopt, "reconcile": reconcile, "full_refresh": full_refresh}
+    sys.exit(run.main(next((mode for mode, on in chosen.items() if on), "incremental")))
 
 
 @main.command()

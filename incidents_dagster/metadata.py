@@ -46,7 +46,8 @@ def sync_metadata(
         rows_before: Rows in the table before the sync.
     """
     trace: Any = sync.pipeline.last_trace
-    progress, proof = sync.api.progress[resource_name], sync.proofs[resource_name]
+    progress, changes = sync.api.progress[resource_name], sync.changes[resource_name]
+    proof, gone = changes.proof, changes.gone
     load_id = ", ".join(trace.last_load_info.loads_ids)
     metadata: dict[str, Any] = {
         "rows_read": progress.rows,
@@ -67,6 +68,10 @@ def sync_metadata(
     if proof.since:
         metadata["cursor_column"] = proof.since.column
         metadata["changed_since"] = proof.since.value
+    if gone.waiting:
+        metadata["rows_waiting"] = gone.waiting
+    if gone.beyond_window:
+        metadata["rows_beyond_window"] = gone.beyond_window
     stored = StoredTable(table, connection)
     if not stored.exists():  # no page arrived, so dlt had nothing to create it from
         return {**metadata, **table_metadata(table, table.declared_columns)}

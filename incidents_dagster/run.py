@@ -30,12 +30,11 @@ def terminal(_: dg.InitLoggerContext) -> logging.Logger:
     return logger
 
 
-def main(full_refresh: bool = False, reconcile: bool = False) -> int:
+def main(mode: str = "incremental") -> int:
     """Runs incidents_sync, or incidents_reconcile, and prints the outcome.
 
     Args:
-        full_refresh: Read everything; reconciling does so anyway.
-        reconcile: Mark as deleted what is gone from the API.
+        mode: A value of `Mode`.
 
     Returns:
         The exit status: 1 if the run or a check of severity ERROR failed, else 0.
@@ -47,7 +46,7 @@ def main(full_refresh: bool = False, reconcile: bool = False) -> int:
     os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
     os.chdir(PROJECT_ROOT)
     started = time.monotonic()
-    name = "incidents_reconcile" if reconcile else "incidents_sync"
+    name = "incidents_reconcile" if mode == "reconcile" else "incidents_sync"
     try:
         # Loading the definitions reads the settings, and those may be wrong.
         from incidents_dagster.definitions import defs  # noqa: PLC0415
@@ -60,8 +59,8 @@ def main(full_refresh: bool = False, reconcile: bool = False) -> int:
     with_terminal = dg.Definitions.merge(defs, dg.Definitions(loggers={"terminal": terminal}))
     job = with_terminal.resolve_job_def(name)
     config: dict[str, Any] = {**(job.run_config or {}), "loggers": {"terminal": {}}}
-    if full_refresh and not reconcile:
-        config["ops"] = {"incidents_dlt": {"config": {"full_refresh": True}}}
+    if mode != "incremental":
+        config["ops"] = {"incidents_dlt": {"config": {mode: True}}}
     with dg.DagsterInstance.get() as instance:
         gc.freeze()  # what is imported stays
         gc.enable()
@@ -130,7 +129,8 @@ def report(
         yield _line("pages", f"{shown['pages']:,}; {shown['requests']:,} requests in all")
         yield _line("complete", shown["completeness"])
         if isinstance(synced, dg.AssetObservation):
-            yield _line("WARN", "not proven complete: does not count for freshness")
+            advice = "accept_unproven = true would let it"
+            yield _line("WARN", f"not proven complete: does not count for freshness; {advice}")
         for check in result.get_asset_check_evaluations():
             if check.asset_key == asset:
                 why = check.description or (described or {}).get(check.asset_check_key)

@@ -53,5 +53,5 @@ def sync(project: Project, model: Model, **options: Any) -> Synced:
         message = project.sync(**options)
     if message is not None:
         return Synced(message)
-    proof = opened[-1].proofs["incident_data"]
+    proof = opened[-1].changes["incident_data"].proof
     return Synced(None, proof.proven, "; ".join(proof.doubts))

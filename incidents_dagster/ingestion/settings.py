@@ -200,6 +200,18 @@ class Settings(Section):
         description="a full read that lacks more than this share of the table's rows marks none as "
         "deleted",
     )
+    second_look_rows: int = Field(
+        default=10,
+        ge=0,
+        description="if a full read lacks more rows than this, or than `second_look_share`, they "
+        "are marked as deleted only if the next one lacks them, too",
+    )
+    second_look_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="the same as a share of the table's rows; up to three rows never wait",
+    )
     freshness: Freshness = Freshness()
     change_sensor: ChangeSensor = ChangeSensor()
     schedules: Schedules = Schedules()

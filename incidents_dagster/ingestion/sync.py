@@ -21,9 +21,9 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource, DltSource
 
 from incidents_dagster.ingestion.demo import configured_or_demo
-from incidents_dagster.ingestion.landing.changes import Mode, changed_rows
-from incidents_dagster.ingestion.reading.proof import Proof
+from incidents_dagster.ingestion.landing.changes import Changes, Mode, changed_rows
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
+from incidents_dagster.ingestion.reading.source_id import source_id
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import DATASET
 from incidents_dagster.ingestion.warehouse.destination import SyncDestination
@@ -47,14 +47,14 @@ class Sync:
         source: What the API has and the tables lack, for this run of the pipeline.
         pipeline: dlt's pipeline, with a fresh working folder.
         database: The DuckDB file.
-        proofs: Resource name → the proof of its read, once it has been read.
+        changes: Resource name → what was found out about it, once it has been read.
     """
 
     api: OpenApi
     source: DltSource
     pipeline: dlt.Pipeline
     database: Path
-    proofs: dict[str, Proof]
+    changes: dict[str, Changes]
 
 
 @contextmanager
@@ -88,17 +88,22 @@ def open_sync(
         # killed one leaves a load package that dlt would load instead of the new data.
         working_folder = _fresh_folder(database.with_name(database.name + ".dlt"))
         hold = WriteHold(database, settings.wait_seconds, report)
-        proofs: dict[str, Proof] = {}
+        changes: dict[str, Changes] = {}
+
+        def changed(name: str) -> Iterator[Any]:
+            source = source_id(settings, name)
+            changes[name] = yield from changed_rows(api, name, database, mode, source)
+
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
         try:
             resources = [
-                _resource(resource, changed_rows(api, name, database, mode, proofs))
-                for name, resource in api.declared.resources.items()
+                _resource(resource, changed(resource.name))
+                for resource in api.declared.resources.values()
             ]
             source = DltSource(Schema(DATASET), DATASET, resources)
             pipeline = build_pipeline(database, working_folder, hold)
-            yield Sync(api, source, pipeline, database, proofs)
+            yield Sync(api, source, pipeline, database, changes)
         finally:
             hold.end()
             shutil.rmtree(working_folder, ignore_errors=True)

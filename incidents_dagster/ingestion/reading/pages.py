@@ -112,6 +112,11 @@ class Pages:
         return any(parent.lists and not parent.rows for parent in self.parents)
 
     @property
+    def unanswered(self) -> bool:
+        """Whether there is a parent record without a list, as its response was ignored."""
+        return bool(self.parents) and self.lists < max(parent.rows for parent in self.parents)
+
+    @property
     def all_doubts(self) -> list[str]:
         """The `doubts` of each resource that was read."""
         every = (self, *self.parents)

@@ -63,6 +63,11 @@ class Proof:
         """Whether the API's own evidence says that these are all records."""
         return self.status is Status.PROVEN
 
+    @property
+    def counts(self) -> bool:
+        """Whether freshness counts the sync."""
+        return self.status is not Status.UNPROVEN
+
     def __str__(self) -> str:
         if self.doubts:
             accepted = ", accepted" if self.accepted else ""

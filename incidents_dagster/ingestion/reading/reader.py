@@ -18,11 +18,12 @@ from incidents_dagster.ingestion.errors import (
     causes,
 )
 from incidents_dagster.ingestion.reading.first_page import check_first_page
-from incidents_dagster.ingestion.reading.incremental import Moment, Start
+from incidents_dagster.ingestion.reading.incremental import Moment
 from incidents_dagster.ingestion.reading.pages import Pages
 from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.seen import Seen
 from incidents_dagster.ingestion.reading.source import OpenApi
+from incidents_dagster.ingestion.reading.start import Start
 from incidents_dagster.ingestion.rows.batches import Batch, chunks, to_arrow
 from incidents_dagster.ingestion.tables import Table
 
@@ -53,12 +54,14 @@ class Reading:
         keys: The distinct primary keys, except those of bad records; no columns without a key.
         rows: How many rows arrived, counting repeats.
         has_newest: Whether the row that the read started from was among them.
+        unanswered: Whether a parent's request was ignored, as endpoint.response_actions allow.
     """
 
     proof: Proof
     keys: pa.Table
     rows: int
     has_newest: bool
+    unanswered: bool
 
 
 # Takes what arrived, and yields rows; None: what follows replaces all that arrived before.
@@ -106,7 +109,9 @@ class Reader:
         doubts += yield from self._catch_up(pages, land)
         keys = self._seen.keys()
         proof = Proof(
-            since=self._incremental.since(start and start.value) if self._incremental else None,
+            since=self._incremental.since(start and start.value, bool(self._unit))
+            if self._incremental
+            else None,
             readings=readings,
             pages=self._seen.pages,
             rows=pages.rows,
@@ -118,7 +123,7 @@ class Reader:
             quarantined=len(self._seen.bad),
             accepted=self._api.settings.accept_unproven,
         )
-        return Reading(proof, keys, self._seen.rows, self._seen.newest)
+        return Reading(proof, keys, self._seen.rows, self._seen.newest, pages.unanswered)
 
     def meanwhile(self, reading: Reading, land: Land) -> Generator[pa.Table, None, Reading]:
         """Reads what changed while pages were read, if the API can be asked for that.

@@ -47,6 +47,15 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
     return endpoints
 
 
+def needed_for(name: str, resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Resource `name` and those that its requests take values from, as its endpoint names them."""
+    endpoints = {r["name"]: str(r["endpoint"]) for r in resources}
+    needed = [name]
+    for wanted in needed:  # grows meanwhile
+        needed += [o for o in endpoints if o in endpoints[wanted] and o not in needed]
+    return [resource for resource in resources if resource["name"] in needed]
+
+
 def is_jsonpath(path: str) -> bool:
     """Whether dlt can parse `path`."""
     try:

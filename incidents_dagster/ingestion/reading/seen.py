@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from incidents_dagster.ingestion.errors import RepeatedError
-from incidents_dagster.ingestion.reading.incremental import Incremental, Start
+from incidents_dagster.ingestion.reading.incremental import Incremental
 from incidents_dagster.ingestion.reading.pages import Pages
+from incidents_dagster.ingestion.reading.start import Start
 from incidents_dagster.ingestion.rows.batches import Batch, distinct
 from incidents_dagster.ingestion.tables import Table
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlt.common import jsonpath
-from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema
 from dlt.extract import DltResource, DltSource
 from dlt.sources.helpers.rest_client.detector import single_entity_path
@@ -22,7 +21,11 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.http.transport import ApiAdapter, open_session
 from incidents_dagster.ingestion.reading.checked_paginator import CheckedPaginator
 from incidents_dagster.ingestion.reading.envelope import Envelope
-from incidents_dagster.ingestion.reading.incremental import Incremental, asking_from, take_from
+from incidents_dagster.ingestion.reading.incremental import (
+    Incremental,
+    asking_from,
+    take_incrementals,
+)
 from incidents_dagster.ingestion.reading.next_page import NamedPath
 from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
@@ -30,13 +33,13 @@ from incidents_dagster.ingestion.reading.progress import Progress
 from incidents_dagster.ingestion.reading.rest_api_config import (
     endpoints,
     is_jsonpath,
+    needed_for,
     refused,
     settings_errors,
 )
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.settings_files import SECTION, config_file
 from incidents_dagster.ingestion.tables import DATASET, DELETED_AT, QUARANTINE, Table
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
@@ -90,7 +93,7 @@ class OpenApi:
             from_page: Fetches that page alone, of numbered ones.
         """
         config = {**self._config, "resources": []}
-        for resource in self._needed_for(name):
+        for resource in needed_for(name, self._config["resources"]):
             endpoint, asked = {**resource["endpoint"]}, resource["name"] == name
             if incremental := self.incremental.get(resource["name"]):
                 endpoint = asking_from(endpoint, incremental, since if asked else None)
@@ -137,14 +140,6 @@ class OpenApi:
         ]
         return CheckedPaginator(config, envelope, mark, pages, named)
 
-    def _needed_for(self, name: str) -> list[dict[str, Any]]:
-        """The resource and those that its endpoint takes values from, as it names them."""
-        endpoints = {r["name"]: str(r["endpoint"]) for r in self._config["resources"]}
-        needed = [name]
-        for wanted in needed:  # grows meanwhile
-            needed += [o for o in endpoints if o in endpoints[wanted] and o not in needed]
-        return [resource for resource in self._config["resources"] if resource["name"] in needed]
-
 
 def declared_source(settings: Settings) -> DltSource:
     """The configured resources with their columns. Needs no secret and no network, fetches nothing.
@@ -188,7 +183,7 @@ def declared_source(settings: Settings) -> DltSource:
             )
         if table.takes_changes_alone:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
-    for name, incremental in _take_incrementals(api).items():
+    for name, incremental in take_incrementals(api).items():
         table = Table.of(source, name)
         if not any("dedup_sort" in column for column in table.declared.values()):
             newest = TColumnSchema(name=incremental.column, dedup_sort="desc")
@@ -233,31 +228,13 @@ def open_api(
                 holder["data_selector"] = jsonpath.compile_path(selector)  # once, not on every page
         yield OpenApi(
             declared=declared,
-            incremental=_take_incrementals(api),
+            incremental=take_incrementals(api),
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,
             settings=settings,
             report=report,
         )
-
-
-def _take_incrementals(api: dict[str, Any]) -> dict[str, Incremental]:
-    """Removes `incremental` from every endpoint, after merging the defaults into each."""
-    naming, where = Schema(DATASET).naming, f"[{SECTION}] of {config_file()}"
-    defaults = api["resource_defaults"].pop("endpoint", {})
-    found = {}
-    for number, resource in enumerate(api["resources"]):
-        endpoint = {**defaults, **resource["endpoint"]}
-        for part in ("params", "json"):  # rest_api merges these two one level deeper
-            if merged := {**(defaults.get(part) or {}), **(endpoint.get(part) or {})}:
-                endpoint[part] = merged
-        with settings_errors():
-            incremental = take_from(endpoint, naming, f"{where}: resources[{number}].endpoint")
-        resource["endpoint"] = endpoint
-        if incremental:
-            found[resource["name"]] = incremental
-    return found
 
 
 def _build(api: Any) -> DltSource:

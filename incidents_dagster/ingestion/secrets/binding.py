@@ -57,7 +57,7 @@ def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain:
         auths = [part.auth for part in parts if part.auth]
         headers = {name: value for part in parts for name, value in part.headers.items()}
         params = {name: value for part in parts for name, value in part.params.items()}
-        secret = auths or params or any(_is_secret(*header) for header in headers.items())
+        secret = auths or params or any(may_be_secret(*header) for header in headers.items())
         _refuse_plain("The API's address", address, plain or not secret)
         endpoint["auth"] = KeyOnTheWire(auths[-1] if auths else None, address, headers, params)
 
@@ -78,7 +78,7 @@ def _take(holder: dict[str, Any], plain: bool) -> _Part:
     headers = _take_plain_texts(holder, "headers", lambda _: True)
     params = _take_plain_texts(holder, "params", SECRET_PARAM.fullmatch)
     for name, value in headers.items():
-        if _is_secret(name, value):
+        if may_be_secret(name, value):
             redaction.remember(value, *_last_part(value))
     redaction.remember(*params.values())
     for part in ("json", "data"):  # sent to the origin only, like the whole request
@@ -105,7 +105,13 @@ def _take_plain_texts(
     return {str(name): checked(f"{table}.{name}", value) for name, value in taken.items()}
 
 
-def _is_secret(name: str, value: str) -> bool:
+def is_credential(name: str) -> bool:
+    """Whether a parameter's name looks like that of a credential."""
+    return bool(SECRET_PARAM.fullmatch(name.lower()))
+
+
+def may_be_secret(name: str, value: str) -> bool:
+    """Whether a header may hold a secret."""
     return bool(SECRET_HEADER.search(name.lower()) or SCHEME.match(value))
 
 
