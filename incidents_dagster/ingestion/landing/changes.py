@@ -95,7 +95,8 @@ def changed_rows(
         known = stored.types()
         if "_dlt_id" in known:  # created by plain dlt, which gives rows ids
             dlt.config["normalize.parquet_normalizer.add_dlt_id"] = True
-        remembered = dlt.current.resource_state(name)
+        # Not in the resource's own state, which dlt resets whenever a table is replaced.
+        remembered = dlt.current.source_state().setdefault("tables", {}).setdefault(name, {})
         state = TableState.read(remembered)
         start = start_of(api, name, stored, state.began) if mode is Mode.INCREMENTAL else None
         if start and (why := state.why_everything(source)):

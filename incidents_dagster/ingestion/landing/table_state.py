@@ -1,4 +1,4 @@
-"""What dlt's state of a resource remembers about its table, from one sync to the next.
+"""What dlt's state remembers about a resource's table, from one sync to the next.
 
 It is saved with the rows, in the same load. A change of it alone makes a load, too, so it only
 changes when there is something to remember.

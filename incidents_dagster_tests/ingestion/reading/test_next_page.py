@@ -53,7 +53,13 @@ WRONG: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any], str]
         {},
         "but there is links.next",
     ),
-    "a mistyped link": (link("links.nxt"), {"links": {"next": "/x?after=c2"}}, {}, {}, "links.next"),
+    "a mistyped link": (
+        link("links.nxt"),
+        {"links": {"next": "/x?after=c2"}},
+        {},
+        {},
+        "links.next",
+    ),
     "a list of links": (
         link("next"),
         {"links": [{"rel": "self", "href": "/x"}, {"rel": "next", "href": "/x?after=c2"}]},
@@ -113,7 +119,13 @@ WRONG: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any], str]
         {},
         "_shards.failed is 1",
     ),
-    "incomplete results": (cursor("next"), {"next": None, "incomplete_results": True}, {}, {}, "is"),
+    "incomplete results": (
+        cursor("next"),
+        {"next": None, "incomplete_results": True},
+        {},
+        {},
+        "is",
+    ),
     "partial": (cursor("next"), {"next": None, "meta": {"partial": True}}, {}, {}, "meta.partial"),
     "truncated": (cursor("next"), {"next": None, "truncated": "true"}, {}, {}, "truncated is true"),
 }
@@ -128,12 +140,27 @@ WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any]]] = {
     "the last page": (cursor("meta.next"), {"meta_": {"is_last": True}}, {}, FULL),
     "a total": (cursor("meta.next"), {"total": 50}, {}, FULL),
     "a total elsewhere": (cursor("meta.next"), {"page_": {"totalCount": 50}}, {}, FULL),
-    "what was asked for": (link("links.next"), {"query": {"after": "1"}}, {}, {"after": "1"} | MORE_ROWS),
-    "other links": (link("links.next"), {"links": {"self": "/x", "last": "/x", "prev": None}}, {}, FULL),
+    "what was asked for": (
+        link("links.next"),
+        {"query": {"after": "1"}},
+        {},
+        {"after": "1"} | MORE_ROWS,
+    ),
+    "other links": (
+        link("links.next"),
+        {"links": {"self": "/x", "last": "/x", "prev": None}},
+        {},
+        FULL,
+    ),
     "a header without next": (HEADER_LINK, {}, {"Link": '</x>; rel="last"'}, FULL),
     "a header of a short page": (HEADER_LINK, {}, {}, MORE_ROWS),
     "a total in the headers": (HEADER_LINK, {}, {"X-Total-Count": "50"}, FULL),
-    "shards that did not fail": ("single_page", {"_shards": {"failed": 0}, "timed_out": False}, {}, {}),
+    "shards that did not fail": (
+        "single_page",
+        {"_shards": {"failed": 0}, "timed_out": False},
+        {},
+        {},
+    ),
 }
 
 
