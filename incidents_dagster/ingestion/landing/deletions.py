@@ -89,9 +89,9 @@ class Deletions:
         if (many := self._too_many(rest, len(beyond))) and not self.adopt:
             if self.other_source:
                 raise IncompleteError(
-                    f"{self.bad.resource}: {self.other_source}: {many}, so nothing was loaded. Move "
-                    f"the DuckDB file away to start over, or run {ADOPT} to keep it and mark them "
-                    "as deleted."
+                    f"{self.bad.resource}: {self.other_source}: {many}, so nothing was loaded. "
+                    f"Move the DuckDB file away to start over, or run {ADOPT} to keep it and mark "
+                    "them as deleted."
                 )
             why = why or (
                 f"{many}, more than deleted_share allows. If they are gone, run {ADOPT}, or raise "

@@ -59,19 +59,21 @@ class Incremental:
     initial_value: Any = None
     lag: float = 0
 
-    def since(self, value: Any, timed: bool) -> Since | None:
+    def since(self, value: Any, data_type: str) -> Since | None:
         """What the API is asked for with cursor `value`; None for everything.
 
         Args:
             value: None for the initial value.
-            timed: Whether the column holds times.
+            data_type: The column's, as in dlt.
         """
         value = self.initial_value if value is None else value
-        if timed and value is not None and not isinstance(value, date):
-            try:
-                value = Moment.of(value) if isinstance(value, str) else of_epoch(value)
-            except (ValueError, OverflowError, OSError):
-                return None  # a time that only the API understands, such as "now-30d"
+        try:
+            if data_type in ("timestamp", "date") and value is not None:
+                value = of_epoch(value) if isinstance(value, (int, float)) else Moment.of(value)
+            elif data_type in ("bigint", "double") and value is not None:
+                float(value)
+        except (ValueError, OverflowError, OSError):
+            return None  # what only the API understands, such as "now-30d"
         return None if value is None else Since(self.column, str(value))
 
 

@@ -109,7 +109,7 @@ class Reader:
         doubts += yield from self._catch_up(pages, land)
         keys = self._seen.keys()
         proof = Proof(
-            since=self._incremental.since(start and start.value, bool(self._unit))
+            since=self._incremental.since(start and start.value, self._type)
             if self._incremental
             else None,
             readings=readings,
@@ -156,8 +156,13 @@ class Reader:
     @property
     def _unit(self) -> int:
         """Seconds in the cursor's unit; 0 if it is not a time, or not known yet."""
+        return UNITS.get(self._type, 0)
+
+    @property
+    def _type(self) -> str:
+        """dlt's data_type of the cursor; empty if it is not known yet."""
         column = self._known.get(self._incremental.column, {}) if self._incremental else {}
-        return UNITS.get(str(column.get("data_type")), 0)
+        return str(column.get("data_type", ""))
 
     def _until_agreed(
         self, start: Start | None, land: Land

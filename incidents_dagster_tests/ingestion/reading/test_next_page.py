@@ -1,4 +1,4 @@
-"""A path that no response has proves nothing, unless something else shows that the list is whole."""
+"""A path that no response has proves nothing, unless something else shows the list to be whole."""
 
 from collections.abc import Callable
 from typing import Any
@@ -164,18 +164,11 @@ WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any]]] = {
 }
 
 
-def proof_of(
-    listen: Listen,
-    configure: Configure,
-    paginator: Any,
-    beside: dict[str, Any],
-    headers: dict[str, str],
-    params: dict[str, Any],
-    **section: Any,
-) -> Any:
+def proof_of(listen: Listen, configure: Configure, *given: Any) -> Any:
     """The proof of reading fifty records on one page."""
+    paginator, beside, headers, params = given
     server = listen(lambda _: Reply({"data": ROWS, **beside}, headers=headers))
-    settings = configure(**resource(server.base_url, paginator, params=params), **section)
+    settings = configure(**resource(server.base_url, paginator, params=params))
     return read(settings).proof
 
 
