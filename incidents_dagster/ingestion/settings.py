@@ -192,6 +192,12 @@ class Settings(Section):
         description="a full read that lacks more than this share of the table's rows marks none as "
         "deleted",
     )
+    max_columns: int = Field(
+        default=1_000,
+        ge=1,
+        description="if a table has as many columns, new fields share the JSON column "
+        "`_further_fields`",
+    )
     freshness: Freshness = Freshness()
     change_sensor: ChangeSensor = ChangeSensor()
     schedules: Schedules = Schedules()

@@ -14,12 +14,11 @@ from typing import Any
 import pendulum
 import pyarrow as pa
 import pyarrow.compute as pc
-from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.time import ensure_datetime_in_tz
 from dlt.common.utils import map_nested_values_in_place
 
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.tables import Since
+from incidents_dagster.ingestion.tables import Since, Table
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 SUPPORTED = ("cursor_path", "start_param", "initial_value", "lag")
@@ -74,12 +73,14 @@ class Incremental:
             `{incremental.start_value}` say where the value goes.
         initial_value: What to send while the table is empty; None to ask for everything.
         lag: How far to look back, in seconds for a timestamp, in days for a date, else in its unit.
+        field: The field of `cursor_path`.
     """
 
     column: str
     start_param: str | None = None
     initial_value: Any = None
     lag: float = 0
+    field: str = ""
 
     def start(self, stored: StoredTable) -> Start | None:
         """Where the next sync of the table starts; None if it has no row to start from.
@@ -119,8 +120,8 @@ class Incremental:
         return value
 
 
-def take_from(endpoint: dict[str, Any], naming: NamingConvention, where: str) -> Incremental | None:
-    """Removes `incremental` from an endpoint, in either of rest_api's spellings.
+def take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incremental | None:
+    """Removes `incremental` from an endpoint of `table`, in either of rest_api's spellings.
 
     Raises:
         SettingsError: It has an option that is not supported here, or a wrong value.
@@ -144,7 +145,7 @@ def take_from(endpoint: dict[str, Any], naming: NamingConvention, where: str) ->
         raise SettingsError(f"{where}.lag must be 0 or more.")
     if rest.get("initial_value") is None and PLACEHOLDER.search(str(endpoint)):
         raise SettingsError(f"{where}.initial_value is missing: the placeholder needs a value.")
-    return Incremental(naming.normalize_path(cursor), **rest)
+    return Incremental(table.column_of(cursor), **rest, field=cursor)
 
 
 def asking_from(endpoint: dict[str, Any], incremental: Incremental, value: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlt.common import jsonpath
-from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema
 from dlt.extract import DltResource, DltSource
 from dlt.sources.helpers.rest_client.detector import single_entity_path
@@ -36,7 +35,13 @@ from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.settings_files import SECTION, config_file
-from incidents_dagster.ingestion.tables import DATASET, DELETED_AT, QUARANTINE, Table
+from incidents_dagster.ingestion.tables import (
+    DATASET,
+    DECLARED_FIELD,
+    DELETED_AT,
+    QUARANTINE,
+    Table,
+)
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
 # dlt's merge strategies that expect each primary key once.
@@ -102,7 +107,7 @@ class OpenApi:
 
     def _paginator(self, name: str, endpoint: dict[str, Any], pages: Pages) -> CheckedPaginator:
         client, table = self._config["client"], Table.of(self.declared, name)
-        mark = Marks(table.primary_key, table.newest_first, self.declared.schema.naming)
+        mark = Marks(table)
         selector, inner = endpoint.get("data_selector"), endpoint.get("paginator")
         if single_entity_path(endpoint.get("path") or ""):  # rest_api's rule for one object
             inner, selector = inner or "single_page", selector or jsonpath.compile_path("$")
@@ -166,11 +171,13 @@ def declared_source(settings: Settings) -> DltSource:
             )
         if table.takes_changes_alone:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
-    for name, incremental in _take_incrementals(api).items():
+    for name, incremental in _take_incrementals(api, source).items():
         table = Table.of(source, name)
         if not any("dedup_sort" in column for column in table.declared.values()):
-            newest = TColumnSchema(name=incremental.column, dedup_sort="desc")
-            source.resources[name].apply_hints(columns={incremental.column: newest})
+            hints = table.declared.get(incremental.column, {})
+            cursor = hints.get(DECLARED_FIELD, incremental.field)
+            newest = TColumnSchema(name=cursor, dedup_sort="desc")
+            source.resources[name].apply_hints(columns={cursor: newest})
         if not table.takes_changes_alone:
             raise SettingsError(
                 refused(
@@ -211,7 +218,7 @@ def open_api(
                 holder["data_selector"] = jsonpath.compile_path(selector)  # once, not on every page
         yield OpenApi(
             declared=declared,
-            incremental=_take_incrementals(api),
+            incremental=_take_incrementals(api, declared),
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,
@@ -220,9 +227,9 @@ def open_api(
         )
 
 
-def _take_incrementals(api: dict[str, Any]) -> dict[str, Incremental]:
+def _take_incrementals(api: dict[str, Any], source: DltSource) -> dict[str, Incremental]:
     """Removes `incremental` from every endpoint, after merging the defaults into each."""
-    naming, where = Schema(DATASET).naming, f"[{SECTION}] of {config_file()}"
+    where = f"[{SECTION}] of {config_file()}"
     defaults = api["resource_defaults"].pop("endpoint", {})
     found = {}
     for number, resource in enumerate(api["resources"]):
@@ -231,7 +238,11 @@ def _take_incrementals(api: dict[str, Any]) -> dict[str, Incremental]:
             if merged := {**(defaults.get(part) or {}), **(endpoint.get(part) or {})}:
                 endpoint[part] = merged
         with settings_errors():
-            incremental = take_from(endpoint, naming, f"{where}: resources[{number}].endpoint")
+            incremental = take_from(
+                endpoint,
+                Table.of(source, resource["name"]),
+                f"{where}: resources[{number}].endpoint",
+            )
         resource["endpoint"] = endpoint
         if incremental:
             found[resource["name"]] = incremental

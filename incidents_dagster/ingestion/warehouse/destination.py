@@ -1,8 +1,8 @@
 """dlt's DuckDB destination as a sync needs it.
 
 It waits for the file whenever dlt opens it, holds it from the first change of a table to the end
-of the load, and recreates what is missing or damaged: dlt's bookkeeping and staging tables, and a
-table that was dropped by hand.
+of the load, comments the columns, and recreates what is missing or damaged: dlt's bookkeeping and
+staging tables, and a table that was dropped by hand.
 """
 
 import json
@@ -22,6 +22,7 @@ from dlt.pipeline.state_sync import migrate_state_to_current
 
 from incidents_dagster.ingestion.errors import causes
 from incidents_dagster.ingestion.tables import quoted
+from incidents_dagster.ingestion.warehouse import comments
 from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold
 
 
@@ -104,7 +105,11 @@ class SyncClient(DuckDbClient):
         force: bool = False,
     ) -> TSchemaTables | None:
         """Compares with the existing tables, while dlt would trust the schema it has stored."""
-        return super().update_stored_schema(only_tables, expected_update, True)  # type: ignore[arg-type]
+        update = super().update_stored_schema(only_tables, expected_update, True)  # type: ignore[arg-type]
+        if not self.sql_client.is_staging_dataset_active:
+            tables = ((n, self.schema.get_table_columns(n)) for n in self.schema.tables)
+            comments.write(self.sql_client.native_connection, self.sql_client.dataset_name, tables)
+        return update
 
     def get_stored_state(self, pipeline_name: str) -> StateInfo | None:  # type: ignore[override]
         """None if it cannot be used: then everything is read."""
