@@ -21,9 +21,12 @@ from dlt.destinations.job_client_impl import SqlLoadJob
 from dlt.pipeline.state_sync import migrate_state_to_current
 
 from incidents_dagster.ingestion.errors import causes
+from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.tables import quoted
 from incidents_dagster.ingestion.warehouse import comments
 from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold
+
+SNAKE_CASE = "snake_case"  # dlt's default, in files of earlier releases
 
 
 class SyncDestination(dlt.destinations.duckdb):
@@ -130,7 +133,12 @@ class SyncClient(DuckDbClient):
         try:
             info = super().get_stored_schema(schema_name)  # type: ignore[arg-type]
             if info:
-                Schema.from_dict(json.loads(info.schema))
+                stored = json.loads(info.schema)
+                if stored["normalizers"]["names"] == SNAKE_CASE:
+                    # dlt would refuse another naming convention, though all names stay.
+                    stored["normalizers"]["names"] = NamingConvention.name()
+                    info = info._replace(schema=json.dumps(stored))
+                Schema.from_dict(stored)
         except Exception as error:
             if _about_the_file(error):
                 raise

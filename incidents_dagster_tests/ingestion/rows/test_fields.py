@@ -7,7 +7,9 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from dlt.common.normalizers.naming.snake_case import NamingConvention as SnakeCase
 
+from incidents_dagster.ingestion import sync
 from incidents_dagster.ingestion.rows import batches, fields
 from incidents_dagster.ingestion.rows.batches import to_arrow
 from incidents_dagster.ingestion.rows.fields import FURTHER_FIELDS, columns_of
@@ -51,9 +53,9 @@ def test_fields_whose_names_meet_have_a_column_each_the_same_in_every_sync(
     rng = random.Random(0)
     records: Records = [{"id": "0", names[-1]: "first"}]
     columns: dict[str, Any] = {}
-    for sync in range(1, 5):
-        some = rng.sample(names, rng.randint(1, len(names))) if sync < 4 else names
-        records.append({"id": str(sync), **{name: f"{sync} {name!a}" for name in some}})
+    for number in range(1, 5):
+        some = rng.sample(names, rng.randint(1, len(names))) if number < 4 else names
+        records.append({"id": str(number), **{name: f"{number} {name!a}" for name in some}})
         records[0] = dict(rng.sample([*records[0].items()], len(records[0])))
         rows = loaded.sync(records)
         earlier, columns = columns, loaded.fields()
@@ -160,14 +162,22 @@ def test_a_field_that_was_always_null_gets_its_column_with_its_first_value(loade
 def test_a_table_of_an_earlier_release_keeps_its_columns(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = [{"id": "1", "createdAt": "a", "Größe": 1}]
-    loaded.plainly(records)
-    monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(loaded.database))
-    assert set(loaded.fields().values()) == {None}
-    loaded.sync([*records, {"id": "2", "createdAt": "b", "created_at": None, "Größe": 2}])
-    assert loaded.fields() == {"id": "id", "created_at": "createdAt", "gr_e": "Größe"}
-    loaded.sync([*records, {"id": "2", "createdAt": "b", "created_at": "c", "Größe": 2}])
-    assert [row["created_at"] for row in loaded.rows()] == ["a", "b"]
+    records: Records = [{"id": "1", "createdAt": "a", "Größe": 1}]
+    with monkeypatch.context() as earlier:
+        earlier.setattr(sync, "NamingConvention", SnakeCase)
+        loaded.sync(records)
+    names = loaded.types()
+    with loaded.writing() as connection:
+        for name in names:
+            connection.execute(f"COMMENT ON COLUMN incidents.x.{name} IS NULL")
+    loaded.sync(records)
+    assert (loaded.loads(), {*loaded.fields().values()}) == (1, {None})
+    records.append({"id": "2", "createdAt": "b", "created_at": None, "Größe": 2, "状态": 3})
+    loaded.sync(records)
+    columns = {"id": "id", "created_at": "createdAt", "gr_e": "Größe", "状态": "状态"}
+    assert loaded.fields() == columns
+    loaded.sync([*records, {"id": "3", "createdAt": "c", "created_at": "d"}])
+    assert [row["created_at"] for row in loaded.rows()] == ["a", "b", "c"]
 
 
 def test_a_field_has_its_column_in_every_batch(
