@@ -138,7 +138,7 @@ def take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incremental
         known = ", ".join(SUPPORTED)
         raise SettingsError(f"{where}.{unknown[0]} is not supported; supported are {known}.")
     rest = {**given}
-    cursor = str(rest.pop("cursor_path", "")).removeprefix("$.")
+    cursor = str(rest.pop("cursor_path", "")).removeprefix("$.").strip("'")
     if not cursor or re.search(r"[.*\[$]", cursor):
         raise SettingsError(f"{where}.cursor_path must name a top-level field of the records.")
     if rest.get("lag", 0) < 0:

@@ -243,3 +243,20 @@ def test_declared_fields_and_keys_have_columns_whatever_the_bound() -> None:
     batch = to_arrow([{"x": 1, "b": "b", "id": "1"}], known, ["id"], ["b"], most_columns=1)
     assert {*batch.rows.column_names} == {"id", "b", FURTHER_FIELDS}
     assert FIELD not in batch.new_columns[FURTHER_FIELDS]
+
+
+def test_a_cursor_may_have_a_name_in_any_script(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incremental = {"cursor_path": "更新时间", "start_param": "since"}
+    endpoint = {"path": "/x", "data_selector": "数据", "incremental": incremental}
+    columns = {"更新时间": {"data_type": "timestamp"}}
+    loaded.fresh(monkeypatch, endpoint=endpoint, columns=columns)
+    records = [{"id": str(n), "更新时间": f"2026-11-01T00:00:0{n}Z"} for n in range(5)]
+    loaded.sync({"数据": records})
+    loaded.web.asked.clear()
+    older = {"id": "4", "更新时间": "2026-10-01T00:00:00Z"}
+    rows = loaded.sync({"数据": [older, records[4], {**records[4], "id": "5"}]})
+    assert [asked.query for asked in loaded.web.asked] == [{"since": "2026-11-01T00:00:04Z"}]
+    assert [row["id"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
+    assert rows[4]["更新时间"].month == 11, "of two versions, the newer one"
