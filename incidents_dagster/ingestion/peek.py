@@ -37,6 +37,6 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
             start = start_of(api, name, StoredTable(table, connection), began=None)
         page = list(api.records(name, start.value if start else None, params).add_limit(1))
         with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
-            stored, naming = StoredTable(table, connection), api.declared.schema.naming
-            batch = to_arrow(page, stored.types(), naming, table.primary_key, table.typed)
+            stored, most = StoredTable(table, connection), settings.max_columns
+            batch = to_arrow(page, stored.types(), table.primary_key, table.typed, most)
             return stored.without_what_it_has(batch.rows), stored.last_load()

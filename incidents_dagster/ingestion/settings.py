@@ -212,6 +212,12 @@ class Settings(Section):
         le=1,
         description="the same as a share of the table's rows; up to three rows never wait",
     )
+    max_columns: int = Field(
+        default=1_000,
+        ge=1,
+        description="if a table has as many columns, new fields share the JSON column "
+        "`_further_fields`",
+    )
     freshness: Freshness = Freshness()
     change_sensor: ChangeSensor = ChangeSensor()
     schedules: Schedules = Schedules()

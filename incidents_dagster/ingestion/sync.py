@@ -22,10 +22,11 @@ from dlt.extract import DltResource, DltSource
 
 from incidents_dagster.ingestion.demo import configured_or_demo
 from incidents_dagster.ingestion.landing.changes import Changes, Mode, changed_rows
+from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
 from incidents_dagster.ingestion.reading.source_id import source_id
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import DATASET
+from incidents_dagster.ingestion.tables import DATASET, Table
 from incidents_dagster.ingestion.warehouse.destination import SyncDestination
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
     WriteHold,
@@ -91,15 +92,15 @@ def open_sync(
         changes: dict[str, Changes] = {}
 
         def changed(name: str) -> Iterator[Any]:
-            source = source_id(settings, name)
+            source = source_id(settings, name, api.declared)
             changes[name] = yield from changed_rows(api, name, database, mode, source)
 
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
         try:
             resources = [
-                _resource(resource, changed(resource.name))
-                for resource in api.declared.resources.values()
+                _resource(resource, Table.of(api.declared, name), changed(name))
+                for name, resource in api.declared.resources.items()
             ]
             source = DltSource(Schema(DATASET), DATASET, resources)
             pipeline = build_pipeline(database, working_folder, hold)
@@ -125,14 +126,14 @@ def _leave_imports_alone() -> None:
     gc.freeze()
 
 
-def _resource(declared: DltResource, rows: Iterator[Any]) -> DltResource:
-    """`rows` as a resource with the hints of rest_api's resource."""
+def _resource(declared: DltResource, table: Table, rows: Iterator[Any]) -> DltResource:
+    """`rows` as a resource with the hints of rest_api's resource, by the names in `table`."""
     hints: dict[str, Any] = dict(declared.compute_table_schema())
     landing = dlt.resource(
         rows,
         name=declared.name,
-        table_name=hints["name"],
-        columns=hints["columns"],
+        table_name=table.name,
+        columns=table.declared,
         write_disposition=hints["write_disposition"],
         schema_contract=hints.get("schema_contract"),  # type: ignore[arg-type]
         selected=declared.selected,
@@ -157,7 +158,10 @@ def build_pipeline(
     # rows. With `supports_transactions`, they are one transaction.
     # A replace would empty the table first, unless it goes through staging.
     destination = SyncDestination(
-        _credentials(database), supports_transactions=True, replace_strategy="insert-from-staging"
+        _credentials(database),
+        supports_transactions=True,
+        replace_strategy="insert-from-staging",
+        naming_convention=NamingConvention.name(),
     )
     destination.hold = hold or WriteHold(database, seconds=0)
     return dlt.pipeline(

@@ -3,11 +3,14 @@
 `warehouse.stored_table` reads what the table holds.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 from dlt.extract import DltSource
+
+from incidents_dagster.ingestion.naming import column_name, columns_of
 
 # Schema of the DuckDB file, name of dlt's dataset, pipeline and schema.
 DATASET = "incidents"
@@ -15,16 +18,34 @@ DATASET = "incidents"
 QUARANTINE = "quarantine"
 # Set if a full read lacks the row, null again when it is back.
 DELETED_AT = "deleted_at"
+# Hints of a column: the field that it holds, and the one that the configuration names.
+FIELD = "x-field"
+DECLARED_FIELD = "x-declared-field"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table in DuckDB, with its description from the configuration."""
+    """A column of a table in DuckDB.
+
+    Attributes:
+        name: Its name.
+        type: Its type in DuckDB; until the table exists, dlt's.
+        nullable: Whether it may be null.
+        comment: What the configuration says about it, else its comment in DuckDB.
+        field: The API's field; None if it has none, or the table does not know it.
+    """
 
     name: str
     type: str
     nullable: bool
-    description: str | None
+    comment: str | None
+    field: str | None = None
+
+    @property
+    def description(self) -> str | None:
+        """The comment, and the field if that has another name."""
+        field = f"Field: {self.field}" if self.field not in (None, self.name) else None
+        return " ".join(filter(None, [self.comment, field])) or None
 
 
 @dataclass(frozen=True)
@@ -60,22 +81,39 @@ class Table:
 
     @classmethod
     def of(cls, source: DltSource, resource_name: str) -> "Table":
-        """The table that a resource of `source` is loaded into, with dlt's normalized names."""
-        normalize = source.schema.naming.normalize_path
+        """The table that a resource of `source` is loaded into, with the names in DuckDB."""
         hints = source.resources[resource_name].compute_table_schema()
-        columns = {normalize(name): dict(column) for name, column in hints["columns"].items()}
+        fields = columns_of(hints["columns"])
+        columns: dict[str, dict[str, Any]] = {}
+        for field, column in hints["columns"].items():
+            name = fields[field]
+            columns[name] = {**column, "name": name, DECLARED_FIELD: field}
         return cls(
-            name=normalize(str(hints["name"])),
+            name=column_name(str(hints["name"])),
             primary_key=[name for name, column in columns.items() if column.get("primary_key")],
             declared=columns,
             write_disposition=str(hints.get("write_disposition") or "append"),
             merge_strategy=hints.get("x-merge-strategy"),  # type: ignore[arg-type]
         )
 
+    def column_of(self, field: str) -> str:
+        """The column of a field that the configuration names, declared or not."""
+        declared = {hints.get(DECLARED_FIELD): name for name, hints in self.declared.items()}
+        return declared.get(field) or column_name(field)
+
+    def fields_of(self, columns: Iterable[str], record: Iterable[str]) -> list[str]:
+        """The fields of a record that these columns get, leaving out columns without one."""
+        fields = {column_name(field): field for field in sorted(record, reverse=True)}
+        fields |= {field: field for field in record}
+        for name, hints in self.declared.items():
+            if (field := hints.get(DECLARED_FIELD)) in record:
+                fields[name] = field
+        return [fields[name] for name in columns if name in fields]
+
     @property
     def qualified(self) -> str:
         """Schema and table, quoted for SQL."""
-        return f'"{DATASET}"."{self.name}"'
+        return f"{quoted(DATASET)}.{quoted(self.name)}"
 
     @property
     def typed(self) -> list[str]:
@@ -111,7 +149,13 @@ class Table:
     def declared_columns(self) -> list[Column]:
         """The columns as configured, with dlt's names for their types."""
         return [
-            Column(n, c.get("data_type", "text"), c.get("nullable", True), c.get("description"))
+            Column(
+                n,
+                c.get("data_type", "text"),
+                c.get("nullable", True),
+                c.get("description"),
+                c.get(DECLARED_FIELD),
+            )
             for n, c in self.declared.items()
         ]
 

@@ -37,8 +37,7 @@ def check_first_page(
     except Exception:  # an API without such a page refuses it in its own way
         page = []
     asked.add(question)
-    naming = api.declared.schema.naming
-    rows = to_arrow(page, dict(known), naming, table.primary_key, table.typed).rows
+    rows = to_arrow(page, dict(known), table.primary_key, table.typed).rows
     before = distinct([rows.select(table.primary_key)])
     # An API without such a page may send its first one instead.
     if len(rows) and len(distinct([before, keys] if len(keys) else [before])) == len(before) + len(

@@ -10,15 +10,14 @@ from datetime import date, datetime, timezone
 from typing import Any
 
 import pendulum
-from dlt.common.normalizers.naming import NamingConvention
-from dlt.common.schema import Schema
 from dlt.common.time import ensure_datetime_in_tz
 from dlt.common.utils import map_nested_values_in_place
+from dlt.extract import DltSource
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.rest_api_config import settings_errors
 from incidents_dagster.ingestion.settings_files import where
-from incidents_dagster.ingestion.tables import DATASET, Since
+from incidents_dagster.ingestion.tables import Since, Table
 
 FAR_SECONDS = 1e11  # the year 5138: more can only be milliseconds or less
 SUPPORTED = ("cursor_path", "start_param", "initial_value", "lag")
@@ -52,12 +51,14 @@ class Incremental:
             `{incremental.start_value}` say where the value goes.
         initial_value: What to send while the table is empty; None to ask for everything.
         lag: How far to look back, in seconds for a timestamp, in days for a date, else in its unit.
+        field: The field of `cursor_path`.
     """
 
     column: str
     start_param: str | None = None
     initial_value: Any = None
     lag: float = 0
+    field: str = ""
 
     def since(self, value: Any, data_type: str) -> Since | None:
         """What the API is asked for with cursor `value`; None for everything.
@@ -84,10 +85,8 @@ def of_epoch(value: float) -> datetime:
     return Moment.of(datetime.fromtimestamp(value, timezone.utc))  # type: ignore[no-any-return]
 
 
-def _take_from(
-    endpoint: dict[str, Any], naming: NamingConvention, where: str
-) -> Incremental | None:
-    """Removes `incremental` from an endpoint, in either of rest_api's spellings.
+def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incremental | None:
+    """Removes `incremental` from an endpoint of `table`, in either of rest_api's spellings.
 
     Raises:
         SettingsError: It has an option that is not supported here, or a wrong value.
@@ -104,19 +103,23 @@ def _take_from(
         known = ", ".join(SUPPORTED)
         raise SettingsError(f"{where}.{unknown[0]} is not supported; supported are {known}.")
     rest = {**given}
-    cursor = str(rest.pop("cursor_path", "")).removeprefix("$.")
+    cursor = str(rest.pop("cursor_path", "")).removeprefix("$.").strip("'")
     if not cursor or re.search(r"[.*\[$]", cursor):
         raise SettingsError(f"{where}.cursor_path must name a top-level field of the records.")
     if rest.get("lag", 0) < 0:
         raise SettingsError(f"{where}.lag must be 0 or more.")
     if rest.get("initial_value") is None and PLACEHOLDER.search(str(endpoint)):
         raise SettingsError(f"{where}.initial_value is missing: the placeholder needs a value.")
-    return Incremental(naming.normalize_path(cursor), **rest)
+    return Incremental(table.column_of(cursor), **rest, field=cursor)
 
 
-def take_incrementals(api: dict[str, Any]) -> dict[str, Incremental]:
-    """Removes `incremental` from every endpoint, after merging the defaults into each."""
-    naming = Schema(DATASET).naming
+def take_incrementals(api: dict[str, Any], source: DltSource) -> dict[str, Incremental]:
+    """Removes `incremental` from every endpoint, after merging the defaults into each.
+
+    Args:
+        api: rest_api's configuration, changed in place.
+        source: The source that is declared by it.
+    """
     defaults = api["resource_defaults"].pop("endpoint", {})
     found = {}
     for number, resource in enumerate(api["resources"]):
@@ -125,7 +128,8 @@ def take_incrementals(api: dict[str, Any]) -> dict[str, Incremental]:
             if merged := {**(defaults.get(part) or {}), **(endpoint.get(part) or {})}:
                 endpoint[part] = merged
         with settings_errors():
-            incremental = _take_from(endpoint, naming, f"{where()}: resources[{number}].endpoint")
+            table = Table.of(source, resource["name"])
+            incremental = _take_from(endpoint, table, f"{where()}: resources[{number}].endpoint")
         resource["endpoint"] = endpoint
         if incremental:
             found[resource["name"]] = incremental

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from dlt.common.normalizers.naming import NamingConvention
 from requests import Response
+
+from incidents_dagster.ingestion.tables import Table
 
 
 class Marks:
@@ -19,20 +20,18 @@ class Marks:
     Not by all fields: an API may change some with every response, such as signed links.
     """
 
-    def __init__(
-        self, primary_key: list[str], newest_first: str | None, naming: NamingConvention
-    ) -> None:
-        self._columns = [*primary_key, *filter(None, [newest_first])] if primary_key else []
-        self._naming = naming
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._columns = [*table.primary_key, *filter(None, [table.newest_first])]
         self._fields: list[str] | None = None
 
     def __call__(self, record: Any) -> Hashable:
         """A value that only the same record has."""
         if not isinstance(record, dict):
             return repr(record)
-        if self._fields is None:  # the fields of these columns
-            names = {self._naming.normalize_path(field): field for field in reversed([*record])}
-            self._fields = [names[c] for c in self._columns if c in names]
+        if self._fields is None:
+            columns = self._columns if self._table.primary_key else []
+            self._fields = self._table.fields_of(columns, record)
         values = tuple(record.get(field) for field in self._fields)
         return values if any(values) and _hashable(values) else repr(record)
 

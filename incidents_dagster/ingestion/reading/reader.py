@@ -218,11 +218,11 @@ class Reader:
 
     def _pass(self, since: Any, pages: Pages, land: Land) -> Iterator[pa.Table]:
         """Reads everything once, or what changed `since` a value of the cursor."""
-        seen, naming = self._seen, self._api.declared.schema.naming
+        seen, most = self._seen, self._api.settings.max_columns
         try:
             for records in chunks(self._api.records(self._name, since, pages=pages)):
                 batch = to_arrow(
-                    records, self._known, naming, self._table.primary_key, self._table.typed
+                    records, self._known, self._table.primary_key, self._table.typed, most
                 )
                 self._known.update(batch.new_columns)
                 seen.add(batch, pages.began)

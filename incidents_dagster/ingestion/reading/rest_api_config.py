@@ -41,6 +41,10 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
         limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1
         if isinstance(limit, int) and limit < 1:
             raise SettingsError(refused(f"paginator: limit={limit} is below 1"))
+        _quote(holder, "data_selector")
+        for incremental in (holder.get("incremental"), *(holder.get("params") or {}).values()):
+            if isinstance(incremental, dict):
+                _quote(incremental, "cursor_path")
         selector = holder.get("data_selector")
         if isinstance(selector, str) and selector and not is_jsonpath(selector):
             raise SettingsError(refused(f"data_selector {selector!r} is not a JSONPath"))
@@ -63,6 +67,15 @@ def is_jsonpath(path: str) -> bool:
     except JSONPathError:
         return False
     return True
+
+
+def _quote(settings: dict[str, Any], name: str) -> None:
+    """Quotes names in another script in a JSONPath, which dlt takes for a mistake otherwise."""
+    path = settings.get(name)
+    if isinstance(path, str) and not path.isascii() and not is_jsonpath(path):
+        settings[name] = ".".join(
+            part if part.isascii() else f"'{part}'" for part in path.split(".")
+        )
 
 
 @contextmanager

@@ -40,7 +40,13 @@ from incidents_dagster.ingestion.reading.rest_api_config import (
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import DATASET, DELETED_AT, QUARANTINE, Table
+from incidents_dagster.ingestion.tables import (
+    DATASET,
+    DECLARED_FIELD,
+    DELETED_AT,
+    QUARANTINE,
+    Table,
+)
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
 # dlt's merge strategies that expect each primary key once.
@@ -121,7 +127,7 @@ class OpenApi:
 
     def _paginator(self, name: str, endpoint: dict[str, Any], pages: Pages) -> CheckedPaginator:
         client, table = self._config["client"], Table.of(self.declared, name)
-        mark = Marks(table.primary_key, table.newest_first, self.declared.schema.naming)
+        mark = Marks(table)
         selector, config = endpoint.get("data_selector"), self._paging(endpoint)
         if single_entity_path(endpoint.get("path") or ""):  # rest_api's rule for one object
             config = endpoint.get("paginator") or "single_page"
@@ -183,11 +189,13 @@ def declared_source(settings: Settings) -> DltSource:
             )
         if table.takes_changes_alone:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
-    for name, incremental in take_incrementals(api).items():
+    for name, incremental in take_incrementals(api, source).items():
         table = Table.of(source, name)
         if not any("dedup_sort" in column for column in table.declared.values()):
-            newest = TColumnSchema(name=incremental.column, dedup_sort="desc")
-            source.resources[name].apply_hints(columns={incremental.column: newest})
+            hints = table.declared.get(incremental.column, {})
+            cursor = hints.get(DECLARED_FIELD, incremental.field)
+            newest = TColumnSchema(name=cursor, dedup_sort="desc")
+            source.resources[name].apply_hints(columns={cursor: newest})
         if not table.takes_changes_alone:
             raise SettingsError(
                 refused(
@@ -228,7 +236,7 @@ def open_api(
                 holder["data_selector"] = jsonpath.compile_path(selector)  # once, not on every page
         yield OpenApi(
             declared=declared,
-            incremental=take_incrementals(api),
+            incremental=take_incrementals(api, declared),
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,

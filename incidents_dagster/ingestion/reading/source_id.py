@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
+from dlt.extract import DltSource
+
 from incidents_dagster.ingestion.reading.incremental import take_incrementals
 from incidents_dagster.ingestion.reading.next_page import is_size
 from incidents_dagster.ingestion.reading.rest_api_config import endpoints, needed_for
@@ -33,16 +35,17 @@ class SourceId:
     hash: str
 
 
-def source_id(settings: Settings, name: str) -> SourceId:
+def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
     """What resource `name` is read from, and the resources that its requests take values from.
 
     Args:
         settings: As configured, without the address of the demo API.
         name: The resource.
+        declared: The resources, as from `declared_source`.
     """
     api = deepcopy(settings.api)
     endpoints(api)
-    incrementals = take_incrementals(api)
+    incrementals = take_incrementals(api, declared)
     base_url = settings.base_url or DEMO
     parts = {}
     for resource in needed_for(name, api["resources"]):
@@ -61,7 +64,7 @@ def source_id(settings: Settings, name: str) -> SourceId:
             },
             "selector": endpoint.get("data_selector"),
             "cursor": incremental
-            and (incremental.column, incremental.start_param, incremental.initial_value),
+            and (incremental.field, incremental.start_param, incremental.initial_value),
             "key": resource.get("primary_key", api["resource_defaults"].get("primary_key")),
         }
     text = json.dumps([*parts.values()], sort_keys=True, default=str)

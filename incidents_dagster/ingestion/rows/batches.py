@@ -8,17 +8,18 @@ is rejected with the reason; `quarantine` keeps such records.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.data_types import TDataType
-from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.schema import utils
 from dlt.common.schema.typing import TTableSchemaColumns
 
 from incidents_dagster.ingestion.rows.column_types import array, shown, type_of
+from incidents_dagster.ingestion.rows.fields import MOST_COLUMNS, columns_of
+from incidents_dagster.ingestion.tables import FIELD
 
 BATCH_ROWS = 5_000
 # What dlt would turn into text, though nobody wants that: in a declared column, in an id.
@@ -62,7 +63,7 @@ class Batch:
     Attributes:
         rows: In the order of the records. A column without any value is left out; if there are no
             rows, every known column with a type is included.
-        new_columns: dlt's hints for the columns that were not known.
+        new_columns: dlt's hints for the columns that were not known, or whose field was not.
         rejected: In the order of the records.
     """
 
@@ -74,11 +75,11 @@ class Batch:
 def to_arrow(
     records: list[Any],
     known: TTableSchemaColumns,
-    naming: NamingConvention,
     primary_key: Sequence[str] = (),
     declared: Collection[str] = (),
+    most_columns: int = MOST_COLUMNS,
 ) -> Batch:
-    """Turns records into an Arrow table with the names and types that dlt would give them.
+    """Turns records into an Arrow table: columns by `fields`, types as by dlt.
 
     A record is rejected if it is not a JSON object, lacks a required value, or has a value that
     does not fit a strict column or is nested too deeply. Strict columns are the primary key, those
@@ -92,9 +93,9 @@ def to_arrow(
     Args:
         records: As the API sent them; fields may be missing or null.
         known: The table's columns so far, with dlt's hints.
-        naming: Turns field names into column names.
         primary_key: Names of its columns.
         declared: Names of the columns that the configuration declares with a type.
+        most_columns: If the table has as many columns, new fields share one.
     """
     bad = {
         n: Rejected(record, f"The record should be a JSON object, not {shown(record)}.", None)
@@ -105,7 +106,7 @@ def to_arrow(
         # Without the bad ones, so that none of their values adds a column or decides its type.
         left = [n for n in range(len(records)) if n not in bad] if bad else range(len(records))
         good = [records[n] for n in left] if bad else records
-        building = _Building(good, known, naming, primary_key, declared)
+        building = _Building(good, known, primary_key, declared, most_columns)
         if not building.reasons:
             return Batch(building.table(), building.new, [bad[n] for n in sorted(bad)])
         for n, reason in building.reasons.items():
@@ -117,7 +118,7 @@ class _Building:
 
     Attributes:
         arrays: Column name → its values.
-        new: dlt's hints for the columns that were not known.
+        new: As `Batch.new_columns`.
         reasons: Position of a record → why it is rejected.
     """
 
@@ -125,20 +126,22 @@ class _Building:
         self,
         records: list[dict[str, Any]],
         known: TTableSchemaColumns,
-        naming: NamingConvention,
         primary_key: Sequence[str],
         declared: Collection[str],
+        most_columns: int,
     ) -> None:
         self.arrays: dict[str, pa.Array] = {}
         self.new: TTableSchemaColumns = {}
         self.reasons: dict[int, str] = {}
-        self._known, self._naming, self._primary_key = known, naming, primary_key
+        self._known, self._primary_key = known, primary_key
         ours = [name for name in known if not name.startswith("_dlt_")]
         needed = [name for name in ours if not utils.is_nullable_column(known[name])]
         needed = list(dict.fromkeys([*primary_key, *needed]))
         self._strict = {*needed, *declared}
+        fields: dict[str, str] = {}
         if records:
-            columns = _columns(records, naming)
+            found = columns_of(records, known, most_columns)
+            columns, fields = found.values, found.fields
         else:
             columns = {name: [] for name in dict.fromkeys([*ours, *primary_key])}
         for name in [name for name in columns if name in self._strict]:
@@ -149,6 +152,10 @@ class _Building:
         if not self.reasons:  # the others' types depend on the records that are left
             for name, values in columns.items():
                 self._add(name, values)
+        for name, field in fields.items():
+            if name in self.arrays:
+                hints = self.new.get(name) or known[name]
+                self.new[name] = {**hints, FIELD: field}  # type: ignore[misc]
 
     def table(self) -> pa.Table:
         # Declared columns first, as dlt creates its table from this one.
@@ -178,7 +185,7 @@ class _Building:
         expected = "text or a whole number" if key and data_type == "text" else data_type
         for own_type, others in misfits.items():
             if own_type and not strict:
-                self._add(self._naming.shorten_fragments(name, f"v_{own_type}"), others, own_type)
+                self._add(f"{name}__v_{own_type}", others, own_type)
                 continue
             for n, value in enumerate(others):
                 if value is not None:
@@ -195,26 +202,3 @@ class _Building:
         if name in self._primary_key and pa.types.is_string(values.type):
             missing = pc.fill_null(pc.equal(values, ""), True)
         return [] if missing is None else pc.indices_nonzero(missing).to_pylist()
-
-
-def _columns(records: list[dict[str, Any]], naming: NamingConvention) -> dict[str, list[Any]]:
-    """Column name → its value in each record."""
-    columns: dict[str, list[Any]] = {}
-    exact: set[str] = set()
-    for field in dict.fromkeys(chain.from_iterable(record.keys() for record in records)):
-        name = naming.normalize_path(field) or "_empty"  # as dlt does
-        if name.startswith("_dlt_"):
-            name = "source" + name  # a field named like one of dlt's own columns
-        elif name == "deleted_at":
-            name = "source_deleted_at"  # or like the one for deleted rows
-        values = [record.get(field) for record in records]
-        if name in columns:  # two fields with one name, such as createdAt and created_at
-            first, second = values, columns[name]
-            if name in exact:  # the field with exactly that name comes first
-                first, second = second, first
-            pairs = zip(first, second, strict=True)
-            values = [other if one is None else one for one, other in pairs]
-        if field == name:
-            exact.add(name)
-        columns[name] = values
-    return columns

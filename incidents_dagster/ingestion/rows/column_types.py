@@ -147,7 +147,10 @@ def _fit(value: Any, data_type: TDataType, kind: Any) -> Any:
     try:
         if data_type == "json":
             return _json_text(value)
-        fitting = coerce_value(data_type, own_type, value)
+        spelled_out = data_type == "text" and own_type == "json"
+        fitting: Any = (
+            _json_text(value) if spelled_out else coerce_value(data_type, own_type, value)
+        )
         if data_type == "text":
             # UTF-8 cannot hold half a surrogate pair.
             return fitting.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -191,9 +194,10 @@ def _same_number(fitting: float, value: Any) -> bool:
 
 
 def _json_text(value: Any) -> str:
+    # Sorted, as the order of an object's keys says nothing and may change with each response.
     try:
-        return json.dumps(value)
+        return json.dumps(value, sort_keys=True)
     except (TypeError, ValueError):
         # Integers beyond 64 bits, half a surrogate pair.
-        text = exact_json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = exact_json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

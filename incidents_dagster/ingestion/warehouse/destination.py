@@ -1,8 +1,8 @@
 """dlt's DuckDB destination as a sync needs it.
 
 It waits for the file whenever dlt opens it, holds it from the first change of a table to the end
-of the load, and recreates what is missing or damaged: dlt's bookkeeping and staging tables, and a
-table that was dropped by hand.
+of the load, comments the columns, and recreates what is missing or damaged: dlt's bookkeeping and
+staging tables, and a table that was dropped by hand.
 """
 
 import json
@@ -21,8 +21,12 @@ from dlt.destinations.job_client_impl import SqlLoadJob
 from dlt.pipeline.state_sync import migrate_state_to_current
 
 from incidents_dagster.ingestion.errors import causes
+from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.tables import quoted
+from incidents_dagster.ingestion.warehouse import comments
 from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold
+
+SNAKE_CASE = "snake_case"  # dlt's default, in files of earlier releases
 
 
 class SyncDestination(dlt.destinations.duckdb):
@@ -104,7 +108,11 @@ class SyncClient(DuckDbClient):
         force: bool = False,
     ) -> TSchemaTables | None:
         """Compares with the existing tables, while dlt would trust the schema it has stored."""
-        return super().update_stored_schema(only_tables, expected_update, True)  # type: ignore[arg-type]
+        update = super().update_stored_schema(only_tables, expected_update, True)  # type: ignore[arg-type]
+        if not self.sql_client.is_staging_dataset_active:
+            tables = ((n, self.schema.get_table_columns(n)) for n in self.schema.tables)
+            comments.write(self.sql_client.native_connection, self.sql_client.dataset_name, tables)
+        return update
 
     def get_stored_state(self, pipeline_name: str) -> StateInfo | None:  # type: ignore[override]
         """None if it cannot be used: then everything is read."""
@@ -125,7 +133,12 @@ class SyncClient(DuckDbClient):
         try:
             info = super().get_stored_schema(schema_name)  # type: ignore[arg-type]
             if info:
-                Schema.from_dict(json.loads(info.schema))
+                stored = json.loads(info.schema)
+                if stored["normalizers"]["names"] == SNAKE_CASE:
+                    # dlt would refuse another naming convention, though all names stay.
+                    stored["normalizers"]["names"] = NamingConvention.name()
+                    info = info._replace(schema=json.dumps(stored))
+                Schema.from_dict(stored)
         except Exception as error:
             if _about_the_file(error):
                 raise

@@ -14,11 +14,22 @@ from dlt.common.libs.pyarrow import columns_to_arrow
 from dlt.common.schema.typing import TTableSchemaColumns
 
 from incidents_dagster.ingestion.rows.column_types import capabilities
-from incidents_dagster.ingestion.tables import DATASET, DELETED_AT, Column, Since, Table, quoted
+from incidents_dagster.ingestion.tables import (
+    DATASET,
+    DELETED_AT,
+    FIELD,
+    Column,
+    Since,
+    Table,
+    quoted,
+)
+from incidents_dagster.ingestion.warehouse import comments
 
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
 PREVIEW_CHARACTERS = 60
+# With a space, as in no column: see `naming`.
+POSITION = "position in rows"
 
 DLT_COLUMNS = {
     "_dlt_load_id": "The dlt load that wrote this version of the row; see _dlt_loads.",
@@ -45,23 +56,31 @@ class StoredTable:
     def columns(self) -> list[Column]:
         """The table's columns in their order."""
         found = self.connection.execute(
-            "SELECT column_name, data_type, is_nullable FROM duckdb_columns() "
+            "SELECT column_name, data_type, is_nullable, comment FROM duckdb_columns() "
             "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
             [DATASET, self.table.name],
         ).fetchall()
         descriptions = {
             n: c.get("description") for n, c in self.table.declared.items()
         } | DLT_COLUMNS
-        return [Column(n, kind, nullable, descriptions.get(n)) for n, kind, nullable in found]
+        columns = []
+        for name, kind, nullable, comment in found:
+            described, field = comments.split(comment)
+            described = descriptions.get(name) or described
+            columns.append(Column(name, kind, nullable, described, field))
+        return columns
 
     def types(self) -> TTableSchemaColumns:
         """dlt's hints for each column: as declared, but with the type that it has in the table."""
         mapper = capabilities().get_type_mapper()
-        hints = {name: {"name": name, **column} for name, column in self.table.declared.items()}
+        hints: dict[str, Any] = {n: {"name": n, **c} for n, c in self.table.declared.items()}
         for column in self.columns():
             found = mapper.from_destination_type(column.type, None, None)
-            hints.setdefault(column.name, {"name": column.name}).update(found)
-        return hints  # type: ignore[return-value]
+            hint = hints.setdefault(column.name, {"name": column.name})
+            hint.update(found)
+            if column.field:
+                hint[FIELD] = column.field
+        return hints
 
     def row_count(self) -> int:
         """Rows in the table, including those marked as deleted; 0 if there is no table yet."""
@@ -193,7 +212,7 @@ class StoredTable:
             return rows
         # The query only returns positions, so that the rows keep their types.
         positions = pa.array(range(len(rows)), pa.int64())
-        self.connection.register("_rows", rows.append_column("_position", positions))
+        self.connection.register("_rows", rows.append_column(POSITION, positions))
         same_key = " AND ".join(f"t.{k} = r.{k}" for k in map(quoted, self.table.primary_key))
         differs = []
         for name in {*existing, *rows.column_names} - {*self.table.primary_key, *DLT_COLUMNS}:
@@ -214,12 +233,13 @@ class StoredTable:
         if DELETED_AT in existing:  # back at the API, in whichever version
             changed = f"({changed}) OR t.{DELETED_AT} IS NOT NULL"
         found = self.connection.sql(
-            f"SELECT r._position FROM _rows r LEFT JOIN {self.table.qualified} t ON {same_key} "
+            f"SELECT r.{quoted(POSITION)} FROM _rows r "
+            f"LEFT JOIN {self.table.qualified} t ON {same_key} "
             f"WHERE t.{quoted(self.table.primary_key[0])} IS NULL OR ({changed}) ORDER BY ALL",
             params={"again": list(again)} if again else None,
         ).to_arrow_table()
         self.connection.unregister("_rows")
-        return rows if len(found) == len(rows) else rows.take(found["_position"])
+        return rows if len(found) == len(rows) else rows.take(found[POSITION])
 
     def last_load(self) -> str | None:
         """The newest dlt load in the table."""

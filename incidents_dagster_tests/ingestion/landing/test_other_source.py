@@ -12,6 +12,7 @@ from fakes.pages import CURSOR, Pages, row
 from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.landing.changes import Mode
+from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.reading.source_id import source_id
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
@@ -114,7 +115,8 @@ def test_what_decides_which_records_come_makes_another_source(
 ) -> None:
     def of(**endpoint: Any) -> Any:
         section = resource(it.address, CURSOR, **{"incremental": INCREMENTAL, **endpoint})
-        return source_id(configure(**section), "x")
+        settings = configure(**section)
+        return source_id(settings, "x", declared_source(settings))
 
     assert of() == of(headers={"Authorization": "Bearer abc"}, params={"api_key": "k", "limit": 5})
     assert of() != of(**OTHERS[what])
