@@ -5,7 +5,6 @@
 """
 
 import gc
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,14 +24,15 @@ from incidents_dagster.ingestion.landing.changes import Mode, changed_rows
 from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import DATASET
+from incidents_dagster.ingestion.tables import DATASET, STAGING
 from incidents_dagster.ingestion.warehouse.destination import SyncDestination
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
     WriteHold,
     alone_on,
     database_path,
-    file_errors,
 )
+from incidents_dagster.ingestion.warehouse.file_errors import file_errors
+from incidents_dagster.ingestion.warehouse.working_folder import working_folder
 
 # dlt's default, INSERT statements, takes three times the CPU and memory.
 FILE_FORMAT: Final = "parquet"
@@ -81,12 +81,10 @@ def open_sync(
     with (
         alone_on(database, settings.wait_seconds),
         file_errors(database),
+        working_folder(database, settings.wait_seconds) as folder,
         configured_or_demo(settings) as asked,
         open_api(asked, report) as api,
     ):
-        # dlt restores state and schema from DuckDB, so nothing of an earlier run is needed here: a
-        # killed one leaves a load package that dlt would load instead of the new data.
-        working_folder = _fresh_folder(database.with_name(database.name + ".dlt"))
         hold = WriteHold(database, settings.wait_seconds, report)
         proofs: dict[str, Proof] = {}
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
@@ -97,19 +95,10 @@ def open_sync(
                 for name, resource in api.declared.resources.items()
             ]
             source = DltSource(Schema(DATASET), DATASET, resources)
-            pipeline = build_pipeline(database, working_folder, hold)
+            pipeline = build_pipeline(database, folder, hold)
             yield Sync(api, source, pipeline, database, proofs)
         finally:
             hold.end()
-            shutil.rmtree(working_folder, ignore_errors=True)
-
-
-def _fresh_folder(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.is_symlink() or folder.is_file():
-        folder.unlink()
-    folder.mkdir(mode=0o700)
-    return folder
 
 
 @cache
@@ -152,7 +141,10 @@ def build_pipeline(
     # rows. With `supports_transactions`, they are one transaction.
     # A replace would empty the table first, unless it goes through staging.
     destination = SyncDestination(
-        _credentials(database), supports_transactions=True, replace_strategy="insert-from-staging"
+        _credentials(database),
+        supports_transactions=True,
+        replace_strategy="insert-from-staging",
+        staging_dataset_name_layout=STAGING,
     )
     destination.hold = hold or WriteHold(database, seconds=0)
     return dlt.pipeline(

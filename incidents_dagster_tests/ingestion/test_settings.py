@@ -335,8 +335,6 @@ def test_without_a_config_file_the_message_says_what_is_needed() -> None:
 @pytest.mark.parametrize(
     ("given", "path"),
     [
-        (None, PROJECT_ROOT / "data" / "warehouse.duckdb"),
-        ("", PROJECT_ROOT / "data" / "warehouse.duckdb"),
         ("elsewhere/incidents2.duckdb", PROJECT_ROOT / "elsewhere" / "incidents2.duckdb"),
         ("/srv/warehouse.duckdb", Path("/srv/warehouse.duckdb")),
         ("~/warehouse.duckdb", Path.home() / "warehouse.duckdb"),
@@ -352,7 +350,9 @@ def test_the_database_path_counts_from_the_project_root(
     assert database_path() == path
 
 
-@pytest.mark.parametrize("given", ["incidents.duckdb", "/srv/Incidents.db", "~/incidents"])
+@pytest.mark.parametrize(
+    "given", ["_dlt_incidents_staging.db", "incidents.duckdb", "/srv/Incidents.db", "~/incidents"]
+)
 def test_a_database_cannot_be_called_like_its_schema(
     monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
