@@ -13,9 +13,9 @@ from typing import Any
 import click
 import dagster as dg
 
+from incidents_dagster.configured import configured
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 
 
 @dg.logger({}, "A run's own log lines on standard error, without Dagster's events.")
@@ -52,11 +52,13 @@ def main(full_refresh: bool = False, reconcile: bool = False) -> int:
         # Loading the definitions reads the settings, and those may be wrong.
         from incidents_dagster.definitions import defs  # noqa: PLC0415
 
-        api = load_settings().base_url or "demo API (no base_url is configured)"
+        load_settings()
+        first = list(configured())
     except IngestionError as error:
         click.echo(f"{name} did not start: {error}", err=True)
         return 1
-    click.echo(f"API:      {api}")
+    for line in first:
+        click.echo(line)
     with_terminal = dg.Definitions.merge(defs, dg.Definitions(loggers={"terminal": terminal}))
     job = with_terminal.resolve_job_def(name)
     config: dict[str, Any] = {**(job.run_config or {}), "loggers": {"terminal": {}}}
@@ -137,7 +139,6 @@ def report(
                 told = check.check_name if check.passed or not why else f"{check.check_name}: {why}"
                 yield _line("passed" if check.passed else check.severity.name, told)
     if result.success:
-        yield f"Database: {database_path()}"
         for table in tables:
             yield f"Try:      make sql Q='FROM {table} LIMIT 5'"
 

@@ -11,6 +11,7 @@ from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.peek import first_changes
 from incidents_dagster.ingestion.secrets.redaction import redact, remember, watch_logs
 from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 from incidents_dagster.jobs import incidents_sync
 
 WEBHOOK_TIMEOUT_SECONDS = 10.0
@@ -36,7 +37,8 @@ def incident_change_sensor(_: dg.SensorEvaluationContext) -> dg.SensorResult:
         return dg.SensorResult(skip_reason=redact(f"Could not check: {explain(error)}"))
     if not len(changes):
         return dg.SensorResult(skip_reason="Nothing new or changed.")
-    run_key = sha256(f"{changes.to_pylist()} after {last_load}".encode()).hexdigest()
+    known = f"{changes.to_pylist()} after {last_load} in {database_path().resolve()}"
+    run_key = sha256(known.encode()).hexdigest()
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)])
 
 

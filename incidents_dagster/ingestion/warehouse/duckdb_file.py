@@ -62,6 +62,14 @@ def catalog(database: Path) -> str:
     return database.name.split(".")[0]
 
 
+def file_of(connection: duckdb.DuckDBPyConnection) -> str:
+    """The file that a connection has open, without symbolic links; "" for one in memory."""
+    ((path,),) = connection.execute(
+        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()
+    return str(Path(path).resolve()) if path else ""
+
+
 @contextmanager
 def alone_on(database: Path, seconds: float) -> Iterator[None]:
     """Keeps syncs in all processes off the file while this lasts.
