@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 import click
@@ -16,6 +17,8 @@ import dagster as dg
 from incidents_dagster.configured import configured
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
+
+PRUNED_PER_RUN = 10  # takes 1 s
 
 
 @dg.logger({}, "A run's own log lines on standard error, without Dagster's events.")
@@ -43,16 +46,17 @@ def main(full_refresh: bool = False, reconcile: bool = False) -> int:
     Raises:
         KeyboardInterrupt: After Ctrl-C, when the run has ended.
     """
-    # dagster.yaml is in the project root, and its paths are relative to that.
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
+    os.environ["DAGSTER_HOME"] = os.environ.get("DAGSTER_HOME") or str(PROJECT_ROOT)
+    # As in `make dev`: relative paths in somebody's own assets count from here.
     os.chdir(PROJECT_ROOT)
     started = time.monotonic()
     name = "incidents_reconcile" if reconcile else "incidents_sync"
     try:
         # Loading the definitions reads the settings, and those may be wrong.
         from incidents_dagster.definitions import defs  # noqa: PLC0415
+        from incidents_dagster.pruning import prune  # noqa: PLC0415
 
-        load_settings()
+        settings = load_settings()
         first = list(configured())
     except IngestionError as error:
         click.echo(f"{name} did not start: {error}", err=True)
@@ -68,6 +72,7 @@ def main(full_refresh: bool = False, reconcile: bool = False) -> int:
         gc.freeze()  # what is imported stays
         gc.enable()
         result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+        prune(instance, settings.keep_runs_days, datetime.now(timezone.utc), PRUNED_PER_RUN)
     graph = defs.resolve_asset_graph()
     described = {key: graph.get_check_spec(key).description for key in graph.asset_check_keys}
     for line in report(result, described):

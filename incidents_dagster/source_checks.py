@@ -3,7 +3,7 @@
 They run with those of `checks`, and only warn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,21 +38,29 @@ class SourceCheck:
 
 
 def _last_sync(instance: dg.DagsterInstance, key: dg.AssetKey, database: str) -> dict[str, Any]:
-    """The metadata of the last sync into `database`, among the last `SYNCS` of any database.
-
-    A sync is a materialization or, if unproven, an observation.
-    """
+    """The metadata of the last sync into `database`, among the last `SYNCS` of any database."""
     for limit in (1, SYNCS):  # mostly there is one database
-        records = [
-            *instance.fetch_materializations(key, limit=limit).records,
-            *instance.fetch_observations(key, limit=limit).records,
-        ]
-        for record in sorted(records, key=lambda record: record.storage_id, reverse=True):
-            event = record.asset_materialization or record.event_log_entry.asset_observation
-            said = {name: entry.value for name, entry in event.metadata.items()} if event else {}
-            if said.get("database") == database:
-                return said
+        for _, metadata in syncs(instance, key, limit):
+            if metadata.get("database") == database:
+                return metadata
     return {}
+
+
+def syncs(
+    instance: dg.DagsterInstance, key: dg.AssetKey, limit: int = SYNCS
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Run id and metadata of the last syncs of an asset, the newest first.
+
+    A sync is a materialization or, if unproven, an observation: `limit` of either.
+    """
+    records = [
+        *instance.fetch_materializations(key, limit=limit).records,
+        *instance.fetch_observations(key, limit=limit).records,
+    ]
+    for record in sorted(records, key=lambda record: record.storage_id, reverse=True):
+        event = record.asset_materialization or record.event_log_entry.asset_observation
+        metadata = {name: entry.value for name, entry in event.metadata.items()} if event else {}
+        yield record.run_id, metadata
 
 
 def _other_than_read(
