@@ -1,7 +1,7 @@
-"""The command line, `python -m incidents_dagster`: sync, sql and demo-api.
+"""The command line, `python -m incidents_dagster`: sync, sql, configured and demo-api.
 
-Options and exit statuses are here; what the commands do is in `run`, `sql` and `demo_api`, which
-are imported only when needed.
+Options and exit statuses are here; what the commands do is in `run`, `sql`, `configured` and
+`demo_api`, which are imported only when needed.
 """
 
 import contextlib
@@ -92,6 +92,15 @@ def sql(query: str) -> None:
     from incidents_dagster.sql import answer  # noqa: PLC0415
 
     answer(query)
+
+
+@main.command("configured")
+def show_configured() -> None:
+    """Show which API and which database the settings name."""
+    from incidents_dagster.configured import configured  # noqa: PLC0415
+
+    for line in configured():
+        click.echo(line)
 
 
 @main.command("demo-api")

@@ -7,7 +7,7 @@ import duckdb
 
 from incidents_dagster.ingestion.sync import Sync
 from incidents_dagster.ingestion.tables import DATASET, Column, Table
-from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path
+from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path, file_of
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
@@ -59,6 +59,7 @@ def sync_metadata(
         "completeness": str(proof),
         "readings": proof.readings,
         "quarantined": proof.quarantined,
+        "database": file_of(connection),
         "load_id": load_id or "none: there was nothing to load",
     }
     if proof.expected is not None:

@@ -8,14 +8,17 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 import click
 import dagster as dg
 
+from incidents_dagster.configured import configured
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
+
+PRUNED_PER_RUN = 10  # takes 1 s
 
 
 @dg.logger({}, "A run's own log lines on standard error, without Dagster's events.")
@@ -42,20 +45,23 @@ def main(mode: str = "incremental") -> int:
     Raises:
         KeyboardInterrupt: After Ctrl-C, when the run has ended.
     """
-    # dagster.yaml is in the project root, and its paths are relative to that.
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
+    os.environ["DAGSTER_HOME"] = os.environ.get("DAGSTER_HOME") or str(PROJECT_ROOT)
+    # As in `make dev`: relative paths in somebody's own assets count from here.
     os.chdir(PROJECT_ROOT)
     started = time.monotonic()
     name = "incidents_reconcile" if mode == "reconcile" else "incidents_sync"
     try:
         # Loading the definitions reads the settings, and those may be wrong.
         from incidents_dagster.definitions import defs  # noqa: PLC0415
+        from incidents_dagster.pruning import prune  # noqa: PLC0415
 
-        api = load_settings().base_url or "demo API (no base_url is configured)"
+        settings = load_settings()
+        first = list(configured())
     except IngestionError as error:
         click.echo(f"{name} did not start: {error}", err=True)
         return 1
-    click.echo(f"API:      {api}")
+    for line in first:
+        click.echo(line)
     with_terminal = dg.Definitions.merge(defs, dg.Definitions(loggers={"terminal": terminal}))
     job = with_terminal.resolve_job_def(name)
     config: dict[str, Any] = {**(job.run_config or {}), "loggers": {"terminal": {}}}
@@ -65,6 +71,7 @@ def main(mode: str = "incremental") -> int:
         gc.freeze()  # what is imported stays
         gc.enable()
         result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+        prune(instance, settings.keep_runs_days, datetime.now(timezone.utc), PRUNED_PER_RUN)
     graph = defs.resolve_asset_graph()
     described = {key: graph.get_check_spec(key).description for key in graph.asset_check_keys}
     for line in report(result, described):
@@ -137,7 +144,6 @@ def report(
                 told = check.check_name if check.passed or not why else f"{check.check_name}: {why}"
                 yield _line("passed" if check.passed else check.severity.name, told)
     if result.success:
-        yield f"Database: {database_path()}"
         for table in tables:
             yield f"Try:      make sql Q='FROM {table} LIMIT 5'"
 

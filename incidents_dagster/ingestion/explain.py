@@ -97,6 +97,7 @@ DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] =
         f"A record lacks a required value, so nothing was loaded: {error}"
     ),
     duckdb.ConstraintException: lambda error: (
-        f"The table rejected a row, so nothing was loaded: {str(error).splitlines()[0]}"
+        f"The table rejected a row, so nothing was loaded: {str(error).splitlines()[0]} Drop the "
+        "index or constraint that was added to the table, then sync again."
     ),
 }

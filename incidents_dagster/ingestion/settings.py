@@ -178,6 +178,12 @@ class Settings(Section):
     allow_plain_http: bool = Field(
         default=False, description="whether secrets may go over plain http to another machine"
     )
+    max_page_mb: int = Field(
+        default=100,
+        ge=1,
+        description="a larger response fails the sync; reading one takes about 15 times its size "
+        "in memory",
+    )
     completeness: Completeness = Completeness()
     accept_unproven: bool = Field(
         default=False,
@@ -221,6 +227,12 @@ class Settings(Section):
     freshness: Freshness = Freshness()
     change_sensor: ChangeSensor = ChangeSensor()
     schedules: Schedules = Schedules()
+    keep_runs_days: int = Field(
+        default=90,
+        ge=0,
+        description="older runs of the syncs are deleted from Dagster's history, except the newest "
+        "sync of an asset; 0: none",
+    )
     owners: list[Owner] = Field(
         default=["team:on-call"],
         description="the assets' owners in Dagster: e-mail addresses and teams",

@@ -5,7 +5,6 @@
 """
 
 import gc
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,14 +25,15 @@ from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
 from incidents_dagster.ingestion.reading.source_id import source_id
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import DATASET, Table
+from incidents_dagster.ingestion.tables import DATASET, STAGING, Table
 from incidents_dagster.ingestion.warehouse.destination import SyncDestination
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
     WriteHold,
     alone_on,
     database_path,
-    file_errors,
 )
+from incidents_dagster.ingestion.warehouse.file_errors import file_errors
+from incidents_dagster.ingestion.warehouse.working_folder import working_folder
 
 # dlt's default, INSERT statements, takes three times the CPU and memory.
 FILE_FORMAT: Final = "parquet"
@@ -82,12 +82,10 @@ def open_sync(
     with (
         alone_on(database, settings.wait_seconds),
         file_errors(database),
+        working_folder(database, settings.wait_seconds) as folder,
         configured_or_demo(settings) as asked,
         open_api(asked, report) as api,
     ):
-        # dlt restores state and schema from DuckDB, so nothing of an earlier run is needed here: a
-        # killed one leaves a load package that dlt would load instead of the new data.
-        working_folder = _fresh_folder(database.with_name(database.name + ".dlt"))
         hold = WriteHold(database, settings.wait_seconds, report)
         changes: dict[str, Changes] = {}
 
@@ -103,19 +101,10 @@ def open_sync(
                 for name, resource in api.declared.resources.items()
             ]
             source = DltSource(Schema(DATASET), DATASET, resources)
-            pipeline = build_pipeline(database, working_folder, hold)
+            pipeline = build_pipeline(database, folder, hold)
             yield Sync(api, source, pipeline, database, changes)
         finally:
             hold.end()
-            shutil.rmtree(working_folder, ignore_errors=True)
-
-
-def _fresh_folder(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.is_symlink() or folder.is_file():
-        folder.unlink()
-    folder.mkdir(mode=0o700)
-    return folder
 
 
 @cache
@@ -162,6 +151,7 @@ def build_pipeline(
         supports_transactions=True,
         replace_strategy="insert-from-staging",
         naming_convention=NamingConvention.name(),
+        staging_dataset_name_layout=STAGING,
     )
     destination.hold = hold or WriteHold(database, seconds=0)
     return dlt.pipeline(

@@ -58,11 +58,13 @@ class ApiAdapter(HTTPAdapter):
     Attributes:
         requests_made: Requests sent so far, retries included.
         most_in_flight: Most requests that ever waited for a response at once.
+        max_page_mb: A larger response is refused.
     """
 
-    def __init__(self, connections: int = 1) -> None:
+    def __init__(self, connections: int = 1, max_page_mb: int = 100) -> None:
         super().__init__(pool_maxsize=connections)
         self.requests_made = self.most_in_flight = self._in_flight = 0
+        self.max_page_mb = max_page_mb
         self._counting, self._signing = threading.Lock(), threading.Lock()
         self._connected: WeakSet[Any] = WeakSet()
 
@@ -70,6 +72,7 @@ class ApiAdapter(HTTPAdapter):
         """As in requests, which has no setting for the class of responses."""
         response = super().build_response(*args)
         response.__class__ = ApiResponse
+        response.max_mb = self.max_page_mb  # type: ignore[attr-defined]
         return response
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
@@ -121,7 +124,10 @@ class ApiAdapter(HTTPAdapter):
 
 
 def open_session(
-    fetch_ahead: int = 1, requests_per_minute: float = 0, max_minutes: float = 25
+    fetch_ahead: int = 1,
+    requests_per_minute: float = 0,
+    max_minutes: float = 25,
+    max_page_mb: int = 100,
 ) -> tuple[AheadSession, ApiAdapter]:
     """A session that retries as `retries` says and follows no redirect, and its adapter.
 
@@ -132,13 +138,14 @@ def open_session(
         fetch_ahead: Most requests in flight at once.
         requests_per_minute: Most requests per minute, retries included, evenly spaced; 0: no limit.
         max_minutes: Counted from now; then every request ends with an OutOfTimeError.
+        max_page_mb: A larger response is refused.
     """
     pace, deadline = Pace(fetch_ahead, requests_per_minute), Deadline(max_minutes)
     session = AheadSession(retrying(), pace, fetch_ahead, deadline)
     session.max_redirects = 0
     # A no-op instead of requests' default, which would take a password from ~/.netrc.
     session.auth = lambda request: request
-    adapter = ApiAdapter(fetch_ahead)
+    adapter = ApiAdapter(fetch_ahead, max_page_mb)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
 

@@ -228,6 +228,7 @@ def open_api(
             fetch_ahead or settings.fetch_ahead,
             settings.requests_per_minute,
             settings.max_minutes,
+            settings.max_page_mb,
         )
         stack.callback(client["session"].close)
         bind_secrets(client, holders, settings.allow_plain_http)
