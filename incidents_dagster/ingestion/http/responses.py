@@ -24,8 +24,13 @@ WITH_RECORDS = (200, 201, 203, 206)
 
 
 class ApiResponse(requests.Response):
-    """Parses its body once, however often dlt asks, and with orjson if that is exact."""
+    """Parses its body once, however often dlt asks, and with orjson if that is exact.
 
+    Attributes:
+        redacted: Whether a secret was taken out of its body.
+    """
+
+    redacted = False
     _parsed: tuple[bytes, Any] | None = None
 
     def iter_content(self, *args: Any, **kwargs: Any) -> Iterator[Any]:

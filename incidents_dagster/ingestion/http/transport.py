@@ -106,7 +106,9 @@ class ApiAdapter(HTTPAdapter):
                 signed = sign(request.copy()) if sign else request
             response = super().send(signed, **kwargs)  # type: ignore[arg-type]
             # Read before dlt's hook sees the status: it raises and would leave the connection open.
+            body = response.content
             clean(response)
+            response.redacted = response.content is not body  # type: ignore[attr-defined]
         except requests.RequestException as error:
             # The original message and its causes contain the address with the key.
             text = redact(describe(error, error.request or request))
