@@ -23,6 +23,7 @@ from incidents_dagster.ingestion.http.network_errors import describe
 from incidents_dagster.ingestion.http.pace import Pace
 from incidents_dagster.ingestion.http.responses import ApiResponse
 from incidents_dagster.ingestion.http.retries import retrying
+from incidents_dagster.ingestion.secrets.proxies import remember_proxy_passwords
 from incidents_dagster.ingestion.secrets.redaction import clean, redact, watch_logs
 
 
@@ -135,6 +136,7 @@ def open_session(
         requests_per_minute: Most requests per minute, retries included, evenly spaced; 0: no limit.
         max_minutes: Counted from now; then every request ends with an OutOfTimeError.
     """
+    remember_proxy_passwords()
     pace, deadline = Pace(fetch_ahead, requests_per_minute), Deadline(max_minutes)
     session = AheadSession(retrying(), pace, fetch_ahead, deadline)
     session.max_redirects = 0

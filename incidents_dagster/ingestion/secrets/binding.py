@@ -48,16 +48,23 @@ def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain:
     for endpoint, replaces_headers in zip(own, own_headers, strict=True):
         path, parts = str(endpoint.get("path", "")), [_take(endpoint, plain)]
         address = path if path.startswith(("http://", "https://")) else base_url
+        withheld = ""
         if origin_of(address) == origin_of(base_url):
             parts = [*general, *parts]
             if replaces_headers:  # as in rest_api: they replace the defaults'
                 parts[1] = replace(parts[1], headers={})
+        elif any(part.secret for part in general) and not parts[0].secret:
+            withheld = (
+                "it got no key, because that of client.auth and the defaults is for "
+                f"{host_of(base_url)} alone: give the endpoint an auth of its own"
+            )
         auths = [part.auth for part in parts if part.auth]
         headers = {name: value for part in parts for name, value in part.headers.items()}
         params = {name: value for part in parts for name, value in part.params.items()}
         secret = any(part.secret for part in parts)
         _refuse_plain("The API's address", address, plain or not secret)
-        endpoint["auth"] = KeyOnTheWire(auths[-1] if auths else None, address, headers, params)
+        auth = auths[-1] if auths else None
+        endpoint["auth"] = KeyOnTheWire(auth, address, headers, params, withheld)
 
 
 @dataclass(frozen=True)
