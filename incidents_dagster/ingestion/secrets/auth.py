@@ -19,6 +19,7 @@ from dlt.sources.rest_api.typing import ClientConfig
 from incidents_dagster.ingestion.errors import IngestionError, SettingsError
 from incidents_dagster.ingestion.secrets import redaction
 from incidents_dagster.ingestion.secrets.names import credentials_in
+from incidents_dagster.ingestion.secrets.spellings import is_unmistakable
 
 # A header whose key is missing.
 SCHEME_ALONE = re.compile("basic|bearer|token|apikey|geniekey|splunk", re.IGNORECASE)
@@ -66,6 +67,8 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
     if config["type"] == "http_basic":
         pair = f"{config.get('username')}:{config['password']}".encode()
         redaction.remember(base64.b64encode(pair).decode().rstrip("="))  # even if both are short
+        if not is_unmistakable(config["password"]):  # `x`: some APIs take the key as the user
+            redaction.remember(config.get("username") or "")
     try:
         resolved = create_auth(config)
     except (ValueError, TypeError, KeyError) as error:

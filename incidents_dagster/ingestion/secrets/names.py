@@ -11,6 +11,8 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
+from incidents_dagster.ingestion.secrets.spellings import is_unmistakable
+
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # A credential by itself, and as the last word of a name.
 ALWAYS = re.compile(
@@ -109,7 +111,8 @@ def parts_of_header(name: str, value: str) -> Iterator[tuple[str, str, bool]]:
     split = [pair.partition("=") for pair in re.split(r"[;,\s]+", rest)]
     pairs = [(key, held.strip('"')) for key, _, held in split if held.strip('="')]
     for key, held in pairs:
-        yield key, held, is_login(key)
+        if is_login(key) or is_unmistakable(held):
+            yield key, held, is_login(key)
     if before and not pairs:
         yield name, rest, certain or scheme
     # A header of another form may end in the secret.

@@ -100,9 +100,7 @@ def redact(text: str) -> str:
 def redact_record(text: str) -> str:
     """A record as JSON with *** instead of every whole secret; the same text if it has none."""
     _remember_top_level()
-    body = text.encode("utf-8", "surrogatepass")
-    cleaned = redact_body(body)
-    return text if cleaned is body else cleaned.decode("utf-8", "surrogatepass")
+    return _record_without_known(text)
 
 
 def redact_body(body: bytes) -> bytes:
@@ -130,7 +128,8 @@ def clean(response: requests.Response) -> None:
     # Where requests keeps a body that has been read; there is no public way to replace it.
     response._content = redact_body(response.content)
     for name, value in list(response.headers.items()):
-        if (cleaned := _without_known(value)) != value:
+        # As in records: a key `2` may not cost `Link: </x?page=2>` its page.
+        if (cleaned := _record_without_known(value)) != value:
             response.headers[name] = cleaned
     if isinstance(response.reason, str):
         response.reason = _without_known(response.reason)
@@ -158,6 +157,12 @@ def _remember_top_level() -> None:
 
 def _without_known(text: str) -> str:
     return known.in_text.sub(GONE, text) if (known := _what_is_known()) else text
+
+
+def _record_without_known(text: str) -> str:
+    body = text.encode("utf-8", "surrogatepass")
+    cleaned = redact_body(body)
+    return text if cleaned is body else cleaned.decode("utf-8", "surrogatepass")
 
 
 def _what_is_known() -> _Known | None:

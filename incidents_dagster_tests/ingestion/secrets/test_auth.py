@@ -203,6 +203,13 @@ def test_redact_knows_the_secrets_of_an_auth_table() -> None:
     assert redact("me:pass word, pass+word") == "me:***, ***"
 
 
+def test_a_key_that_is_sent_as_the_user_is_a_secret() -> None:
+    resolve_auth({"type": "http_basic", "username": "k3y-as-the-us3r", "password": "x"})
+    assert redact("the key k3y-as-the-us3r") == "the key ***"
+    resolve_auth({"type": "http_basic", "username": "svc-user-7up", "password": "pa55-w0rd"})
+    assert redact("the user svc-user-7up") == "the user svc-user-7up"
+
+
 def test_redact_leaves_other_texts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEY", "in")
     assert redact("nothing to hide in here") == "nothing to hide in here"

@@ -165,6 +165,14 @@ def test_words_of_headers_and_cookies_stay_in_records(
     assert fetch(settings, "x") == [said]
 
 
+def test_a_long_cookie_does_not_push_the_key_out(configure: Configure) -> None:
+    cookie = "; ".join(f"c{n}=plain" for n in range(100))
+    client = {"base_url": "http://localhost", "headers": {"Cookie": cookie}}
+    client["auth"] = {"type": "bearer", "token": "k3y-beside-cookies"}
+    with open_api(configure(client=client, resources=["x"]), print):
+        assert redact("k3y-beside-cookies") == "***"
+
+
 BEARER = {"type": "bearer", "token": KEY}
 OAUTH2 = {
     "type": "oauth2_client_credentials",

@@ -171,6 +171,15 @@ def test_a_response_is_cleaned_whole() -> None:
     assert response.reason == "No ***"
 
 
+def test_an_ordinary_key_costs_no_link_its_page() -> None:
+    remember("2", sent_as="key")
+    response = requests.Response()
+    response._content = b"[]"
+    response.headers["Link"] = '<https://api.example.com/x?page=2&key=2>; rel="next"'
+    redaction.clean(response)
+    assert response.headers["link"] == '<https://api.example.com/x?page=2&key=***>; rel="next"'
+
+
 def test_the_oldest_of_many_values_are_forgotten() -> None:
     """An access token an hour, for months, may not make every page slower."""
     for number in range(redaction.MOST_VALUES):
