@@ -10,8 +10,10 @@ never a mere part of one, and a short or ordinary one only beside the name of a 
 import json
 import logging
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import RLock
 
 import dlt
@@ -19,6 +21,7 @@ import requests
 
 from incidents_dagster.ingestion.secrets.names import is_credential
 from incidents_dagster.ingestion.secrets.spellings import (
+    beside_name,
     in_records,
     in_text,
     is_unmistakable,
@@ -34,12 +37,17 @@ LOGGERS = ("dlt", "urllib3.connection", "urllib3.connectionpool", "urllib3.util.
 
 # What stands before the value of a name, in a link or in JSON, and how far it may reach.
 NAMED = re.compile(
-    r"(?:%(?:25)*(?:26|3F)|u0026|u003f|^|[^\w.\[\]-])(?P<name>[\w.\[\]-]+)"
-    r"(?:(?P<link>=|%(?:25)*3D|\\+u003d)"
-    r"|\\*\"\s*:\s*(?:(?P<quote>\\*\")(?:(?:bearer|basic|token|apikey|geniekey|splunk)\s+)?)?)$",
-    re.IGNORECASE | re.ASCII,
+    rb"(?:%(?:25)*(?:26|3F)|u0026|u003f|^|[^\w.\[\]-])(?P<name>[\w.\[\]-]+)"
+    rb"(?:(?P<link>=|%(?:25)*3D|\\+u003d)"
+    rb"|\\*\"\s*:\s*(?:(?P<quote>\\*\")(?:(?:bearer|basic|token|apikey|geniekey|splunk)\s+)?)?)$",
+    re.IGNORECASE,
 )
 REACH = 120
+BEFORE = (b"=", b'"', b":", b" ", b"D", b"d")
+FIELDS = re.compile(
+    rb"(?<![\w.\[\]-])([\w.\[\]-]{1,64})(?:=|%(?:25)*3D|\\+u003d|\\*\"\s*:)", re.IGNORECASE
+)
+ENCODED = re.compile(rb"(?:25)*(?:26|3F)|u0026|u003f", re.IGNORECASE)
 NUMBER_ENDS = re.compile(rb"\s*[,}\]]")
 
 
@@ -84,8 +92,9 @@ def remember(*values: object, in_records: bool = True, sent_as: str = "") -> Non
             del _values[next(iter(_values))]
         if list(_values.items()) != before:
             _known = None
-        if sent_as:
+        if sent_as and sent_as.lower() not in _names:
             _names.add(sent_as.lower())
+            _is_secrets_name.cache_clear()
 
 
 def redact(text: str) -> str:
@@ -118,7 +127,7 @@ def redact_body(body: bytes) -> bytes:
     cleaned_body = body
     if known.in_records:
         cleaned_body = known.in_records.sub(GONE.encode(), cleaned_body)
-    if known.beside_name:
+    if known.beside_name and _names_a_secret(cleaned_body):
         cleaned_body = known.beside_name.sub(_gone_beside_name, cleaned_body)
     return body if cleaned_body == body else cleaned_body
 
@@ -175,26 +184,42 @@ def _what_is_known() -> _Known | None:
             others = [value for value in searched if value not in certain]
             _known = _Known(
                 re.compile("|".join(map(in_text, values)), re.IGNORECASE),
-                _any_of(certain),
+                _any_of(certain, spelled=in_records),
                 _any_of(others),
                 tuple(dict.fromkeys(sign for value in searched for sign in signs(value))),
             )
     return _known
 
 
-def _any_of(values: list[str]) -> re.Pattern[bytes] | None:
-    return re.compile("|".join(map(in_records, values)).encode()) if values else None
+def _any_of(
+    values: list[str], spelled: Callable[[str], str] = beside_name
+) -> re.Pattern[bytes] | None:
+    return re.compile("|".join(map(spelled, values)).encode()) if values else None
+
+
+@lru_cache(maxsize=4096)
+def _is_secrets_name(name: bytes) -> bool:
+    text = name.decode()
+    return is_credential(text) or text.lower() in _names
+
+
+def _names_a_secret(body: bytes) -> bool:
+    """Whether any field or parameter in `body` is called like a credential; most bodies have none,
+    and looking for names costs less than looking at every short value."""
+    names = {*FIELDS.findall(body)}
+    return any(map(_is_secrets_name, names | {ENCODED.sub(b"", name) for name in names}))
 
 
 def _gone_beside_name(found: re.Match[bytes]) -> bytes:
     """What replaces a short or ordinary value: itself, unless a credential's name is before it."""
     body, start, end = found.string, found.start(), found.end()
-    named = NAMED.search(body[max(0, start - REACH) : start].decode("utf-8", "replace"))
-    if not named or not (named["name"].lower() in _names or is_credential(named["name"])):
+    if body[start - 1 : start] not in BEFORE:
+        return found[0]
+    named = NAMED.search(body, max(0, start - REACH), start)
+    if not named or not _is_secrets_name(named["name"]):
         return found[0]
     if named["link"]:
         return GONE.encode()
     if named["quote"]:
-        closing = named["quote"].encode()
-        return GONE.encode() if body.startswith(closing, end) else found[0]
+        return GONE.encode() if body.startswith(named["quote"], end) else found[0]
     return b'"' + GONE.encode() + b'"' if NUMBER_ENDS.match(body, end) else found[0]

@@ -44,11 +44,15 @@ def in_text(value: str) -> str:
 
 
 def in_records(value: str) -> str:
-    """The expression for `value` in JSON, where a bare quote belongs to the JSON itself."""
-    pattern = "".join(map(_character, value)).replace(r'\\*"', r'\\+"')
-    if len(value) >= VERY_LONG and is_unmistakable(value):
-        return pattern
-    return f"(?:{NO_WORD_BEFORE}|{ESCAPED_BEFORE}){pattern}{NO_WORD_AFTER}"
+    """The expression for an unmistakable `value` in JSON."""
+    if len(value) >= VERY_LONG:
+        return _in_json(value)
+    return f"(?:{NO_WORD_BEFORE}|{ESCAPED_BEFORE}){_in_json(value)}{NO_WORD_AFTER}"
+
+
+def beside_name(value: str) -> str:
+    """The expression for any other `value` in JSON; what stands before it decides."""
+    return _in_json(value) + NO_WORD_AFTER
 
 
 def is_unmistakable(value: str) -> bool:
@@ -72,6 +76,11 @@ def signs(value: str) -> list[tuple[bytes, ...]]:
     spellings += [escaped.replace("/", "\\/"), json.dumps(value, ensure_ascii=False)[1:-1]]
     spellings.append(quote(percent, safe=""))
     return [(sign.encode("utf-8", "surrogatepass"),) for sign in sorted({*spellings})]
+
+
+def _in_json(value: str) -> str:
+    # A bare quote belongs to the JSON itself.
+    return "".join(map(_character, value)).replace(r'\\*"', r'\\+"')
 
 
 def _is_long(value: str) -> bool:

@@ -20,6 +20,7 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other tests made known is not searched for."""
     monkeypatch.setattr(redaction, "_values", {})
     monkeypatch.setattr(redaction, "_names", set())
+    redaction._is_secrets_name.cache_clear()
     monkeypatch.setattr(redaction, "_known", None)
 
 
