@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from incidents_dagster.ingestion.errors import IngestionError
+from incidents_dagster.ingestion.plain_text import plain
 
 INTERRUPTED = 130  # 128 plus SIGINT's number, as in shells
 DEMO_KEY = "demo"
@@ -26,7 +27,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except IngestionError as error:
-            sys.exit(str(error))
+            sys.exit(plain(str(error)))
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from incidents_dagster.ingestion.secrets.redaction import GONE
 from incidents_dagster.ingestion.sync import Sync
 from incidents_dagster.ingestion.tables import DATASET, Column, Table
 from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path, file_of
@@ -60,6 +61,7 @@ def sync_metadata(
         "readings": proof.readings,
         "quarantined": proof.quarantined,
         "database": file_of(connection),
+        "rows_redacted": progress.redacted,
         "load_id": load_id or "none: there was nothing to load",
     }
     if proof.expected is not None:
@@ -94,6 +96,8 @@ def sync_metadata(
 def summary(resource_name: str, metadata: dict[str, Any]) -> str:
     """One line for the run's log."""
     total = f"{metadata['dagster/row_count']:,} rows in the table"
+    if metadata["rows_redacted"]:
+        total += f"; {metadata['rows_redacted']:,} of those read have {GONE} instead of a secret"
     if not metadata["rows_read"]:
         return f"{resource_name}: the API returned no rows; {total}."
     if "rows_new" not in metadata:

@@ -16,6 +16,7 @@ import dagster as dg
 
 from incidents_dagster.configured import configured
 from incidents_dagster.ingestion.errors import IngestionError
+from incidents_dagster.ingestion.plain_text import plain
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
 
 PRUNED_PER_RUN = 10  # takes 1 s
@@ -27,7 +28,7 @@ def terminal(_: dg.InitLoggerContext) -> logging.Logger:
     handler = logging.StreamHandler()
     handler.addFilter(lambda record: record.levelno == logging.INFO)
     # Dagster puts job, run and step in front, each followed by a dash.
-    handler.format = lambda record: record.getMessage().split(" - ", 3)[-1]  # type: ignore[method-assign]
+    handler.format = lambda record: plain(record.getMessage().split(" - ", 3)[-1])  # type: ignore[method-assign]
     logger = logging.Logger("incidents_dagster", logging.INFO)
     logger.addHandler(handler)
     return logger
@@ -75,7 +76,7 @@ def main(mode: str = "incremental") -> int:
     graph = defs.resolve_asset_graph()
     described = {key: graph.get_check_spec(key).description for key in graph.asset_check_keys}
     for line in report(result, described):
-        click.echo(line)
+        click.echo(plain(line))
     return conclude(result, f"{time.monotonic() - started:.1f} s")
 
 
@@ -99,7 +100,7 @@ def conclude(result: dg.ExecuteInProcessResult, duration: str) -> int:
     # A failure sensor watches the runs of its code location, and a run in this process has none.
     click.echo("Notified: nobody, as sync_failure_sensor only reports runs of `make dev`")
     click.echo(
-        f"{name} FAILED in {duration}: {why if result.success else reason(result)}", err=True
+        plain(f"{name} FAILED in {duration}: {why if result.success else reason(result)}"), err=True
     )
     return 1
 

@@ -10,6 +10,7 @@ import requests
 from incidents_dagster.assets import settings
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.peek import first_changes
+from incidents_dagster.ingestion.plain_text import plain, without_mentions
 from incidents_dagster.ingestion.secrets.redaction import redact, remember, watch_logs
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
@@ -80,17 +81,17 @@ def sync_failure_sensor(context: dg.RunFailureSensorContext) -> None:
         for event in context.get_step_failure_events()
     ]
     why = "; ".join(filter(None, reasons)) or context.failure_event.message or "no reason given"
-    text = redact(f"{run.job_name} failed (run {run.run_id}): {why}")
+    text = plain(redact(f"{run.job_name} failed (run {run.run_id}): {why}"))
     context.log.error(text)
     webhook = load_settings().webhook_url
     if webhook:
-        _post(webhook, text, context)
+        _post(webhook, without_mentions(text), context)
 
 
 def _post(webhook: str, text: str, context: dg.RunFailureSensorContext) -> None:
     # A webhook's address is itself a secret: urllib3 would log it, and error messages contain it.
     path = urlsplit(webhook).path
-    remember(webhook, path if len(path) >= SECRET_PATH else "")
+    remember(webhook, path if len(path) >= SECRET_PATH else "", in_records=False)
     watch_logs()
     try:
         response = requests.post(

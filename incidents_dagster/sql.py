@@ -8,6 +8,7 @@ import duckdb
 
 from incidents_dagster.configured import configured
 from incidents_dagster.ingestion.errors import IngestionError, NoDatabaseError
+from incidents_dagster.ingestion.plain_text import plain
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
     database_path,
     holds_nothing,
@@ -41,7 +42,8 @@ def answer(query: str) -> None:
                 if found is None:
                     click.echo("OK.")
                 else:
-                    found.show()
+                    # As `show` does, but DuckDB lets some control characters of a value through.
+                    click.echo(plain(str(found)))
         except RuntimeError:  # DuckDB's "Query interrupted"; its other errors are duckdb.Error
             raise KeyboardInterrupt from None
         except duckdb.Error as error:

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.private_files import check_umask
 from incidents_dagster.ingestion.settings_files import SECTION, read_section, where
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -261,6 +262,7 @@ def load_settings() -> Settings:
     Raises:
         SettingsError: There are no resources, a name is unknown, or a value is not valid.
     """
+    check_umask()
     given = read_section()
     if not given.get("resources"):
         raise SettingsError(f"No resources in {where()}: add a [[{SECTION}.resources]].")

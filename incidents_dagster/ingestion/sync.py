@@ -22,6 +22,7 @@ from dlt.extract import DltResource, DltSource
 from incidents_dagster.ingestion.demo import configured_or_demo
 from incidents_dagster.ingestion.landing.changes import Changes, Mode, changed_rows
 from incidents_dagster.ingestion.naming import NamingConvention
+from incidents_dagster.ingestion.private_files import keep_private
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
 from incidents_dagster.ingestion.reading.source_id import source_id
 from incidents_dagster.ingestion.settings import Settings
@@ -78,6 +79,7 @@ def open_sync(
         SettingsError: The folder of the file cannot be written; see also `open_api`.
     """
     _leave_imports_alone()
+    keep_private()  # again, as the umask is the process's, and others may have set it
     database = database_path().resolve()  # DuckDB's log is beside the path it is given
     with (
         alone_on(database, settings.wait_seconds),

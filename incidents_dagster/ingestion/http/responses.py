@@ -27,9 +27,11 @@ class ApiResponse(requests.Response):
 
     Attributes:
         max_mb: How large the body may be, unpacked.
+        redacted: Whether a secret was taken out of its body.
     """
 
     max_mb: int = 100
+    redacted = False
     _parsed: tuple[bytes, Any] | None = None
 
     def iter_content(self, *args: Any, **kwargs: Any) -> Iterator[Any]:

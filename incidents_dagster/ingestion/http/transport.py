@@ -23,6 +23,7 @@ from incidents_dagster.ingestion.http.network_errors import describe
 from incidents_dagster.ingestion.http.pace import Pace
 from incidents_dagster.ingestion.http.responses import ApiResponse
 from incidents_dagster.ingestion.http.retries import retrying
+from incidents_dagster.ingestion.secrets.proxies import remember_proxy_passwords
 from incidents_dagster.ingestion.secrets.redaction import clean, redact, watch_logs
 
 
@@ -109,7 +110,9 @@ class ApiAdapter(HTTPAdapter):
                 signed = sign(request.copy()) if sign else request
             response = super().send(signed, **kwargs)  # type: ignore[arg-type]
             # Read before dlt's hook sees the status: it raises and would leave the connection open.
+            body = response.content
             clean(response)
+            response.redacted = response.content is not body  # type: ignore[attr-defined]
         except requests.RequestException as error:
             # The original message and its causes contain the address with the key.
             text = redact(describe(error, error.request or request))
@@ -140,6 +143,7 @@ def open_session(
         max_minutes: Counted from now; then every request ends with an OutOfTimeError.
         max_page_mb: A larger response is refused.
     """
+    remember_proxy_passwords()
     pace, deadline = Pace(fetch_ahead, requests_per_minute), Deadline(max_minutes)
     session = AheadSession(retrying(), pace, fetch_ahead, deadline)
     session.max_redirects = 0

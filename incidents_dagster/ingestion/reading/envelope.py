@@ -12,13 +12,10 @@ from dlt.common import jsonpath
 from dlt.sources.helpers.rest_client.detector import find_response_page_data
 
 from incidents_dagster.ingestion.errors import IncompleteError
-from incidents_dagster.ingestion.secrets.redaction import redact
+from incidents_dagster.ingestion.http.error_text import FAULTS, said_in
 
-# What an API sends with its data, or instead of it, when something went wrong after all.
-FAULTS = ("error", "errors")
 VERDICTS = ("ok", "success")
 FAILED = ("error", "fail", "failed", "failure")
-EXTRACT_CHARACTERS = 100
 DEPTH = 4  # of the objects around the records
 
 
@@ -61,7 +58,7 @@ class Envelope:
             if fault is not None or refused:
                 raise IncompleteError(
                     "The API reported an error in a response with status 200, so nothing was "
-                    f"loaded: {_extract(fault or body)}"
+                    f"loaded: {said_in(fault or body) or 'no message'}"
                 )
         # Several rows come from a list; dlt turns anything else into one row or none.
         if len(rows) <= 1:
@@ -153,14 +150,3 @@ def _finder(path: str) -> Callable[[Any], Any]:
         return lambda _: None
     compiled = jsonpath.compile_path(path)
     return lambda body: next(iter(jsonpath.find_values(compiled, body)), None)
-
-
-def _extract(fault: Any) -> str:
-    said = fault
-    if isinstance(fault, list):
-        said = fault[0]
-    if isinstance(said, dict):
-        named = (said.get(name) for name in ("message", "detail", "title", "code", "error"))
-        said = next((text for text in named if isinstance(text, str) and text), None)
-    text = " ".join(redact(str(said)).split()) if isinstance(said, (str, int)) else "no message"
-    return text[:EXTRACT_CHARACTERS] + ("…" if len(text) > EXTRACT_CHARACTERS else "")

@@ -12,6 +12,7 @@ from dlt.common.exceptions import DictValidationException, DltException
 from jsonpath_ng.exceptions import JSONPathError
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.secrets.placeholders import double_braces
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings_files import SECTION, config_file
 
@@ -36,6 +37,9 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
                 raise SettingsError(refused(f"{where}.columns.{name} is not a table"))
 
     endpoints = [holder["endpoint"] for holder in holders.values()]
+    double_braces(api["client"], formatted=False)
+    for endpoint in endpoints:
+        double_braces(endpoint)
     for holder in [api["client"], *endpoints]:
         paginator = holder.get("paginator")
         limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1
