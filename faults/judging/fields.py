@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
+from itertools import permutations
 from typing import Any
 
 from fakes.incidents import moment
@@ -63,8 +64,8 @@ def _keyed(table: list[Row], told: dict[str, Row], key: tuple[str, ...]) -> dict
     if set(key) <= set(names):
         found = {", ".join(str(row[part]) for part in key): row for row in table}
         return found if len(found) == len(table) else None
-    for name in names:
-        found = {str(row[name]): row for row in table}
+    for some in permutations(names, len(key)):
+        found = {", ".join(str(row[name]) for name in some): row for row in table}
         if len(found) == len(table) and found.keys() & told.keys():
             return found
     return {} if not table else None

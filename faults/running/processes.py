@@ -43,6 +43,20 @@ def in_processes(
         return list(pool.map(case, numbers))
 
 
+def in_own_processes(
+    case: Callable[[int], Any], numbers: Iterable[int], modules: list[str], processes: int = 2
+) -> list[Any]:
+    """As `in_processes`, and each case in a process that no other case has been in.
+
+    Starting Python and importing takes seconds, so they are forked from one that has imported
+    `modules` and has done nothing else.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(modules)
+    with context.Pool(processes, maxtasksperchild=1) as pool:
+        return pool.map(case, numbers, chunksize=1)
+
+
 @contextmanager
 def no_waits() -> Iterator[None]:
     """The waits of retries take no time."""

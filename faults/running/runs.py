@@ -102,6 +102,23 @@ def run_job(
     return run
 
 
+def run_checks(defs: dg.Definitions, instance: dg.DagsterInstance) -> Run:
+    """Evaluates all checks of the code location, without a sync."""
+    run, assets = Run(), [*(defs.assets or []), *(defs.asset_checks or [])]
+    result = dg.materialize(
+        assets,  # type: ignore[arg-type]
+        selection=dg.AssetSelection.all_asset_checks(),
+        instance=instance,
+        resources=defs.resources,
+        raise_on_error=False,
+        run_config=SILENT,
+    )
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            run.warned[check.check_name] = check.description or "no reason"
+    return run
+
+
 def _reason(event: dg.DagsterEvent) -> str:
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:

@@ -13,7 +13,7 @@ from faults.judging.fields import Row, unequal
 from faults.judging.outcome import clear
 from faults.running.project import Project
 from faults.running.proofs import kept_proofs
-from faults.running.runs import Run, load_definitions, run_job
+from faults.running.runs import Run, load_definitions, run_checks, run_job
 from faults.running.syncs import shipped
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.landing.changes import Mode
@@ -132,6 +132,11 @@ class Story:
         self._heard(says, run.said)
         return run
 
+    def checks(self) -> Run:
+        """Evaluates the checks alone."""
+        assert self._instance, "a run comes before"
+        return run_checks(load_definitions(), self._instance)
+
     def quiet(self, run: Run, *true: str) -> None:
         """Nothing warns but what is `true`, as regular expressions.
 
@@ -190,7 +195,7 @@ class Story:
             raise WrongError(f"unproven, and {taken} rows are marked as deleted")
 
     def _heard(self, says: str, said: str) -> None:
-        if not re.search(says, said, re.IGNORECASE):
+        if not re.search(says, said, re.IGNORECASE | re.DOTALL):
             raise WrongError(f"{self.came}, and nothing says {says!r}: {self.said[:300]}")
 
     def close(self) -> None:
