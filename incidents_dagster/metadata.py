@@ -71,6 +71,10 @@ def sync_metadata(
     if proof.since:
         metadata["cursor_column"] = proof.since.column
         metadata["changed_since"] = proof.since.value
+    if changes.reverted:
+        metadata["rows_reverted"] = changes.reverted
+    if missed := changes.missed:
+        metadata |= {f"missed_{name}": value for name, value in missed.items()}
     if gone.waiting:
         metadata["rows_waiting"] = gone.waiting
     if gone.beyond_window:

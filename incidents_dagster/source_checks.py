@@ -13,10 +13,20 @@ import duckdb
 from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.tables import Since, Table
+from incidents_dagster.ingestion.warehouse.comparison import Miss
 from incidents_dagster.ingestion.warehouse.duckdb_file import file_of
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 SYNCS = 200
+# Why incremental syncs have missed a row.
+CAUSES = {
+    Miss.NEW.value: "new records appear with an old cursor_path: raise incremental.lag, or check "
+    "that the API's filter is on that field",
+    Miss.BLIND.value: "their cursor_path did not change with them: use another one, or read "
+    "everything more often (schedules.reconcile_cron)",
+    Miss.FILTERED.value: "their cursor_path has changed, but the API's filter did not return them: "
+    "it may be on another field, such as the creation",
+}
 Finding = tuple[str, dict[str, Any]]  # what is wrong (empty if nothing is), and the metadata
 
 
@@ -95,6 +105,22 @@ def _other_than_read(
     return f"{rows:,} rows in the table{where}, {read:,} read from the API. {cure}", metadata
 
 
+def _missed(
+    resource_name: str,
+    _: Table,
+    connection: duckdb.DuckDBPyConnection,
+    instance: dg.DagsterInstance,
+) -> Finding:
+    said = _last_sync(instance, dg.AssetKey(resource_name), file_of(connection))
+    if "missed_rows" not in said:
+        return "", {}
+    rows, example, why = said["missed_rows"], said["missed_example"], CAUSES[said["missed_kind"]]
+    return (
+        f"{rows:,} rows came with the last full read alone, such as {example}: {why}.",
+        {"rows": rows, "example": example},
+    )
+
+
 def _in_quarantine(
     resource_name: str, table: Table, connection: duckdb.DuckDBPyConnection, _: object
 ) -> Finding:
@@ -112,6 +138,11 @@ SOURCE_CHECKS = (
         "The last sync is proven, or accepted, and the table has as many rows as it read from the "
         "API.",
         _other_than_read,
+    ),
+    SourceCheck(
+        "incremental_misses_nothing",
+        "Incremental syncs had brought all new rows and changes that the last full read found.",
+        _missed,
     ),
     SourceCheck(
         "quarantine_is_empty",

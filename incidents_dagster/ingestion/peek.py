@@ -8,6 +8,7 @@ from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.rows.batches import to_arrow
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.ingestion.warehouse.comparison import compare
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
     alone_on,
     database_path,
@@ -39,4 +40,4 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
         with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
             stored, most = StoredTable(table, connection), settings.max_columns
             batch = to_arrow(page, stored.types(), table.primary_key, table.typed, most)
-            return stored.without_what_it_has(batch.rows), stored.last_load()
+            return compare(stored, batch.rows).news, stored.last_load()

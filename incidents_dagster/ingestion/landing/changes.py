@@ -5,8 +5,8 @@ what the table already has → `deletions`: plus what is gone from the API, if e
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from incidents_dagster.ingestion.errors import IncompleteError
 from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.deletions import Deletions, Gone
-from incidents_dagster.ingestion.landing.landing import Landing
+from incidents_dagster.ingestion.landing.landing import FRESH, Landing
 from incidents_dagster.ingestion.landing.table_state import TableState
 from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
@@ -27,8 +27,11 @@ from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.start import Start, starting_at
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.ingestion.warehouse.comparison import Full
 from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
+
+MOST_LAG = 86_400.0  # seconds; lags in other units may be any number
 
 
 class Mode(Enum):
@@ -54,10 +57,14 @@ class Changes:
     Attributes:
         proof: Whether these were all records.
         gone: What a full read lacks of the table.
+        reverted: Rows that a full read brought in an older version than the table's.
+        missed: As `TableState.missed`.
     """
 
     proof: Proof
-    gone: Gone
+    gone: Gone = field(default_factory=Gone)
+    reverted: int = 0
+    missed: dict[str, Any] = field(default_factory=dict)
 
 
 def changed_rows(
@@ -98,14 +105,16 @@ def changed_rows(
         # Not in the resource's own state, which dlt resets whenever a table is replaced.
         remembered = dlt.current.source_state().setdefault("tables", {}).setdefault(name, {})
         state = TableState.read(remembered)
-        start = start_of(api, name, stored, state.began) if mode is Mode.INCREMENTAL else None
-        if start and (why := state.why_everything(source)):
+        start, full = _plan(api, stored, name, state, source)
+        if start and mode is Mode.INCREMENTAL and (why := state.why_everything(source)):
             api.report(f"{name}: {why}: reading everything.")
+        if mode is not Mode.INCREMENTAL or state.why_everything(source):
             start = None
 
         reader = Reader(api, name, known, state.paths)
         bad = BadRecords(name, api.settings.quarantine_share)
         landing = Landing(stored, bad, quarantine.waiting(connection, name, stored.table))
+        landing.full = None if start else full
 
         readings = [(yield from reader.read(start, landing.take))]
         if start and not readings[0].has_newest:
@@ -114,12 +123,12 @@ def changed_rows(
                 f"{name}: the API no longer returns {newest}, the table's newest row. It was "
                 "deleted there, or this is a different API: reading everything."
             )
-            start = None
+            start, landing.full = None, full
             yield from landing.take(None)
             readings.append((yield from reader.read(None, landing.take)))
         bad.check()
         yield from landing.rest()
-        gone = Gone()
+        changes = Changes(readings[-1].proof, missed=state.missed)
         if start is None:
             check_replacement(stored, state, readings[-1], api.settings)
             deletions = Deletions(
@@ -132,15 +141,15 @@ def changed_rows(
                 adopt=mode is Mode.ADOPT,
             )
             readings[-1], gone = yield from deletions.mark(readings[-1], reader, landing)
-        proof = readings[-1].proof
-        if gone.settled or not stored.row_count():
-            state.source = source
-        if start is None and (gone.settled or not proof.proven):
-            state.whole = proof.proven
-        elif not proof.proven:  # else what it missed is never requested
-            state.whole = False
-        if proof.proven and (landing.last is not None or not state.began):
-            state.began = proof.began
+            changes = Changes(readings[-1].proof, gone, missed=state.missed)
+            if changes.proof.proven:
+                reverted = yield from landing.revert(reader.versions())
+                missed = landing.misses() if full.passed is not None else {}
+                changes = replace(changes, reverted=reverted, missed=missed)
+        _tell(api, name, start, readings[-1], changes)
+        _remember(state, source, changes, is_full=start is None, first=not stored.row_count())
+        if changes.proof.proven and (landing.last is not None or not state.began):
+            state.began = changes.proof.began
         state.save(remembered)
 
         if landing.last is not None and stored.table.takes_changes_alone:
@@ -158,7 +167,48 @@ def changed_rows(
     # Frees all that was read, 32 MB at 100,000 rows, for the load.
     del reader, landing, readings, bad
     pa.default_memory_pool().release_unused()
-    return Changes(proof, gone)
+    return changes
+
+
+def _plan(
+    api: OpenApi, stored: StoredTable, name: str, state: TableState, source: SourceId
+) -> tuple[Start | None, Full]:
+    """Where an incremental sync would start, and what a full read looks for."""
+    start = start_of(api, name, stored, state.began)
+    if not (incremental := api.incremental.get(name)):
+        return start, Full(FRESH)
+    lag = max(FRESH, timedelta(seconds=min(incremental.lag, MOST_LAG)))
+    passed = start.value if start and not state.why_incomplete(source) else None
+    return start, Full(lag, incremental.column, passed)
+
+
+def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, changes: Changes) -> None:
+    """Reports what is odd about a read."""
+    if changes.reverted:
+        api.report(
+            f"{name}: {changes.reverted:,} rows are older at the API than they were in the table, "
+            "as after a restored backup, and were replaced."
+        )
+    if start and reading.not_asked > reading.rows / 2:
+        incremental = api.incremental[name]
+        api.report(
+            f"{name}: {reading.not_asked:,} of {reading.rows:,} records had not changed since "
+            f"{start.value}: the API may ignore {incremental.start_param or 'the filter'}, so that "
+            "each sync reads more than it asks for."
+        )
+
+
+def _remember(
+    state: TableState, source: SourceId, changes: Changes, is_full: bool, first: bool
+) -> None:
+    proven = changes.proof.proven
+    if changes.gone.settled or first:
+        state.source = source
+    if is_full and (changes.gone.settled or not proven):
+        state.whole = proven
+    elif not proven:  # else what it missed is never requested
+        state.whole = False
+    state.missed = changes.missed
 
 
 def check_replacement(

@@ -4,7 +4,9 @@ Rows that may be read again are held back until `rest`. `reading` supplies the r
 the order of the steps.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,11 +19,13 @@ from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.reading.reader import Arrived, Reading
 from incidents_dagster.ingestion.rows.batches import distinct
 from incidents_dagster.ingestion.tables import DELETED_AT
+from incidents_dagster.ingestion.warehouse.comparison import Full, Miss, compare
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 # Rows that changed this shortly before they were read may be read again in another version with
 # the same time of change.
 FRESH = timedelta(seconds=60)
+PLACE = "place in rows"  # with a space, as in no column
 
 
 class Landing:
@@ -33,8 +37,12 @@ class Landing:
         waiting: Primary keys, as text, of rows to load even if the table has them.
 
     Attributes:
+        full: What to look for if everything is read; None for an incremental read.
+        missed: The rows that incremental syncs should have brought, by primary key.
         last: An empty table with the columns of the last rows yielded; None if there were none.
     """
+
+    full: Full | None = None
 
     def __init__(self, stored: StoredTable, bad: BadRecords, waiting: list[str]) -> None:
         self._stored, self._table, self._bad, self._waiting = stored, stored.table, bad, waiting
@@ -42,14 +50,18 @@ class Landing:
         self._fresh: list[pa.Table] = []
         self._loaded: list[pa.Table] = []  # keys
         self._new_columns: TTableSchemaColumns = {}
+        self._older: list[pa.Table] = []  # than the table's versions
+        self.missed: dict[str, Miss] = {}
         self.last: pa.Table | None = None
 
     def take(self, arrived: Arrived | None) -> Iterator[pa.Table]:
         """Takes a batch; None: what follows replaces all rows that were held back."""
         if arrived is None:
-            self._held = []
+            self._held, self._older, self.missed = [], [], {}
             self._bad.forget()
             return
+        if self.full and not self.full.began:
+            self.full = replace(self.full, began=arrived.began)
         self._bad.add(arrived.batch)
         self._new_columns.update(arrived.batch.new_columns)
         yield from self._load(self._without_fresh(arrived.batch.rows, arrived.began))
@@ -67,6 +79,38 @@ class Landing:
             self._fresh = []
             yield from self._load(self._newest(fresh))
 
+    def revert(self, versions: pa.Table) -> Generator[pa.Table, None, int]:
+        """Yields the rows that the API has in an older version than the table, after a full read.
+
+        Args:
+            versions: Keys and versions of all rows that were read. A row that was read in a newer
+                version, too, is not older.
+
+        Returns:
+            How many.
+        """
+        if not self._older:
+            return 0
+        rows = self._newest(pa.concat_tables(self._older, promote_options="default"))
+        self._older, keys = [], self._table.primary_key
+        version = str(self._table.newest_first)
+        newest = versions.group_by(keys).aggregate([(version, "max")])
+        places = rows.select([*keys, version]).append_column(PLACE, pa.array(range(len(rows))))
+        joined = places.join(newest, keys, join_type="inner")
+        old = joined.filter(pc.equal(joined[version], joined[f"{version}_max"]))[PLACE]
+        rows = rows.take(old.sort())
+        if len(rows):
+            yield from self._unmarked(rows)
+        return len(rows)
+
+    def misses(self) -> dict[str, Any]:
+        """The rows that incremental syncs should have brought, as `TableState.missed`."""
+        if not self.missed:
+            return {}
+        kind = Counter(self.missed.values()).most_common(1)[0][0]
+        example = next(key for key, of in self.missed.items() if of is kind)
+        return {"rows": len(self.missed), "kind": kind.value, "example": example}
+
     def mark(self, gone: pa.Table, now: datetime) -> Iterator[pa.Table]:
         """Rows of the table, otherwise unchanged, marked as deleted `now`."""
         if DELETED_AT in gone.column_names:
@@ -82,12 +126,19 @@ class Landing:
 
     def _load(self, rows: pa.Table) -> Iterator[pa.Table]:
         # A good version that the table has is loaded again, to be newer than the bad record.
-        rows = self._stored.without_what_it_has(rows, self._waiting)
+        compared = compare(self._stored, rows, self._waiting, self.full)
+        rows = compared.news
+        self.missed |= {key: kind for kind, key in compared.missed}
+        if self.full and compared.older is not None:
+            self._older.append(compared.older)
         if not len(rows):
             return
         if not self._table.takes_changes_alone:
             self._held.append(rows)
             return
+        yield from self._unmarked(rows)
+
+    def _unmarked(self, rows: pa.Table) -> Iterator[pa.Table]:
         # dlt rewrites a file that lacks a column of the table.
         nothing = pa.nulls(len(rows), pa.timestamp("us", "UTC"))
         yield from self._keyed(rows.append_column(DELETED_AT, nothing))

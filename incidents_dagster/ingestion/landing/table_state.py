@@ -25,6 +25,8 @@ class TableState:
         look_again: Whether the next sync is to read everything for that.
         window: The time column by which the API shows only the newest records; empty if it shows
             all.
+        missed: What the last full read found that incremental syncs should have brought: how many
+            rows, which kind of `Miss`, and the primary key of one.
     """
 
     whole: bool = False
@@ -34,6 +36,7 @@ class TableState:
     missing: set[str] = field(default_factory=set)
     look_again: bool = False
     window: str = ""
+    missed: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, stored: MutableMapping[str, Any]) -> "TableState":
@@ -62,12 +65,15 @@ class TableState:
             return f"the table has the rows of {self.source.address}"
         return "the table has rows that were read with other settings"
 
-    def why_everything(self, source: SourceId) -> str:
-        """Why a sync of `source` has to read everything; empty if it need not."""
+    def why_incomplete(self, source: SourceId) -> str:
+        """Why the table may not have all of `source`; empty if it has."""
         if not self.whole:
             return "the table is not proven complete"
         if self.source is None or self.began is None:
             return "the table was written by an earlier release"
-        if self.look_again:
-            return f"{len(self.missing):,} rows were missing from the API"
         return self.other_than(source)
+
+    def why_everything(self, source: SourceId) -> str:
+        """Why a sync of `source` has to read everything; empty if it need not."""
+        waiting = f"{len(self.missing):,} rows were missing from the API"
+        return self.why_incomplete(source) or (waiting if self.look_again else "")

@@ -55,6 +55,7 @@ class Reading:
         rows: How many rows arrived, counting repeats.
         has_newest: Whether the row that the read started from was among them.
         unanswered: Whether a parent's request was ignored, as endpoint.response_actions allow.
+        not_asked: Rows that changed before the moment that the API was asked for.
     """
 
     proof: Proof
@@ -62,6 +63,7 @@ class Reading:
     rows: int
     has_newest: bool
     unanswered: bool
+    not_asked: int
 
 
 # Takes what arrived, and yields rows; None: what follows replaces all that arrived before.
@@ -123,7 +125,12 @@ class Reader:
             quarantined=len(self._seen.bad),
             accepted=self._api.settings.accept_unproven,
         )
-        return Reading(proof, keys, self._seen.rows, self._seen.newest, pages.unanswered)
+        seen = self._seen
+        return Reading(proof, keys, seen.rows, seen.newest, pages.unanswered, seen.not_asked)
+
+    def versions(self) -> pa.Table:
+        """The distinct primary keys and versions of the latest read."""
+        return self._seen.versions()
 
     def meanwhile(self, reading: Reading, land: Land) -> Generator[pa.Table, None, Reading]:
         """Reads what changed while pages were read, if the API can be asked for that.

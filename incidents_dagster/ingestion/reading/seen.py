@@ -25,10 +25,11 @@ class Seen:
         bad: The distinct bad records of the latest read.
         began: The API's time at its first response.
         newest: Whether the row that the read starts from was among the rows.
+        not_asked: How many rows changed before the moment that the API was asked for.
     """
 
     def __init__(self, table: Table, start: Start | None, incremental: Incremental | None) -> None:
-        self.pages = self.rows = 0
+        self.pages = self.rows = self.not_asked = 0
         self.bad: set[str] = set()
         self.began: datetime | None = None
         self.newest = False
@@ -53,6 +54,7 @@ class Seen:
         self.bad.update(map(repr, batch.rejected))
         self.newest = self.newest or bool(self._start and self._start.seen_in(rows))
         asked = self._asked(rows)
+        self.not_asked += len(rows) - len(asked)
         self._uncounted += len(batch.rejected) + len(rows) - len(asked)
         if self._table.keyed and len(asked):
             self._here.append(asked.select(self._table.version_of(asked)))
@@ -64,6 +66,10 @@ class Seen:
             read, names = [*self._earlier, *self._here], self._table.primary_key
             self._keys = distinct([some.select(names) for some in read]) if read else pa.table({})
         return self._keys
+
+    def versions(self) -> pa.Table:
+        """The distinct primary keys and versions of the latest read."""
+        return distinct(self._here) if self._here else pa.table({})
 
     def check_total(self, pages: Pages) -> None:
         """Looks for a record that arrived twice, so that another one may be missing.

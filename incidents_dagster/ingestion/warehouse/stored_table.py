@@ -1,9 +1,9 @@
-"""A resource's table in the DuckDB file: its rows and columns, and which rows are new to it.
+"""A resource's table in the DuckDB file: its rows and columns.
 
-Only reads. `tables` has what the configuration says about the table.
+Only reads. `tables` has what the configuration says about the table, `comparison` says how rows
+that were read differ from it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -28,8 +28,6 @@ from incidents_dagster.ingestion.warehouse import comments
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
 PREVIEW_CHARACTERS = 60
-# With a space, as in no column: see `naming`.
-POSITION = "position in rows"
 
 DLT_COLUMNS = {
     "_dlt_load_id": "The dlt load that wrote this version of the row; see _dlt_loads.",
@@ -196,50 +194,6 @@ class StoredTable:
             name: {"name": name, **column} for name, column in self.table.declared.items()
         }
         return columns_to_arrow(columns, capabilities(), "UTC").empty_table()
-
-    def without_what_it_has(self, rows: pa.Table, again: Sequence[str] = ()) -> pa.Table:
-        """The `rows` that would change the table: new keys, other values, no older versions.
-
-        All of them if that is not enough: see `takes_changes_alone`.
-
-        Args:
-            rows: As read from the API.
-            again: Primary keys, as text, of rows to load even if the table has them.
-        """
-        existing = {c.name: c.type for c in self.columns()}
-        comparable = {*existing} & {*rows.column_names}
-        if not self.table.takes_changes_alone or not {*self.table.primary_key} <= comparable:
-            return rows
-        # The query only returns positions, so that the rows keep their types.
-        positions = pa.array(range(len(rows)), pa.int64())
-        self.connection.register("_rows", rows.append_column(POSITION, positions))
-        same_key = " AND ".join(f"t.{k} = r.{k}" for k in map(quoted, self.table.primary_key))
-        differs = []
-        for name in {*existing, *rows.column_names} - {*self.table.primary_key, *DLT_COLUMNS}:
-            old = f"t.{quoted(name)}" if name in existing else "NULL"
-            new = f"r.{quoted(name)}" if name in rows.column_names else "NULL"
-            old = f"{old}::VARCHAR" if existing.get(name) == "JSON" else old
-            differs.append(f"{old} IS DISTINCT FROM {new}")
-        key = " || ', ' || ".join(
-            f"CAST(r.{k} AS VARCHAR)" for k in map(quoted, self.table.primary_key)
-        )
-        differs += [f"list_contains($again, {key})"] if again else []
-        changed = " OR ".join(differs) or "false"
-        if (newest := self.table.newest_first) in comparable and newest:
-            older = f"coalesce(r.{quoted(newest)} < t.{quoted(newest)}, false)"
-            if existing[newest].startswith("TIMESTAMP"):  # a time in the future is a mistake
-                older += f" AND t.{quoted(newest)} <= now() + INTERVAL 1 DAY"
-            changed = f"({changed}) AND NOT ({older})"
-        if DELETED_AT in existing:  # back at the API, in whichever version
-            changed = f"({changed}) OR t.{DELETED_AT} IS NOT NULL"
-        found = self.connection.sql(
-            f"SELECT r.{quoted(POSITION)} FROM _rows r "
-            f"LEFT JOIN {self.table.qualified} t ON {same_key} "
-            f"WHERE t.{quoted(self.table.primary_key[0])} IS NULL OR ({changed}) ORDER BY ALL",
-            params={"again": list(again)} if again else None,
-        ).to_arrow_table()
-        self.connection.unregister("_rows")
-        return rows if len(found) == len(rows) else rows.take(found[POSITION])
 
     def last_load(self) -> str | None:
         """The newest dlt load in the table."""

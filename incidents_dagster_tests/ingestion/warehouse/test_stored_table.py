@@ -19,6 +19,7 @@ from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.tables import Since, Table, quoted
+from incidents_dagster.ingestion.warehouse.comparison import compare
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 Configure = Callable[..., Settings]
@@ -197,14 +198,9 @@ def test_odd_column_names_are_quoted(connection: Connection, name: str) -> None:
     connection.execute("INSERT INTO incidents.x VALUES ('a', '2026-11-01 12:00:00+00')")
     later = datetime(2026, 11, 2, tzinfo=timezone.utc)
     rows = pa.table({name: ["a", "b"], at: [later, None]})
-    assert len(StoredTable(table, connection).without_what_it_has(rows)) == 2
-    assert (
-        len(StoredTable(table, connection).without_what_it_has(rows.slice(1).select([name]))) == 1
-    )
-    assert (
-        len(StoredTable(table, connection).without_what_it_has(rows.slice(0, 1).select([name])))
-        == 1
-    )
+    assert len(compare(StoredTable(table, connection), rows).news) == 2
+    assert len(compare(StoredTable(table, connection), rows.slice(1).select([name])).news) == 1
+    assert len(compare(StoredTable(table, connection), rows.slice(0, 1).select([name])).news) == 1
     assert list(StoredTable(table, connection).preview()[0]) == [name, at]
     assert StoredTable(table, connection).newest()
 

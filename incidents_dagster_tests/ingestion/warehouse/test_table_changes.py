@@ -16,6 +16,7 @@ from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.ingestion.warehouse.comparison import compare
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 Connection = duckdb.DuckDBPyConnection
@@ -61,9 +62,7 @@ def test_exactly_what_is_new_or_differs_and_is_not_older_is_news(
             row = [*key, *values]
             connection.execute("INSERT INTO incidents.x VALUES (?, ?, ?, ?, 'a load')", row)
         arrived = [dict(zip(TYPES.names, [*k, *v], strict=True)) for k, v in after.items()]
-        news = StoredTable(KEYED, connection).without_what_it_has(
-            pa.Table.from_pylist(arrived, TYPES)
-        )
+        news = compare(StoredTable(KEYED, connection), pa.Table.from_pylist(arrived, TYPES)).news
     assert news.schema == TYPES
     assert news.to_pylist() == [
         row
@@ -79,7 +78,7 @@ def test_a_row_from_the_future_is_corrected_by_an_earlier_version(
     connection.execute(f"CREATE TABLE incidents.x AS SELECT 'a' AS id, TIMESTAMPTZ '{time}' AS n")
     table = Table("x", ["id"], {"id": {}, "n": {"dedup_sort": "desc"}})
     mended = pa.table({"id": ["a"], "n": pa.array([0], pa.timestamp("us", "UTC"))})
-    assert len(StoredTable(table, connection).without_what_it_has(mended)) == (not stays)
+    assert len(compare(StoredTable(table, connection), mended).news) == (not stays)
 
 
 def test_a_value_that_goes_is_a_change_and_a_null_in_a_new_column_is_none(
@@ -89,7 +88,7 @@ def test_a_value_that_goes_is_a_change_and_a_null_in_a_new_column_is_none(
     table = Table("x", ["id"], {"id": {}})
 
     def news(row: dict[str, Any]) -> int:
-        return len(StoredTable(table, connection).without_what_it_has(pa.Table.from_pylist([row])))
+        return len(compare(StoredTable(table, connection), pa.Table.from_pylist([row])).news)
 
     assert news({"id": 1, "status": "a"}) == 0
     assert news({"id": 1}) == news({"id": 1, "status": None}) == 1
@@ -118,13 +117,13 @@ def test_rows_are_left_out_only_where_a_merge_by_key_keeps_them(
     table = Table("x", key, {"id": {}}, disposition, strategy)
     assert table.takes_changes_alone == alone
     rows = pa.table({"id": pa.array([1, 2], pa.int64())})
-    assert len(StoredTable(table, connection).without_what_it_has(rows)) == (1 if alone else 2)
+    assert len(compare(StoredTable(table, connection), rows).news) == (1 if alone else 2)
 
 
 def test_for_a_table_that_is_not_there_all_is_news(connection: Connection) -> None:
     rows = pa.table({"id": ["a", "b"]})
-    assert StoredTable(KEYED, connection).without_what_it_has(rows) is rows
-    assert len(StoredTable(KEYED, connection).without_what_it_has(pa.table({}))) == 0
+    assert compare(StoredTable(KEYED, connection), rows).news is rows
+    assert len(compare(StoredTable(KEYED, connection), pa.table({})).news) == 0
 
 
 def test_a_row_that_is_back_is_news_in_whichever_version(connection: Connection) -> None:
@@ -134,7 +133,7 @@ def test_a_row_that_is_back_is_news_in_whichever_version(connection: Connection)
     )
     table = Table("x", ["id"], {"n": {"dedup_sort": "desc"}})
     rows = pa.table({"id": [1, 2, 3], "n": [5, 4, 4]})
-    assert StoredTable(table, connection).without_what_it_has(rows)["id"].to_pylist() == [1, 2]
+    assert compare(StoredTable(table, connection), rows).news["id"].to_pylist() == [1, 2]
 
 
 @pytest.mark.thorough

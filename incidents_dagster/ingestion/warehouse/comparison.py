@@ -1,0 +1,146 @@
+"""How rows that were read differ from the table: new ones, changed ones, older versions.
+
+One query per batch finds them all. `landing` decides what becomes of each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from enum import Enum
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from incidents_dagster.ingestion.tables import DELETED_AT, quoted
+from incidents_dagster.ingestion.warehouse.stored_table import DLT_COLUMNS, StoredTable
+
+# With a space, as in no column: see `naming`.
+POSITION = "position in rows"
+
+
+class Miss(str, Enum):
+    """A row that incremental syncs should have brought, by what it shows.
+
+    Attributes:
+        NEW: The table has no row of its key.
+        BLIND: Its values have changed, and its cursor has not.
+        FILTERED: Its cursor has changed, to a value that had been passed.
+    """
+
+    NEW = "new"
+    BLIND = "blind"
+    FILTERED = "filtered"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Rows that were read, compared with the table.
+
+    Attributes:
+        news: Those that would change the table, except older versions.
+        older: Those in another, older version than the table's; None if there are none.
+        missed: The `Miss` and the primary key, as text, of those that were missed so far.
+    """
+
+    news: pa.Table
+    older: pa.Table | None = None
+    missed: list[tuple[Miss, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Full:
+    """What a full read looks for, besides changes.
+
+    Attributes:
+        lag: How long before the read (or after it, by another clock) a row may have changed so that
+            an older version of it says nothing, as a replica may be behind.
+        cursor: The column of the cursor.
+        passed: What the cursor has passed, so that incremental syncs should have brought what is
+            older; None if there were none.
+        began: When the read began; None for now.
+    """
+
+    lag: timedelta
+    cursor: str = ""
+    passed: Any = None
+    began: datetime | None = None
+
+
+def compare(
+    stored: StoredTable, rows: pa.Table, again: Sequence[str] = (), full: Full | None = None
+) -> Compared:
+    """Compares `rows` with the table.
+
+    All of them are news if rows alone do not say what is new: see `Table.takes_changes_alone`.
+
+    Args:
+        stored: The table.
+        rows: As read from the API.
+        again: Primary keys, as text, of rows that are news even if the table has them.
+        full: What a full read looks for; None for an incremental one.
+    """
+    table, existing = stored.table, {c.name: c.type for c in stored.columns()}
+    comparable = {*existing} & {*rows.column_names}
+    if not table.takes_changes_alone or not {*table.primary_key} <= comparable:
+        return Compared(rows)
+    names = {*existing, *rows.column_names} - {*table.primary_key, *DLT_COLUMNS}
+    differs = {n: _differs(n, existing.get(n), n in rows.column_names) for n in names}
+    changed = [*differs.values()]
+    parameters: dict[str, Any] = {}
+    if again:
+        parameters["again"] = list(again)
+        changed.append(f"list_contains($again, {_as_text(table.primary_key)})")
+    is_new = f"t.{quoted(table.primary_key[0])} IS NULL"
+    is_back = f"t.{DELETED_AT} IS NOT NULL" if DELETED_AT in existing else "false"
+    newest, older, missed, timed = quoted(str(table.newest_first)), "false", "NULL", False
+    if table.newest_first in comparable:
+        older = f"coalesce(r.{newest} < t.{newest}, false) AND NOT {is_back}"
+        timed = existing[str(table.newest_first)].startswith("TIMESTAMP")
+        if timed and not full:  # a time in the future is a mistake
+            older += f" AND t.{newest} <= now() + INTERVAL 1 DAY"
+    if full and full.passed is not None and full.cursor in comparable:
+        parameters["passed"], cursor = full.passed, quoted(full.cursor)
+        ours = " OR ".join(differs[n] for n in table.typed if n in differs) or "false"
+        missed = (
+            f"CASE WHEN ({older}) OR {is_back} OR r.{cursor} >= $passed THEN NULL "
+            f"WHEN {is_new} THEN '{Miss.NEW.value}' WHEN NOT ({ours}) THEN NULL "
+            f"WHEN r.{cursor} IS DISTINCT FROM t.{cursor} THEN '{Miss.FILTERED.value}' "
+            f"ELSE '{Miss.BLIND.value}' END"
+        )
+    wanted = f"{is_new} OR {is_back} OR {' OR '.join(changed) or 'false'}"
+    if full and older != "false" and timed:
+        began = full.began or datetime.now(timezone.utc)
+        parameters |= {"since": began - full.lag, "until": began + full.lag}
+        wanted = f"({wanted}) AND NOT ({older} AND t.{newest} BETWEEN $since AND $until)"
+    same_key = " AND ".join(f"t.{k} = r.{k}" for k in map(quoted, table.primary_key))
+    # The query only returns positions, so that the rows keep their types.
+    positions = pa.array(range(len(rows)), pa.int64())
+    stored.connection.register("_rows", rows.append_column(POSITION, positions))
+    found = stored.connection.sql(
+        f"SELECT r.{quoted(POSITION)}, {older} AS older, {missed}::VARCHAR AS missed FROM _rows r "
+        f"LEFT JOIN {table.qualified} t ON {same_key} WHERE {wanted} ORDER BY ALL",
+        params=parameters or None,
+    ).to_arrow_table()
+    stored.connection.unregister("_rows")
+    news, stale = found.filter(pc.invert(found["older"])), found.filter(found["older"])
+    misses = found.filter(pc.is_valid(found["missed"]))
+    keys = rows.select(table.primary_key).take(misses[POSITION]).to_pylist()
+    return Compared(
+        rows if len(news) == len(rows) else rows.take(news[POSITION]),
+        rows.take(stale[POSITION]) if len(stale) else None,
+        [
+            (Miss(kind), ", ".join(map(str, key.values())))
+            for kind, key in zip(misses["missed"].to_pylist(), keys, strict=True)
+        ],
+    )
+
+
+def _differs(name: str, kind: str | None, is_read: bool) -> str:
+    """SQL: whether a column differs in a row `r` that was read and the table's row `t`."""
+    old, new = f"t.{quoted(name)}" if kind else "NULL", f"r.{quoted(name)}" if is_read else "NULL"
+    return f"{old}{'::VARCHAR' if kind == 'JSON' else ''} IS DISTINCT FROM {new}"
+
+
+def _as_text(primary_key: list[str]) -> str:
+    return " || ', ' || ".join(f"CAST(r.{k} AS VARCHAR)" for k in map(quoted, primary_key))
