@@ -21,7 +21,7 @@ from incidents_dagster.pruning import prune
 from incidents_dagster.resources import IncidentsDuckDB
 
 ASSET = dg.AssetKey("incident_data")
-Sync = Callable[[], str]
+Sync = Callable[..., str]
 
 
 @pytest.fixture
@@ -44,19 +44,24 @@ def instance(
 
 
 @pytest.fixture
-def run_job(instance: dg.DagsterInstance, database: Path) -> Sync:
-    """Runs incidents_sync; returns the run's id."""
-    definitions = dg.Definitions(
-        assets=[incident_api, incident_assets],
-        asset_checks=[incident_checks],
-        jobs=[incidents_sync],
-        resources={
-            "dlt": DagsterDltResource(),
-            "duckdb": IncidentsDuckDB(database=str(database)),
-        },
-    )
-    job = definitions.resolve_job_def("incidents_sync")
-    return lambda: job.execute_in_process(instance=instance).run_id
+def run_job(instance: dg.DagsterInstance, database: Path, monkeypatch: pytest.MonkeyPatch) -> Sync:
+    """Runs incidents_sync into a file; returns the run's id."""
+
+    def run(file: Path = database) -> str:
+        definitions = dg.Definitions(
+            assets=[incident_api, incident_assets],
+            asset_checks=[incident_checks],
+            jobs=[incidents_sync],
+            resources={
+                "dlt": DagsterDltResource(),
+                "duckdb": IncidentsDuckDB(database=str(file)),
+            },
+        )
+        monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(file))
+        job = definitions.resolve_job_def("incidents_sync")
+        return job.execute_in_process(instance=instance).run_id
+
+    return run
 
 
 def test_the_history_is_beside_dagster_yaml_wherever_a_process_starts(
@@ -151,6 +156,18 @@ def test_old_runs_are_deleted_but_never_the_newest_sync(
     assert prune(instance, 90, now + timedelta(days=91), 1) == 1
     assert instance.get_run_by_id(second) is None
     assert instance.get_run_by_id(third) is not None
+
+
+@pytest.mark.usefixtures("api")
+@pytest.mark.thorough
+def test_the_newest_sync_into_each_database_stays(
+    instance: dg.DagsterInstance, run_job: Sync, database: Path
+) -> None:
+    one, other = run_job(), run_job(database.with_name("other.duckdb"))
+    run_job(database.with_name("other.duckdb"))
+    assert prune(instance, 1, datetime.now(timezone.utc) + timedelta(days=2), 10) == 1
+    assert instance.get_run_by_id(one)
+    assert not instance.get_run_by_id(other)
 
 
 @pytest.mark.usefixtures("api")

@@ -305,6 +305,24 @@ def test_relative_paths_in_dagster_yaml_count_from_the_current_directory(
     )
 
 
+def test_a_deleted_run_leaves_its_file_and_what_it_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`history.forget` removes them because of this."""
+
+    @dg.job
+    def nothing() -> None: ...
+
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").touch()
+    with dg.DagsterInstance.get() as instance:
+        run_id = nothing.execute_in_process(instance=instance).run_id
+        instance.delete_run(run_id)
+    assert list(tmp_path.rglob(f"{run_id}.db")), (
+        "The leaving is mended upstream: delete all but delete_run in history.forget."
+    )
+
+
 def test_dagster_without_a_home_forgets_and_a_pyproject_hides_the_workspace(
     tmp_path: Path,
 ) -> None:
