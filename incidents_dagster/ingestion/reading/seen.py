@@ -64,6 +64,11 @@ class Seen:
             self._keys = distinct([some.select(names) for some in read]) if read else pa.table({})
         return self._keys
 
+    @property
+    def repeated(self) -> bool:
+        """Whether a primary key may have arrived more than once."""
+        return self._table.keyed and self.rows > len(self.keys())
+
     def check_total(self, pages: Pages) -> None:
         """Looks for a record that arrived twice, so that another one may be missing.
 
