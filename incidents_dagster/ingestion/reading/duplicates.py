@@ -92,22 +92,22 @@ def check_page(table: Table, records: list[Any]) -> None:
     Raises:
         RecordError: There are others.
     """
-    if not table.keyed or not records or not isinstance(records[0], dict):
+    if not table.keyed:
         return
-    fields = table.fields_of(table.primary_key, records[0])
-    if len(fields) < len(table.primary_key):
+    good = (record for record in records if isinstance(record, dict))
+    all_fields = (table.fields_of(table.primary_key, record) for record in good)
+    fields = next((found for found in all_fields if len(found) == len(table.primary_key)), None)
+    if not fields or _all_differ(records, fields):
         return
-    keys = _keys(records, fields)
-    if keys is None or len(set(keys)) == len(keys):
-        return
-    newest = table.fields_of(filter(None, [table.newest_first]), records[0])
+    keyed = [(key, record) for record in records if (key := _key(record, fields))]
+    newest = table.fields_of(filter(None, [table.newest_first]), keyed[0][1]) if keyed else []
     first: dict[Any, dict[str, Any]] = {}
     same_time: dict[Any, list[str]] = {}
     unlike: list[tuple[Any, list[str]]] = []
     versions = 0
-    for key, record in zip(keys, records, strict=True):
+    for key, record in keyed:
         other = first.setdefault(key, record)
-        if other is record or None in key or not (names := _differing(other, record)):
+        if other is record or not (names := _differing(other, record)):
             continue
         changed = [name for name in names if name not in newest]
         if changed == names:
@@ -122,13 +122,21 @@ def check_page(table: Table, records: list[Any]) -> None:
         raise _error(table, len(found), islice(found.items(), EXAMPLES))
 
 
-def _keys(records: list[Any], fields: list[str]) -> list[tuple[Any, ...]] | None:
+def _all_differ(records: list[Any], fields: list[str]) -> bool:
+    """Whether no key comes twice, which is quick to see."""
     try:
-        keys = [tuple(record.get(name) for name in fields) for record in records]
-        set(keys)
-    except (AttributeError, TypeError):  # bad records, which are put aside later
-        return None
-    return keys
+        columns = [[record.get(name) for record in records] for name in fields]
+        keys = columns[0] if len(columns) == 1 else [*zip(*columns, strict=True)]
+        return len(set(keys)) == len(keys)
+    except (AttributeError, TypeError):  # bad records among them
+        return False
+
+
+def _key(record: Any, fields: list[str]) -> tuple[Any, ...] | None:
+    """A record's key; None if it has none, as it is put aside later."""
+    values = [record.get(name) for name in fields] if isinstance(record, dict) else [None]
+    usable = all(type(value) in (str, int) and value != "" for value in values)
+    return tuple(values) if usable else None
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

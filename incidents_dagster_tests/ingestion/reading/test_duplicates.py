@@ -90,6 +90,8 @@ def test_two_records_of_one_moment_and_one_version_are_not_one(sync: Callable[..
     records = [incident(1), incident(2), {**incident(1), "label": "a", "title": "other"}]
     assert "'INC-0001' (different title)" in sync(records, ONE_PAGE)
     assert "'INC-0001' (different title)" in sync(records, ONE_PAGE, columns={})
+    bad: Records = [{"id": None}, {"a": 1}, {"id": [1]}, *records]
+    assert "'INC-0001' (different title)" in sync(bad, ONE_PAGE)
 
 
 def test_a_key_in_another_script_is_named_as_it_is_configured(sync: Callable[..., str]) -> None:
