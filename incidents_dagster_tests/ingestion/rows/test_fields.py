@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 from dlt.common.normalizers.naming.snake_case import NamingConvention as SnakeCase
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from incidents_dagster.ingestion import sync
+from incidents_dagster.ingestion.naming import NAMING, column_name, tagged
 from incidents_dagster.ingestion.rows import batches, fields
 from incidents_dagster.ingestion.rows.batches import to_arrow
 from incidents_dagster.ingestion.rows.fields import FURTHER_FIELDS, columns_of
 from incidents_dagster.ingestion.tables import FIELD
+from incidents_dagster_tests.examples import examples
 from incidents_dagster_tests.ingestion.rows.loaded import TEXT, Loaded, Records
 
 # Fields that meet: by dlt's snake_case, by DuckDB's blindness to case, or with columns of our own.
@@ -260,3 +264,33 @@ def test_a_cursor_may_have_a_name_in_any_script(
     assert [asked.query for asked in loaded.web.asked] == [{"since": "2026-11-01T00:00:04Z"}]
     assert [row["id"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
     assert rows[4]["更新时间"].month == 11, "of two versions, the newer one"
+
+
+ANY_NAME = st.sampled_from([name for names in MEETING for name in names]) | st.text(max_size=8)
+
+
+@settings(max_examples=examples(100, 1_000), deadline=None)
+@given(ANY_NAME)
+def test_the_name_of_a_column_is_its_own_name(field: str) -> None:
+    # dlt names the columns once more, and DuckDB takes letters of either case for the same.
+    for name in (column_name(field), tagged(column_name(field), field)):
+        assert NAMING.normalize_path(name) == name == name.lower()
+        assert " " not in name
+
+
+@settings(max_examples=examples(50, 500), deadline=None)
+@given(st.lists(st.lists(st.sets(ANY_NAME, max_size=8), max_size=3), max_size=4))
+def test_no_batch_loses_a_field_whatever_the_batches_before_it_had(
+    batches_of_names: list[list[set[str]]],
+) -> None:
+    known: Any = {}
+    for names_of_records in batches_of_names:
+        records = [
+            {name: f"value of {name!a}" for name in {"id", *names}} for names in names_of_records
+        ]
+        batch = to_arrow([dict(record) for record in records], known)
+        known |= batch.new_columns
+        for record, row in zip(records, batch.rows.to_pylist(), strict=True):
+            assert {known[name][FIELD]: value for name, value in row.items() if value} == {
+                fields.remembered(field): value for field, value in record.items()
+            }
