@@ -128,3 +128,11 @@ def test_without_a_time_of_change_a_record_may_differ_on_another_page(
     records = [{"id": str(n), "created_at": "2026-11-01", "views": n} for n in range(12)]
     assert sync([*records, {**records[0], "views": 99}], CURSOR, columns={}) == ""
     assert query("SELECT count(*) FROM incidents.x") == [(12,)]
+
+
+def test_records_that_share_a_key_on_different_pages_are_seen_by_what_lasts(
+    sync: Callable[..., str],
+) -> None:
+    records = [{**incident(n), "number": n % 20} for n in range(60)]
+    assert "such as '0' (different id, created_at) and '1'" in sync(records, CURSOR, "number")
+    assert "such as '0' (different created_at)" in sync(without(records, "id"), CURSOR, "number")
