@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ifeq ($(DAGSTER_HOME),)
 export DAGSTER_HOME := $(CURDIR)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help run reconcile dev sql demo-api test test-all test-slow test-duckdb2 test-newest bench faults check format docs lock clean
@@ -19,6 +21,7 @@ reconcile: $(VENV)/run  ## Sync everything, and mark as deleted what is gone fro
 # `dagster dev` recommends `dg dev`, which does not read workspace.yaml.
 dev: export PYTHONWARNINGS := ignore:Function `dev_command` is superseded
 dev: $(VENV)/run  ## Start the Dagster UI with schedule, sensors and freshness (Ctrl-C stops it)
+	@$(BIN)/python -m incidents_dagster configured || true
 	@exec $(BIN)/dagster dev -w workspace.yaml
 
 sql: export QUERY := $(value Q)

@@ -66,6 +66,10 @@ class IncidentPages(Web):
         style: A name of `PAGINATORS`: how one page leads to the next.
         rows: The source. A record that is not an object, or has no usable time, passes every
             filter.
+        lists: More lists, by their paths.
+        keeps: Whether a request's query leaves a record in the list.
+        total: Whether answers say how many records there are.
+        first_page: The number of the first page, for styles that count pages.
         tell: Gets each good answer as a `Page` and returns the JSON value, or bytes, to send.
         served: Each request since the last `clear`, with the bytes of its answer.
     """
@@ -75,16 +79,20 @@ class IncidentPages(Web):
         self.style = style
         self.page_rows = page_rows
         self.rows: list[Any] = []
+        self.lists: dict[str, list[Any]] = {}
+        self.keeps: Callable[[Any, dict[str, str]], bool] = changed_since
+        self.total = style != "offset, no total"
+        self.first_page = 1
         self.tell: Tell = truth
         self.served: list[tuple[Page, bytes]] = []
 
     def _answer(self, asked: Asked) -> Reply:
-        if asked.path != PATH:
+        if asked.path not in (PATH, *self.lists):
             return Reply({"error": "There is nothing at this path."}, 404)
         if len(self.served) >= MOST_REQUESTS:
             return Reply({"error": "This walk does not end."}, 403)
         try:
-            page = self._page(asked.query)
+            page = self._page(asked.path, asked.query)
         except ValueError:
             return Reply({"error": "A parameter is wrong."}, 400)
         page.heard = asked.headers
@@ -93,13 +101,14 @@ class IncidentPages(Web):
         self.served.append((page, sent))
         return Reply(sent, page.status, {"Content-Type": "application/json", **page.headers})
 
-    def _page(self, query: dict[str, str]) -> Page:
-        rows = [row for row in self.rows if _since(row, query.get("updated_since"))]
+    def _page(self, path: str, query: dict[str, str]) -> Page:
+        there = self.rows if path == PATH else self.lists[path]
+        rows = [row for row in there if self.keeps(row, query)]
         total, limit = len(rows), int(query.get("limit", self.page_rows))
         if self.style.startswith("offset"):
             at = int(query.get("offset", 0))
         elif self.style.startswith("page number"):
-            at = (int(query.get("page", 1)) - 1) * limit
+            at = (int(query.get("page", self.first_page)) - self.first_page) * limit
         else:
             at = int(query.get("after", "c0").removeprefix("c"))
         if at < 0 or limit < 1:
@@ -110,7 +119,7 @@ class IncidentPages(Web):
         last = end >= total
         page = Page(round(at / limit) + 1, last, query, rows, {"data": rows[at:end]})
         follows = None if last else {**query, "after": f"c{end}"}
-        link = follows and f"{self.base_url}{PATH}?{urlencode(_keyless(follows))}"
+        link = follows and f"{self.base_url}{path}?{urlencode(_keyless(follows))}"
         if self.style == "offset and more":
             page.body["more"] = not last
         elif self.style == "page number and pages":
@@ -123,7 +132,7 @@ class IncidentPages(Web):
             page.headers["next"] = follows["after"]
         elif self.style == "link in a header" and link:
             page.headers["Link"] = f'<{link}>; rel="next"'
-        if self.style != "offset, no total":
+        if self.total:
             page.body["total"] = total
         return page
 
@@ -132,7 +141,9 @@ def _keyless(query: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in query.items() if name != "api_key"}
 
 
-def _since(row: Any, since: str | None) -> bool:
+def changed_since(row: Any, query: dict[str, str]) -> bool:
+    """Whether a record passes the filter `updated_since`, if the query has it."""
+    since = query.get("updated_since")
     if since is None or not isinstance(row, dict):
         return True
     try:

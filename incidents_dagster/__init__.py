@@ -7,5 +7,10 @@
 import os
 from pathlib import Path
 
+from incidents_dagster.ingestion.private_files import keep_private
+
 # dlt looks for .dlt/ in the current directory unless told otherwise, and does so on first use.
 os.environ.setdefault("DLT_PROJECT_DIR", str(Path(__file__).resolve().parent.parent))
+
+# Before anything here writes a file.
+keep_private()

@@ -112,10 +112,17 @@ class SyncConfig(dg.Config):
         description="Read everything, and mark as deleted what is gone from the API. Fails if the "
         "read is unproven, empty or suspiciously small.",
     )
+    adopt: bool = Field(
+        default=False,
+        description="Read everything, accept that the API is another one than before, and mark at "
+        "once whatever it lacks as deleted.",
+    )
 
     @property
     def mode(self) -> Mode:
-        """The mode that the two switches select."""
+        """The mode that the switches select."""
+        if self.adopt:
+            return Mode.ADOPT
         if self.reconcile:
             return Mode.RECONCILE
         return Mode.FULL_REFRESH if self.full_refresh else Mode.INCREMENTAL
@@ -166,7 +173,7 @@ def incident_assets(
                 with duckdb.get_connection() as connection:
                     metadata = sync_metadata(sync, name, synced[name], connection, before[name])
                 context.log.info(summary(name, metadata))
-                if sync.proofs[name].proven:
+                if sync.changes[name].proof.counts:
                     yield dg.MaterializeResult(asset_key=result.asset_key, metadata=metadata)
                 else:
                     # Freshness counts materializations, so an unproven sync must not be one.

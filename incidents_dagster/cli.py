@@ -1,7 +1,7 @@
-"""The command line, `python -m incidents_dagster`: sync, sql and demo-api.
+"""The command line, `python -m incidents_dagster`: sync, sql, configured and demo-api.
 
-Options and exit statuses are here; what the commands do is in `run`, `sql` and `demo_api`, which
-are imported only when needed.
+Options and exit statuses are here; what the commands do is in `run`, `sql`, `configured` and
+`demo_api`, which are imported only when needed.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from incidents_dagster.ingestion.errors import IngestionError
+from incidents_dagster.ingestion.plain_text import plain
 
 INTERRUPTED = 130  # 128 plus SIGINT's number, as in shells
 DEMO_KEY = "demo"
@@ -26,7 +27,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except IngestionError as error:
-            sys.exit(str(error))
+            sys.exit(plain(str(error)))
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 
@@ -59,7 +60,13 @@ def main(context: click.Context) -> None:
     "Fails and loads nothing if the read is unproven, empty or suspiciously small. Runs "
     "incidents_reconcile instead of incidents_sync.",
 )
-def sync(full_refresh: bool, reconcile: bool) -> None:
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="Read everything, accept that the API or its settings are others than before, and mark at "
+    "once whatever it lacks as deleted.",
+)
+def sync(full_refresh: bool, reconcile: bool, adopt: bool) -> None:
     """Read the API into DuckDB, check the tables, and show a summary.
 
     The run is recorded in the project's Dagster instance. The exit status is 1 if the run or a
@@ -71,7 +78,8 @@ def sync(full_refresh: bool, reconcile: bool) -> None:
     gc.disable()
     from incidents_dagster import run  # noqa: PLC0415
 
-    sys.exit(run.main(full_refresh, reconcile))
+    chosen = {"adopt": adopt, "reconcile": reconcile, "full_refresh": full_refresh}
+    sys.exit(run.main(next((mode for mode, on in chosen.items() if on), "incremental")))
 
 
 @main.command()
@@ -85,6 +93,15 @@ def sql(query: str) -> None:
     from incidents_dagster.sql import answer  # noqa: PLC0415
 
     answer(query)
+
+
+@main.command("configured")
+def show_configured() -> None:
+    """Show which API and which database the settings name."""
+    from incidents_dagster.configured import configured  # noqa: PLC0415
+
+    for line in configured():
+        click.echo(line)
 
 
 @main.command("demo-api")

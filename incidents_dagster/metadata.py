@@ -5,9 +5,10 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from incidents_dagster.ingestion.secrets.redaction import GONE
 from incidents_dagster.ingestion.sync import Sync
 from incidents_dagster.ingestion.tables import DATASET, Column, Table
-from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path
+from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path, file_of
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
@@ -46,7 +47,8 @@ def sync_metadata(
         rows_before: Rows in the table before the sync.
     """
     trace: Any = sync.pipeline.last_trace
-    progress, proof = sync.api.progress[resource_name], sync.proofs[resource_name]
+    progress, changes = sync.api.progress[resource_name], sync.changes[resource_name]
+    proof, gone = changes.proof, changes.gone
     load_id = ", ".join(trace.last_load_info.loads_ids)
     metadata: dict[str, Any] = {
         "rows_read": progress.rows,
@@ -58,6 +60,8 @@ def sync_metadata(
         "completeness": str(proof),
         "readings": proof.readings,
         "quarantined": proof.quarantined,
+        "database": file_of(connection),
+        "rows_redacted": progress.redacted,
         "load_id": load_id or "none: there was nothing to load",
     }
     if proof.expected is not None:
@@ -67,6 +71,10 @@ def sync_metadata(
     if proof.since:
         metadata["cursor_column"] = proof.since.column
         metadata["changed_since"] = proof.since.value
+    if gone.waiting:
+        metadata["rows_waiting"] = gone.waiting
+    if gone.beyond_window:
+        metadata["rows_beyond_window"] = gone.beyond_window
     stored = StoredTable(table, connection)
     if not stored.exists():  # no page arrived, so dlt had nothing to create it from
         return {**metadata, **table_metadata(table, table.declared_columns)}
@@ -88,6 +96,8 @@ def sync_metadata(
 def summary(resource_name: str, metadata: dict[str, Any]) -> str:
     """One line for the run's log."""
     total = f"{metadata['dagster/row_count']:,} rows in the table"
+    if metadata["rows_redacted"]:
+        total += f"; {metadata['rows_redacted']:,} of those read have {GONE} instead of a secret"
     if not metadata["rows_read"]:
         return f"{resource_name}: the API returned no rows; {total}."
     if "rows_new" not in metadata:

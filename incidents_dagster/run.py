@@ -8,14 +8,18 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 import click
 import dagster as dg
 
+from incidents_dagster.configured import configured
 from incidents_dagster.ingestion.errors import IngestionError
+from incidents_dagster.ingestion.plain_text import plain
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
+
+PRUNED_PER_RUN = 10  # takes 1 s
 
 
 @dg.logger({}, "A run's own log lines on standard error, without Dagster's events.")
@@ -24,18 +28,17 @@ def terminal(_: dg.InitLoggerContext) -> logging.Logger:
     handler = logging.StreamHandler()
     handler.addFilter(lambda record: record.levelno == logging.INFO)
     # Dagster puts job, run and step in front, each followed by a dash.
-    handler.format = lambda record: record.getMessage().split(" - ", 3)[-1]  # type: ignore[method-assign]
+    handler.format = lambda record: plain(record.getMessage().split(" - ", 3)[-1])  # type: ignore[method-assign]
     logger = logging.Logger("incidents_dagster", logging.INFO)
     logger.addHandler(handler)
     return logger
 
 
-def main(full_refresh: bool = False, reconcile: bool = False) -> int:
+def main(mode: str = "incremental") -> int:
     """Runs incidents_sync, or incidents_reconcile, and prints the outcome.
 
     Args:
-        full_refresh: Read everything; reconciling does so anyway.
-        reconcile: Mark as deleted what is gone from the API.
+        mode: A value of `Mode`.
 
     Returns:
         The exit status: 1 if the run or a check of severity ERROR failed, else 0.
@@ -43,33 +46,37 @@ def main(full_refresh: bool = False, reconcile: bool = False) -> int:
     Raises:
         KeyboardInterrupt: After Ctrl-C, when the run has ended.
     """
-    # dagster.yaml is in the project root, and its paths are relative to that.
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
+    os.environ["DAGSTER_HOME"] = os.environ.get("DAGSTER_HOME") or str(PROJECT_ROOT)
+    # As in `make dev`: relative paths in somebody's own assets count from here.
     os.chdir(PROJECT_ROOT)
     started = time.monotonic()
-    name = "incidents_reconcile" if reconcile else "incidents_sync"
+    name = "incidents_reconcile" if mode == "reconcile" else "incidents_sync"
     try:
         # Loading the definitions reads the settings, and those may be wrong.
         from incidents_dagster.definitions import defs  # noqa: PLC0415
+        from incidents_dagster.pruning import prune  # noqa: PLC0415
 
-        api = load_settings().base_url or "demo API (no base_url is configured)"
+        settings = load_settings()
+        first = list(configured())
     except IngestionError as error:
         click.echo(f"{name} did not start: {error}", err=True)
         return 1
-    click.echo(f"API:      {api}")
+    for line in first:
+        click.echo(line)
     with_terminal = dg.Definitions.merge(defs, dg.Definitions(loggers={"terminal": terminal}))
     job = with_terminal.resolve_job_def(name)
     config: dict[str, Any] = {**(job.run_config or {}), "loggers": {"terminal": {}}}
-    if full_refresh and not reconcile:
-        config["ops"] = {"incidents_dlt": {"config": {"full_refresh": True}}}
+    if mode != "incremental":
+        config["ops"] = {"incidents_dlt": {"config": {mode: True}}}
     with dg.DagsterInstance.get() as instance:
         gc.freeze()  # what is imported stays
         gc.enable()
         result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+        prune(instance, settings.keep_runs_days, datetime.now(timezone.utc), PRUNED_PER_RUN)
     graph = defs.resolve_asset_graph()
     described = {key: graph.get_check_spec(key).description for key in graph.asset_check_keys}
     for line in report(result, described):
-        click.echo(line)
+        click.echo(plain(line))
     return conclude(result, f"{time.monotonic() - started:.1f} s")
 
 
@@ -93,7 +100,7 @@ def conclude(result: dg.ExecuteInProcessResult, duration: str) -> int:
     # A failure sensor watches the runs of its code location, and a run in this process has none.
     click.echo("Notified: nobody, as sync_failure_sensor only reports runs of `make dev`")
     click.echo(
-        f"{name} FAILED in {duration}: {why if result.success else reason(result)}", err=True
+        plain(f"{name} FAILED in {duration}: {why if result.success else reason(result)}"), err=True
     )
     return 1
 
@@ -130,14 +137,14 @@ def report(
         yield _line("pages", f"{shown['pages']:,}; {shown['requests']:,} requests in all")
         yield _line("complete", shown["completeness"])
         if isinstance(synced, dg.AssetObservation):
-            yield _line("WARN", "not proven complete: does not count for freshness")
+            advice = "accept_unproven = true would let it"
+            yield _line("WARN", f"not proven complete: does not count for freshness; {advice}")
         for check in result.get_asset_check_evaluations():
             if check.asset_key == asset:
                 why = check.description or (described or {}).get(check.asset_check_key)
                 told = check.check_name if check.passed or not why else f"{check.check_name}: {why}"
                 yield _line("passed" if check.passed else check.severity.name, told)
     if result.success:
-        yield f"Database: {database_path()}"
         for table in tables:
             yield f"Try:      make sql Q='FROM {table} LIMIT 5'"
 

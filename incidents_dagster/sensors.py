@@ -1,5 +1,6 @@
-"""Sensors: one watches the API for changes, one reports failed runs."""
+"""Sensors: one watches the API for changes, one reports failed runs, one deletes old runs."""
 
+from datetime import datetime, timezone
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -9,10 +10,15 @@ import requests
 from incidents_dagster.assets import settings
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.peek import first_changes
+from incidents_dagster.ingestion.plain_text import plain, without_mentions
 from incidents_dagster.ingestion.secrets.redaction import redact, remember, watch_logs
 from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 from incidents_dagster.jobs import incidents_sync
+from incidents_dagster.pruning import prune
 
+PRUNE_EVERY_SECONDS = 3600
+PRUNED_PER_TICK = 100  # takes 10 s; Dagster ends a tick after 60
 WEBHOOK_TIMEOUT_SECONDS = 10.0
 SECRET_PATH = 16  # a shorter path of a webhook, such as /incidents, may be an ordinary word
 
@@ -36,8 +42,25 @@ def incident_change_sensor(_: dg.SensorEvaluationContext) -> dg.SensorResult:
         return dg.SensorResult(skip_reason=redact(f"Could not check: {explain(error)}"))
     if not len(changes):
         return dg.SensorResult(skip_reason="Nothing new or changed.")
-    run_key = sha256(f"{changes.to_pylist()} after {last_load}".encode()).hexdigest()
+    known = f"{changes.to_pylist()} after {last_load} in {database_path().resolve()}"
+    run_key = sha256(known.encode()).hexdigest()
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)])
+
+
+@dg.sensor(
+    name="old_runs_sensor",
+    minimum_interval_seconds=PRUNE_EVERY_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Deletes runs of incidents_sync and incidents_reconcile that are older than keep_runs_days "
+        "from Dagster's history, but never the newest sync of an asset."
+    ),
+)
+def old_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Deletes at most `PRUNED_PER_TICK` runs per tick, the oldest first."""
+    days = load_settings().keep_runs_days
+    deleted = prune(context.instance, days, datetime.now(timezone.utc), PRUNED_PER_TICK)
+    return dg.SkipReason(f"Deleted {deleted:,} runs older than {days:g} days.")
 
 
 @dg.run_failure_sensor(
@@ -58,17 +81,17 @@ def sync_failure_sensor(context: dg.RunFailureSensorContext) -> None:
         for event in context.get_step_failure_events()
     ]
     why = "; ".join(filter(None, reasons)) or context.failure_event.message or "no reason given"
-    text = redact(f"{run.job_name} failed (run {run.run_id}): {why}")
+    text = plain(redact(f"{run.job_name} failed (run {run.run_id}): {why}"))
     context.log.error(text)
     webhook = load_settings().webhook_url
     if webhook:
-        _post(webhook, text, context)
+        _post(webhook, without_mentions(text), context)
 
 
 def _post(webhook: str, text: str, context: dg.RunFailureSensorContext) -> None:
     # A webhook's address is itself a secret: urllib3 would log it, and error messages contain it.
     path = urlsplit(webhook).path
-    remember(webhook, path if len(path) >= SECRET_PATH else "")
+    remember(webhook, path if len(path) >= SECRET_PATH else "", in_records=False)
     watch_logs()
     try:
         response = requests.post(

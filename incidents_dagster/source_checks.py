@@ -3,7 +3,7 @@
 They run with those of `checks`, and only warn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ import duckdb
 from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.tables import Since, Table
+from incidents_dagster.ingestion.warehouse.duckdb_file import file_of
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
+SYNCS = 200
 Finding = tuple[str, dict[str, Any]]  # what is wrong (empty if nothing is), and the metadata
 
 
@@ -35,17 +37,30 @@ class SourceCheck:
     blocking: bool = False
 
 
-def _last_sync(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
-    """The metadata of the last sync: a materialization or, if unproven, an observation."""
+def _last_sync(instance: dg.DagsterInstance, key: dg.AssetKey, database: str) -> dict[str, Any]:
+    """The metadata of the last sync into `database`, among the last `SYNCS` of any database."""
+    for limit in (1, SYNCS):  # mostly there is one database
+        for _, metadata in syncs(instance, key, limit):
+            if metadata.get("database") == database:
+                return metadata
+    return {}
+
+
+def syncs(
+    instance: dg.DagsterInstance, key: dg.AssetKey, limit: int = SYNCS
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Run id and metadata of the last syncs of an asset, the newest first.
+
+    A sync is a materialization or, if unproven, an observation: `limit` of either.
+    """
     records = [
-        *instance.fetch_materializations(key, limit=1).records,
-        *instance.fetch_observations(key, limit=1).records,
+        *instance.fetch_materializations(key, limit=limit).records,
+        *instance.fetch_observations(key, limit=limit).records,
     ]
-    if not records:
-        return {}
-    last = max(records, key=lambda record: record.storage_id)
-    event = last.asset_materialization or last.event_log_entry.asset_observation
-    return {name: entry.value for name, entry in event.metadata.items()} if event else {}
+    for record in sorted(records, key=lambda record: record.storage_id, reverse=True):
+        event = record.asset_materialization or record.event_log_entry.asset_observation
+        metadata = {name: entry.value for name, entry in event.metadata.items()} if event else {}
+        yield record.run_id, metadata
 
 
 def _other_than_read(
@@ -54,23 +69,29 @@ def _other_than_read(
     connection: duckdb.DuckDBPyConnection,
     instance: dg.DagsterInstance,
 ) -> Finding:
-    said = _last_sync(instance, dg.AssetKey(resource_name))
+    database = file_of(connection)
+    said = _last_sync(instance, dg.AssetKey(resource_name), database)
     if "distinct_ids" not in said or "proof" not in said:
-        return f"No sync of {resource_name} is on record. Materialize {resource_name} first.", {}
+        none = f"No sync of {resource_name} into {database} is on record."
+        return f"{none} Materialize {resource_name} first.", {}
     proof = {"proof": said["proof"], "completeness": said["completeness"]}
-    if said["proof"] != Status.PROVEN.value:
+    if said["proof"] == Status.UNPROVEN.value:
         return f"The last sync is {said['completeness']}.", proof
     read, bad, since = said["distinct_ids"], said["quarantined"], None
     if "changed_since" in said:
         since = Since(said["cursor_column"], said["changed_since"])
     stored = StoredTable(table, connection)
     rows, sql = stored.count(since), stored.counting(since)
+    if not since:  # the API no longer shows these
+        rows -= said.get("rows_beyond_window", 0)
     metadata = {"rows": rows, "ids_read": read, "sql": sql, **proof}
     where = f" with {since.column} at or after {since.value}" if since else ""
     # A quarantined record may have an earlier, good version in the table.
     if read <= rows <= read + bad:
         return "", metadata
     cure = "incidents_reconcile marks what is gone from the API." if rows > read else "Sync again."
+    if waiting := said.get("rows_waiting"):
+        cure = f"{waiting:,} are marked as deleted if the next full read lacks them, too."
     return f"{rows:,} rows in the table{where}, {read:,} read from the API. {cure}", metadata
 
 
@@ -88,7 +109,8 @@ def _in_quarantine(
 SOURCE_CHECKS = (
     SourceCheck(
         "table_matches_source",
-        "The last sync is proven, and the table has as many rows as it read from the API.",
+        "The last sync is proven, or accepted, and the table has as many rows as it read from the "
+        "API.",
         _other_than_read,
     ),
     SourceCheck(

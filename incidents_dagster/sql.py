@@ -6,7 +6,9 @@ Does not import Dagster, which would take longer than the query.
 import click
 import duckdb
 
+from incidents_dagster.configured import configured
 from incidents_dagster.ingestion.errors import IngestionError, NoDatabaseError
+from incidents_dagster.ingestion.plain_text import plain
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
     database_path,
     holds_nothing,
@@ -19,10 +21,14 @@ WAIT_SECONDS = 30.0
 def answer(query: str) -> None:
     """Runs the statements of `query` read-only and prints their results; for "", all tables.
 
+    What is queried is named first, on standard error.
+
     Raises:
         IngestionError: There is no database, it cannot be opened, or a statement is wrong.
         KeyboardInterrupt: Ctrl-C, also while a statement runs.
     """
+    for line in configured():
+        click.echo(line, err=True)
     database = database_path()
     if holds_nothing(database):
         raise NoDatabaseError(f"There is no database at {database} yet: sync first.")
@@ -36,7 +42,8 @@ def answer(query: str) -> None:
                 if found is None:
                     click.echo("OK.")
                 else:
-                    found.show()
+                    # As `show` does, but DuckDB lets some control characters of a value through.
+                    click.echo(plain(str(found)))
         except RuntimeError:  # DuckDB's "Query interrupted"; its other errors are duckdb.Error
             raise KeyboardInterrupt from None
         except duckdb.Error as error:

@@ -48,6 +48,17 @@ def test_its_definition_is_what_the_ui_shows() -> None:
     assert all(column.description for column in columns.values())
 
 
+def test_a_sync_that_took_a_secret_out_of_rows_says_so(
+    api: DemoServer, sync: Sync, rows: list[dict[str, Any]], instance: dg.DagsterInstance
+) -> None:
+    for row in rows[:3]:
+        row["reported_by"] = f"bot with {api.api_key}"
+    result = sync()
+    assert shown(result)["rows_redacted"] == 3
+    said = "; 3 of those read have *** instead of a secret."
+    assert any(line.endswith(said) for line in log_lines(result, instance))
+
+
 def test_a_materialization_shows_rows_columns_and_requests(
     api: DemoServer, sync: Sync, database: Path
 ) -> None:
@@ -59,7 +70,7 @@ def test_a_materialization_shows_rows_columns_and_requests(
     assert metadata["dagster/row_count"] == metadata["total_at_api"] == 250
     assert metadata["completeness"].startswith("proven: 250 records in 3 pages; ")
     assert metadata["distinct_ids"] == 250
-    assert metadata["quarantined"] == 0
+    assert metadata["quarantined"] == metadata["rows_redacted"] == 0
     assert metadata["rows_deleted"] == metadata["rows_newly_deleted"] == 0
     assert "changed_since" not in metadata
     assert metadata["pages"] == metadata["requests"] == len(api.requests) == 3

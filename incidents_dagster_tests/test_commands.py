@@ -83,8 +83,8 @@ def test_make_run_syncs_the_demo_api_twice_without_duplicates(checkout: Path) ->
     assert "Notified" not in first.stdout
     assert first.stdout.count("passed") == 8
     assert "  complete  proven: " in first.stdout
-    file = checkout / "data" / "warehouse.duckdb"
-    assert str(file) in first.stdout
+    file = checkout / "data" / "demo.duckdb"
+    assert f"\nDatabase: {file}\nincident_data:\n" in first.stdout
 
     with duckdb.connect(str(file), read_only=True) as connection:
         (newest,) = connection.execute(
@@ -112,7 +112,8 @@ def test_the_environment_points_make_run_at_another_api_and_file(
     file = tmp_path / "elsewhere.duckdb"
     process = make(checkout, "run", INCIDENTS_DUCKDB_PATH=str(file))
     assert process.returncode == 0, process.stderr
-    assert process.stdout.startswith(f"API:      {api.base_url}\n")
+    first = f"API:      {api.base_url}\nDatabase: {file}\n"
+    assert process.stdout.startswith(first)
     assert "250 new" in process.stdout
     asked = make(
         checkout,
@@ -121,7 +122,8 @@ def test_the_environment_points_make_run_at_another_api_and_file(
         INCIDENTS_DUCKDB_PATH=str(file),
     )
     assert "n=250" in asked.stdout
-    assert not (checkout / "data" / "warehouse.duckdb").exists()
+    assert asked.stderr == first
+    assert not list((checkout / "data").glob("*.duckdb"))
 
 
 @pytest.mark.thorough
@@ -308,7 +310,7 @@ def test_ctrl_c_ends_a_query_with_130_and_no_traceback(checkout: Path, database:
             assert line, "it ended before it had begun"
         command.send_signal(signal.SIGINT)
         _, errors = command.communicate(timeout=60)
-    assert (command.returncode, errors) == (130, "")
+    assert (command.returncode, errors.count("\n")) == (130, 2)
 
 
 def test_a_query_waits_for_the_file_and_says_for_whom(checkout: Path, database: Path) -> None:
@@ -316,6 +318,8 @@ def test_a_query_waits_for_the_file_and_says_for_whom(checkout: Path, database: 
         connection.execute("CREATE TABLE t AS SELECT 'n=' || 7 AS n")
         with interruptible(checkout, "sql", "FROM t") as command:
             assert command.stderr
+            assert command.stderr.readline().startswith("API:")
+            assert command.stderr.readline() == f"Database: {database}\n"
             told = command.stderr.readline()
             connection.close()
             answer, errors = command.communicate(timeout=60)
@@ -343,9 +347,38 @@ def test_make_sql_takes_any_query_and_explains_what_it_cannot_answer(
     assert " 2 " in several.stdout
     assert "column_types" in make(checkout, "sql", **file).stdout
     wrong = make(checkout, "sql", "Q=SELECT nothing FROM (SELECT 1)", **file)
-    line, _ = wrong.stderr.splitlines()
+    *_, line, _ = wrong.stderr.splitlines()
     assert line.startswith('Binder Error: Referenced column "nothing" not found')
     assert wrong.returncode != 0
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.thorough
+def test_the_demo_and_an_own_api_have_a_file_each(
+    checkout: Path, api: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("API_KEY", "SOURCES__INCIDENTS__CLIENT__BASE_URL"):
+        monkeypatch.delenv(name)
+    own = {"SOURCES__INCIDENTS__CLIENT__BASE_URL": api.base_url, "API_KEY": api.api_key}
+    assert make(checkout, "run").returncode == 0
+    process = make(checkout, "run", **own)
+    assert "  rows      250 read, 250 in all" in process.stdout, process.stderr
+    query = "Q=SELECT 'n=' || count(*) FROM incidents.incident_data"
+    assert "n=250" in make(checkout, "sql", query, **own).stdout
+    asked = make(checkout, "sql", query)
+    assert "n=1" in asked.stdout
+    assert "demo.duckdb" in asked.stderr
+
+
+def test_a_query_is_answered_even_if_the_settings_are_wrong(checkout: Path, database: Path) -> None:
+    duckdb.connect(str(database)).close()
+    secret = "https://user:pass-word@example.com"
+    asked = make(checkout, "sql", "Q=SELECT 'n=1'", SOURCES__INCIDENTS__CLIENT__BASE_URL=secret)
+    assert "n=1" in asked.stdout
+    api, file = asked.stderr.splitlines()
+    assert api.startswith("API:      unknown (client.base_url in ")
+    assert "pass-word" not in api
+    assert file == f"Database: {database}"
 
 
 def test_make_help_lists_every_command(checkout: Path) -> None:

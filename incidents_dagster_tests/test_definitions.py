@@ -71,6 +71,7 @@ def test_names_are_exactly_these() -> None:
     assert {schedule.name for schedule in repository.schedule_defs} == set(SCHEDULES)
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "incident_change_sensor",
+        "old_runs_sensor",
         "sync_failure_sensor",
     }
     assert set(defs.resources or {}) == {"dlt", "duckdb"}

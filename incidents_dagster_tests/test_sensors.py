@@ -220,6 +220,19 @@ def test_secrets_are_taken_out_of_a_report(
     assert webhook[0]["text"].endswith("?api_key=*** ***")
 
 
+def test_an_apis_text_calls_nobody(
+    instance: dg.DagsterInstance, webhook: list[dict[str, Any]]
+) -> None:
+    @dg.asset
+    def failing() -> None:
+        raise dg.Failure("\x1b[31m<!here> @channel <@U012> said no")
+
+    report(dg.materialize([failing], instance=instance, raise_on_error=False), instance)
+    text = webhook[0]["text"]
+    assert text.replace("\u200b", "").endswith(": <!here> @channel <@U012> said no")
+    assert not [call for call in ("<!here>", "@channel", "<@U") if call in text]
+
+
 def test_a_webhooks_address_is_not_logged(
     instance: dg.DagsterInstance, webhook: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:

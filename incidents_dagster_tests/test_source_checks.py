@@ -91,3 +91,35 @@ def test_the_quarantine_is_empty_again_when_a_good_version_has_come(
     assert found(result, MATCHES).passed
     rows[-1] = incident(251)
     assert found(sync(), EMPTY).passed
+
+
+@pytest.mark.usefixtures("api")
+def test_each_database_is_compared_with_its_own_last_sync(
+    rows: list[dict[str, Any]],
+    sync: Sync,
+    instance: dg.DagsterInstance,
+    database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def check_alone(file: Path) -> dg.AssetCheckEvaluation:
+        checked = dg.materialize(
+            [incident_checks],
+            resources={"duckdb": IncidentsDuckDB(database=str(file))},
+            selection=dg.AssetSelection.all_asset_checks(),
+            instance=instance,
+        )
+        return found(checked, MATCHES)
+
+    sync()
+    other = database.with_name("other.duckdb")
+    other.write_bytes(database.read_bytes())
+    assert f"into {other} is on record" in (check_alone(other).description or "")
+
+    del rows[100:]
+    database.rename(database.with_name("first.duckdb"))
+    sync()  # another database, of another API, at the path of the first
+    check = check_alone(database)
+    assert check.passed
+    assert check.metadata["ids_read"].value == 100
+    monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(other))
+    assert not check_alone(other).passed

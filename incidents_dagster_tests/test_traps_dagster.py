@@ -291,7 +291,7 @@ def test_relative_paths_in_dagster_yaml_count_from_the_current_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not from DAGSTER_HOME, so that a run from elsewhere would begin a history there.
-    `run.main` changes to the project's folder because of this."""
+    The classes of `history` are in dagster.yaml because of this."""
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     home.mkdir()
     elsewhere.mkdir()
@@ -301,7 +301,7 @@ def test_relative_paths_in_dagster_yaml_count_from_the_current_directory(
     with dg.DagsterInstance.get() as instance:
         instance.get_runs_count()
     assert (elsewhere / "data" / "dagster").is_dir(), (
-        "The place of relative paths is mended upstream: delete os.chdir in run.main."
+        "The place of relative paths is mended upstream: delete the classes of history."
     )
 
 

@@ -132,7 +132,7 @@ def see_the_sync_pass(page: Page, ui: DagsterDev, checkout: Path) -> None:
     expect(done).to_be_visible(timeout=RUN_SECONDS * 1000)
     wait_until(lambda: passes(page, ui), PAGE_SECONDS, "checks and freshness policy pass")
 
-    with IncidentsDuckDB(database=str(checkout / "data/warehouse.duckdb")).get_connection() as db:
+    with IncidentsDuckDB(database=str(checkout / "data/demo.duckdb")).get_connection() as db:
         (count,) = db.execute("SELECT count(*) FROM incidents.incident_data").fetchall()[0]
     assert count > 0
     expect(labelled(page, "Row count")).to_have_text(f"{count:,}")

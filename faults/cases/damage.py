@@ -205,7 +205,7 @@ DAMAGE: dict[str, Callable[[Project], Any]] = {
     "_dlt_pipeline_state was dropped": sql(f"DROP TABLE {S}"),
     "dlt's tables were dropped": sql(f"DROP TABLE {V}; DROP TABLE {L}; DROP TABLE {S}"),
     "dlt's tables alone are left": sql(
-        DROPPED + "; DROP SCHEMA IF EXISTS incidents_staging CASCADE"
+        DROPPED + "; DROP SCHEMA IF EXISTS _dlt_incidents_staging CASCADE"
     ),
     "_dlt_version lacks a column": sql(f"ALTER TABLE {V} DROP version_hash"),
     "_dlt_pipeline_state lacks a column": sql(f"ALTER TABLE {S} DROP state"),
@@ -214,8 +214,9 @@ DAMAGE: dict[str, Callable[[Project], Any]] = {
     "the stored schema is of an older dlt": stored(V, "schema", with_engine(5)),
     "the stored state is unreadable": stored(S, "state", lambda text: text[:20]),
     "staging is left over, with other columns": sql(
-        "DROP SCHEMA IF EXISTS incidents_staging CASCADE; CREATE SCHEMA incidents_staging; "
-        "CREATE TABLE incidents_staging.incident_data (id INTEGER, status BIGINT NOT NULL)"
+        "DROP SCHEMA IF EXISTS _dlt_incidents_staging CASCADE; "
+        "CREATE SCHEMA _dlt_incidents_staging; "
+        "CREATE TABLE _dlt_incidents_staging.incident_data (id INTEGER, status BIGINT NOT NULL)"
     ),
     "the database is empty, 0 bytes": lambda p: os.truncate(p.database, 0),
     "the database was being made: 8 KB": lambda p: os.truncate(p.database, 8 * KB),

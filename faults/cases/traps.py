@@ -196,10 +196,10 @@ def package_of_a_killed_run(bench: Bench) -> str:
 def rows_left_in_staging(bench: Bench) -> str:
     bench.loaded()
     bench.execute(
-        "CREATE SCHEMA IF NOT EXISTS incidents_staging",
-        "DROP TABLE IF EXISTS incidents_staging.incident_data",
-        "CREATE TABLE incidents_staging.incident_data AS SELECT * FROM incidents.incident_data",
-        "UPDATE incidents_staging.incident_data SET status = 'of another pipeline'",
+        "CREATE SCHEMA IF NOT EXISTS _dlt_incidents_staging",
+        "DROP TABLE IF EXISTS _dlt_incidents_staging.incident_data",
+        "CREATE TABLE _dlt_incidents_staging.incident_data AS FROM incidents.incident_data",
+        "UPDATE _dlt_incidents_staging.incident_data SET status = 'of another pipeline'",
     )
     return bench.sync("right")
 

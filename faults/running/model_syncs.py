@@ -1,18 +1,15 @@
 """Syncs from a model, by its clock, and whether they say of themselves that they are proven."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from fakes.model import SECOND, Model
+from faults.running.found import kept_changes
 from faults.running.project import Project
-from incidents_dagster.ingestion import sync as pipeline
 from incidents_dagster.ingestion.reading import pages
 
-OPEN_SYNC = pipeline.open_sync
 EVERYTHING = "SELECT * FROM incidents.incident_data ORDER BY id"
 
 
@@ -39,19 +36,11 @@ def versions(project: Project) -> dict[str, tuple[Any, ...]]:
 
 def sync(project: Project, model: Model, **options: Any) -> Synced:
     """One sync of `project` from `model`."""
-    opened = []
-
-    @contextmanager
-    def open_sync(*args: Any, **named: Any) -> Iterator[Any]:
-        with OPEN_SYNC(*args, **named) as one:
-            opened.append(one)
-            yield one
-
     # How long a walk takes is told by the clock that the API owns.
     clock = SimpleNamespace(monotonic=lambda: model.clock / SECOND)
-    with patch.object(pipeline, "open_sync", open_sync), patch.object(pages, "time", clock):
+    with kept_changes() as kept, patch.object(pages, "time", clock):
         message = project.sync(**options)
     if message is not None:
         return Synced(message)
-    proof = opened[-1].proofs["incident_data"]
+    proof = kept[-1]["incident_data"].proof
     return Synced(None, proof.proven, "; ".join(proof.doubts))

@@ -49,6 +49,10 @@ class Project:
         (self.folder / ".dlt" / "config.toml").write_text(tomlkit.dumps(settings))
         dlt.current.run_context().reload()
 
+    def use(self, base_url: str, api_key: str = KEY) -> None:
+        """Asks the API at this address from now on."""
+        os.environ.update(SOURCES__INCIDENTS__CLIENT__BASE_URL=base_url, API_KEY=api_key)
+
     def sync(self, full_refresh: bool = False, reconcile: bool = False) -> str | None:
         """One sync: None where it was green, else its one message, as a user would see it."""
         self.said = []
@@ -96,9 +100,8 @@ def in_project(base_url: str, api_key: str = KEY) -> Iterator[Project]:
                 DLT_PROJECT_DIR=folder,
                 DLT_DATA_DIR=str(project.folder / "dlt"),
                 INCIDENTS_DUCKDB_PATH=str(project.database),
-                SOURCES__INCIDENTS__CLIENT__BASE_URL=base_url,
-                API_KEY=api_key,
             )
+            project.use(base_url, api_key)
             project.configure(None)
             yield project
     finally:

@@ -7,13 +7,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import dagster as dg
 
@@ -25,8 +21,8 @@ from faults.cases.histories import History
 from faults.judging.histories import missing, red_faults, unequal, untrue
 from faults.judging.outcome import Outcome, Result, steady
 from faults.running.model_syncs import EVERYTHING, Synced, sync, versions
+from faults.running.processes import no_waits
 from faults.running.project import ROOT, Project, in_project
-from incidents_dagster.ingestion.http.pace import Pace
 
 TITLE = "A simulated day"
 WHAT = (
@@ -232,14 +228,6 @@ def recorded(home: Path, runs: list[tuple[bool, int]]) -> list[Outcome]:
                 note = f"{run.status.value} with {shown} rows, and {rows} are in the table"
                 wrong.append(Outcome(f"run {run.run_id} of Dagster", "wrong", note))
     return wrong
-
-
-@contextmanager
-def no_waits() -> Iterator[None]:
-    """The waits of retries take no time."""
-    no_time = SimpleNamespace(sleep=lambda _: None)
-    with patch("tenacity.nap.time", no_time), patch.object(Pace, "sleep", lambda *_: None):
-        yield
 
 
 def _meeting(fault: Trouble, first: int, met: Counter[str]) -> Instead:

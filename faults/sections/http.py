@@ -128,7 +128,7 @@ def _faulty(case: Case, api: IncidentPages) -> Iterator[tuple[Web, Counts]]:
             patch.object(ApiAdapter, "send", counting),
             patch.object(source, "open_session", opened),
             patch("incidents_dagster.ingestion.http.fetch_ahead.READ_SECONDS", case.read_seconds),
-            patch("incidents_dagster.ingestion.http.responses.MOST_BYTES", MOST_BYTES),
+            patch("incidents_dagster.ingestion.http.responses.MB", MOST_BYTES // 100),
         ):
             stack.enter_context(patched)
         yield server, counts

@@ -7,5 +7,6 @@ Each layer imports only from those below it:
     reading/                 every record of a resource, page by page, with proof of completeness
     warehouse/  http/        the DuckDB file and its tables; one request and its response
     settings  secrets/ rows/ configuration; keys; records as Arrow tables
-    errors  tables           exceptions; what the configuration says about a table
+    plain_text  private_files  tables  texts to show; the umask; what is configured of a table
+    errors                   exceptions
 """

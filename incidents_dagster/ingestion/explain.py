@@ -1,6 +1,7 @@
 """Turns any exception of a sync into one message that the reader can act on.
 
-No message shows a key, a request's query or a response's body.
+No message shows a key, a request's query, or more of a response than the API's own message about
+an error.
 """
 
 import re
@@ -12,7 +13,9 @@ import requests
 from dlt.common.schema.exceptions import CannotCoerceNullException
 
 from incidents_dagster.ingestion.errors import IngestionError, causes
+from incidents_dagster.ingestion.http.error_text import said_by
 from incidents_dagster.ingestion.http.retries import RETRIED_STATUSES, RETRIES
+from incidents_dagster.ingestion.plain_text import plain
 
 # dlt's messages when the paginator's total or has_more is missing or has the wrong type
 NOT_IN_ANSWER = re.compile(
@@ -20,6 +23,8 @@ NOT_IN_ANSWER = re.compile(
 )
 
 FAILING = 500
+LONGEST_QUOTED = 200  # of what the API sends
+KEY_REFUSED = (401, 403)
 STATUS_HINTS = {
     400: "it rejects a parameter: check endpoint.params and the paginator in .dlt/config.toml",
     401: "the key was refused: check the secret and [sources.incidents.client.auth]",
@@ -36,7 +41,10 @@ def explain(error: BaseException) -> str:
 
     dlt wraps errors in exceptions of its own; the one that a user can act on is inside.
     """
-    chain = list(causes(error))
+    return plain(_explain(list(causes(error))))
+
+
+def _explain(chain: list[BaseException]) -> str:
     for kind, describe in DESCRIPTIONS.items():
         for cause in chain:
             if isinstance(cause, kind) and (text := describe(cause)):
@@ -52,17 +60,22 @@ def _http_error(error: BaseException) -> str | None:
         return None
     address = response.url.split("?")[0]
     hint = STATUS_HINTS.get(response.status_code)
+    if response.status_code in KEY_REFUSED:
+        hint = getattr(response.request, "withheld", "") or hint
     if hint is None:
         hint = "the API is failing" if response.status_code >= FAILING else "request refused"
     if response.status_code in RETRIED_STATUSES:
         hint += f" (tried {1 + RETRIES} times)"
-    status = f"{response.status_code} {response.reason or ''}".strip()
-    return f"{address} returned {status}: {hint}."
+    status = f"{response.status_code} {(response.reason or '')[:LONGEST_QUOTED]}".strip()
+    said = said_by(response) if response.status_code < FAILING else ""
+    quoted = f' The API says: "{said}"' if said else ""
+    return f"{address} returned {status}: {hint}.{quoted}"
 
 
 def _redirect(error: BaseException) -> str | None:
     response = getattr(error, "response", None)
     target = "" if response is None else response.headers.get("Location", "").split("?")[0]
+    target = target[:LONGEST_QUOTED]
     return (
         f"The API redirects to {target or 'another address'}. Redirects are not followed, because "
         "the key would be sent along: set client.base_url and endpoint.path to the final address."
@@ -97,6 +110,7 @@ DESCRIPTIONS: dict[type[BaseException], Callable[[BaseException], str | None]] =
         f"A record lacks a required value, so nothing was loaded: {error}"
     ),
     duckdb.ConstraintException: lambda error: (
-        f"The table rejected a row, so nothing was loaded: {str(error).splitlines()[0]}"
+        f"The table rejected a row, so nothing was loaded: {str(error).splitlines()[0]} Drop the "
+        "index or constraint that was added to the table, then sync again."
     ),
 }

@@ -34,7 +34,7 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
         table = Table.of(api.declared, name)
         # Not open during the request: a sync that wants to write would find the file in use.
         with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
-            start = start_of(api, name, StoredTable(table, connection))
+            start = start_of(api, name, StoredTable(table, connection), began=None)
         page = list(api.records(name, start.value if start else None, params).add_limit(1))
         with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
             stored, most = StoredTable(table, connection), settings.max_columns

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.private_files import check_umask
 from incidents_dagster.ingestion.settings_files import SECTION, read_section, where
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -178,7 +179,21 @@ class Settings(Section):
     allow_plain_http: bool = Field(
         default=False, description="whether secrets may go over plain http to another machine"
     )
+    max_page_mb: int = Field(
+        default=100,
+        ge=1,
+        description="a larger response fails the sync; reading one takes about 15 times its size "
+        "in memory",
+    )
     completeness: Completeness = Completeness()
+    accept_unproven: bool = Field(
+        default=False,
+        description="whether freshness also counts syncs that are not proven complete",
+    )
+    allow_empty: bool = Field(
+        default=False,
+        description="whether an API without any record is believed, so that all rows are gone",
+    )
     quarantine_share: float = Field(
         default=0.1,
         ge=0,
@@ -192,6 +207,18 @@ class Settings(Section):
         description="a full read that lacks more than this share of the table's rows marks none as "
         "deleted",
     )
+    second_look_rows: int = Field(
+        default=10,
+        ge=0,
+        description="if a full read lacks more rows than this, or than `second_look_share`, they "
+        "are marked as deleted only if the next one lacks them, too",
+    )
+    second_look_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="the same as a share of the table's rows; up to three rows never wait",
+    )
     max_columns: int = Field(
         default=1_000,
         ge=1,
@@ -201,6 +228,12 @@ class Settings(Section):
     freshness: Freshness = Freshness()
     change_sensor: ChangeSensor = ChangeSensor()
     schedules: Schedules = Schedules()
+    keep_runs_days: int = Field(
+        default=90,
+        ge=0,
+        description="older runs of the syncs are deleted from Dagster's history, except the newest "
+        "sync of an asset; 0: none",
+    )
     owners: list[Owner] = Field(
         default=["team:on-call"],
         description="the assets' owners in Dagster: e-mail addresses and teams",
@@ -229,6 +262,7 @@ def load_settings() -> Settings:
     Raises:
         SettingsError: There are no resources, a name is unknown, or a value is not valid.
     """
+    check_umask()
     given = read_section()
     if not given.get("resources"):
         raise SettingsError(f"No resources in {where()}: add a [[{SECTION}.resources]].")

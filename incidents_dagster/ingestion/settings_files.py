@@ -30,6 +30,15 @@ def where() -> str:
     return f"[{SECTION}] of {config_file()}"
 
 
+def has_api() -> bool:
+    """Whether `client.base_url` is set: else the demo API is used. True if no one can tell."""
+    try:
+        client = read_section().get("client") or {}
+    except SettingsError:
+        return True
+    return not isinstance(client, dict) or bool(client.get("base_url"))
+
+
 def read_section() -> dict[str, Any]:
     """`[sources.incidents]`: config.toml, overridden by secrets.toml, then by the environment.
 

@@ -5,7 +5,6 @@
 """
 
 import gc
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,19 +20,21 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource, DltSource
 
 from incidents_dagster.ingestion.demo import configured_or_demo
-from incidents_dagster.ingestion.landing.changes import Mode, changed_rows
+from incidents_dagster.ingestion.landing.changes import Changes, Mode, changed_rows
 from incidents_dagster.ingestion.naming import NamingConvention
-from incidents_dagster.ingestion.reading.proof import Proof
+from incidents_dagster.ingestion.private_files import keep_private
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
+from incidents_dagster.ingestion.reading.source_id import source_id
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import DATASET, Table
+from incidents_dagster.ingestion.tables import DATASET, STAGING, Table
 from incidents_dagster.ingestion.warehouse.destination import SyncDestination
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
     WriteHold,
     alone_on,
     database_path,
-    file_errors,
 )
+from incidents_dagster.ingestion.warehouse.file_errors import file_errors
+from incidents_dagster.ingestion.warehouse.working_folder import working_folder
 
 # dlt's default, INSERT statements, takes three times the CPU and memory.
 FILE_FORMAT: Final = "parquet"
@@ -48,14 +49,14 @@ class Sync:
         source: What the API has and the tables lack, for this run of the pipeline.
         pipeline: dlt's pipeline, with a fresh working folder.
         database: The DuckDB file.
-        proofs: Resource name → the proof of its read, once it has been read.
+        changes: Resource name → what was found out about it, once it has been read.
     """
 
     api: OpenApi
     source: DltSource
     pipeline: dlt.Pipeline
     database: Path
-    proofs: dict[str, Proof]
+    changes: dict[str, Changes]
 
 
 @contextmanager
@@ -78,43 +79,34 @@ def open_sync(
         SettingsError: The folder of the file cannot be written; see also `open_api`.
     """
     _leave_imports_alone()
+    keep_private()  # again, as the umask is the process's, and others may have set it
     database = database_path().resolve()  # DuckDB's log is beside the path it is given
     with (
         alone_on(database, settings.wait_seconds),
         file_errors(database),
+        working_folder(database, settings.wait_seconds) as folder,
         configured_or_demo(settings) as asked,
         open_api(asked, report) as api,
     ):
-        # dlt restores state and schema from DuckDB, so nothing of an earlier run is needed here: a
-        # killed one leaves a load package that dlt would load instead of the new data.
-        working_folder = _fresh_folder(database.with_name(database.name + ".dlt"))
         hold = WriteHold(database, settings.wait_seconds, report)
-        proofs: dict[str, Proof] = {}
+        changes: dict[str, Changes] = {}
+
+        def changed(name: str) -> Iterator[Any]:
+            source = source_id(settings, name, api.declared)
+            changes[name] = yield from changed_rows(api, name, database, mode, source)
+
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
         try:
             resources = [
-                _resource(
-                    resource,
-                    Table.of(api.declared, name),
-                    changed_rows(api, name, database, mode, proofs),
-                )
+                _resource(resource, Table.of(api.declared, name), changed(name))
                 for name, resource in api.declared.resources.items()
             ]
             source = DltSource(Schema(DATASET), DATASET, resources)
-            pipeline = build_pipeline(database, working_folder, hold)
-            yield Sync(api, source, pipeline, database, proofs)
+            pipeline = build_pipeline(database, folder, hold)
+            yield Sync(api, source, pipeline, database, changes)
         finally:
             hold.end()
-            shutil.rmtree(working_folder, ignore_errors=True)
-
-
-def _fresh_folder(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.is_symlink() or folder.is_file():
-        folder.unlink()
-    folder.mkdir(mode=0o700)
-    return folder
 
 
 @cache
@@ -161,6 +153,7 @@ def build_pipeline(
         supports_transactions=True,
         replace_strategy="insert-from-staging",
         naming_convention=NamingConvention.name(),
+        staging_dataset_name_layout=STAGING,
     )
     destination.hold = hold or WriteHold(database, seconds=0)
     return dlt.pipeline(

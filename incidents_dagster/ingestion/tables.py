@@ -14,6 +14,9 @@ from incidents_dagster.ingestion.naming import column_name, columns_of
 
 # Schema of the DuckDB file, name of dlt's dataset, pipeline and schema.
 DATASET = "incidents"
+# Schema of what dlt is about to merge; each sync drops it. A schema with dlt's default name for it,
+# "incidents_staging", may be a user's.
+STAGING = f"_dlt_{DATASET}_staging"
 # The table of records that cannot be loaded.
 QUARANTINE = "quarantine"
 # Set if a full read lacks the row, null again when it is back.

@@ -15,8 +15,9 @@ from fakes.model import CHANGES, OFFSETS, OTHERS, SECOND, SORTS, Change, Model
 from fakes.model_server import ModelServer
 from faults.cases.histories import OPTIONS, History, random_history
 from faults.judging.histories import late, missing, red_faults, unequal, untrue
+from faults.running.processes import no_waits
 from faults.running.project import in_project
-from faults.sections.day import SimulatedDay, no_waits
+from faults.sections.day import SimulatedDay
 from faults.sections.paging import Player
 
 pytestmark = pytest.mark.thorough

@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from dlt.extract.exceptions import ResourceExtractionError
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from fakes.messages import Asked, Reply
@@ -23,6 +24,7 @@ from incidents_dagster.ingestion.sync import run_sync
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
+Fetch = Callable[[Settings, str], list[Any]]
 
 KEY = "k3y-of-the-test"
 IN_BODY = "word-of-the-answer"
@@ -86,11 +88,11 @@ def test_a_circle_of_causes_comes_to_an_end() -> None:
 
 
 ANSWERS: dict[str, tuple[Any, Any, str]] = {
-    "401": (None, Reply({"error": IN_BODY}, 401), "check the secret"),
-    "429": (None, Reply({"error": IN_BODY}, 429), "sync less often"),
+    "401": (None, Reply({"record": IN_BODY}, 401), "check the secret"),
+    "429": (None, Reply([{"message": {"id": IN_BODY}}], 429), "sync less often"),
     "500": (None, Reply({"error": IN_BODY}, 500), "the API is failing"),
-    "unknown status": (None, Reply({"error": IN_BODY}, 418), "returned 418 "),
-    "status without a name": (None, Reply({"error": IN_BODY}, 499), "returned 499"),
+    "unknown status": (None, Reply({"data": [RECORD]}, 418), "returned 418 "),
+    "status without a name": (None, Reply(IN_BODY.encode(), 499), "returned 499"),
     "hang up": (None, HANG_UP, "closed the connection without responding"),
     "half an answer": (
         None,
@@ -143,6 +145,61 @@ def test_a_failed_sync_is_one_line_without_key_and_body(
     assert IN_BODY not in message
     assert KEY not in message
     assert len(message) < 400
+
+
+SAID: dict[str, tuple[Any, str]] = {
+    "message": ({"message": "No such filter: since"}, "No such filter: since"),
+    "error in a table": ({"error": {"code": 7, "message": "No"}, "message": "x"}, "No"),
+    "error beside its text": ({"error": "bad", "message": "Bad field"}, "bad"),
+    "OAuth2": ({"error": {}, "error_description": "Token expired"}, "Token expired"),
+    "problem": ({"type": "x", "title": "Bad", "detail": "No field y"}, "No field y"),
+    "list": ({"errors": [{"detail": "One"}, {"detail": "Two"}]}, "One"),
+    "nested": ({"errors": [{"error": {"message": "Deep"}}]}, "Deep"),
+    "lines and escapes": ({"message": "a\n\x1b[31mb\r\nc\x07"}, "a b c"),
+    "long": ({"message": "y" * 500}, "y" * 100 + "…"),
+    "repeats the key": ({"message": f"{KEY} is wrong"}, "*** is wrong"),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+@pytest.mark.sample(12)
+def test_the_apis_own_message_is_quoted(
+    listen: Listen, configure: Configure, fetch: Fetch, status: int, name: str
+) -> None:
+    body, said = SAID[name]
+    web = listen(lambda _: Reply(body, status))
+    auth = {"type": "bearer", "token": KEY}
+    settings = configure(
+        client={"base_url": web.base_url, "auth": auth, "paginator": "single_page"},
+        resources=["x"],
+    )
+    with pytest.raises(ResourceExtractionError) as failed:
+        fetch(settings, "x")
+    message = explain(failed.value)
+    assert message.endswith(f'. The API says: "{said}"')
+    assert f"returned {status} " in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_was_withheld_was_not_refused(
+    listen: Listen, configure: Configure, fetch: Fetch, status: int
+) -> None:
+    web, other = listen(lambda _: []), listen(lambda _: Reply({}, status))
+    auth = {"type": "bearer", "token": KEY}
+    client = {"base_url": web.base_url, "auth": auth, "paginator": "single_page"}
+    told = []
+    own: dict[str, Any]
+    for own in ({}, {"auth": auth}):
+        endpoint = {"path": f"{other.base_url}/x", **own}
+        settings = configure(client=client, resources=[{"name": "x", "endpoint": endpoint}])
+        with pytest.raises(ResourceExtractionError) as failed:
+            fetch(settings, "x")
+        told.append(explain(failed.value))
+    withheld = f"it got no key, because that of client.auth and the defaults is for {web.base_url}"
+    assert withheld in told[0]
+    assert withheld not in told[1]
 
 
 def test_a_file_that_is_no_database_is_named(

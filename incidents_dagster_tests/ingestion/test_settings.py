@@ -308,8 +308,11 @@ def test_a_file_that_is_not_toml_is_one_message_with_its_path(tmp_path: Path, na
         "from incidents_dagster.ingestion.errors import SettingsError\n"
         "try: load_settings()\n"
         "except SettingsError as error: print(error)\n"
+        "from incidents_dagster.ingestion.warehouse.duckdb_file import database_path\n"
+        "assert database_path().name == 'warehouse.duckdb'  # the demo's only if that is certain\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    del environment["INCIDENTS_DUCKDB_PATH"]
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=environment,
@@ -335,24 +338,48 @@ def test_without_a_config_file_the_message_says_what_is_needed() -> None:
 @pytest.mark.parametrize(
     ("given", "path"),
     [
-        (None, PROJECT_ROOT / "data" / "warehouse.duckdb"),
-        ("", PROJECT_ROOT / "data" / "warehouse.duckdb"),
         ("elsewhere/incidents2.duckdb", PROJECT_ROOT / "elsewhere" / "incidents2.duckdb"),
         ("/srv/warehouse.duckdb", Path("/srv/warehouse.duckdb")),
         ("~/warehouse.duckdb", Path.home() / "warehouse.duckdb"),
     ],
 )
 def test_the_database_path_counts_from_the_project_root(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str | None, path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str, path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("INCIDENTS_DUCKDB_PATH")
-    if given is not None:
-        monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", given)
+    monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", given)
     assert database_path() == path
 
 
-@pytest.mark.parametrize("given", ["incidents.duckdb", "/srv/Incidents.db", "~/incidents"])
+BASE_URL = "SOURCES__INCIDENTS__CLIENT__BASE_URL"
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({}, "demo.duckdb"),
+        ({"INCIDENTS_DUCKDB_PATH": ""}, "demo.duckdb"),
+        ({BASE_URL: ""}, "demo.duckdb"),
+        ({BASE_URL: "https://api.example.com"}, "warehouse.duckdb"),
+        ({BASE_URL: "not an address"}, "warehouse.duckdb"),
+        ({BASE_URL: "https://x", "SOURCES__INCIDENTS__OWNERS": "nobody"}, "warehouse.duckdb"),
+        ({"SOURCES__INCIDENTS__OWNERS": "nobody"}, "demo.duckdb"),
+        ({"SOURCES__INCIDENTS__CLIENT": "no table"}, "warehouse.duckdb"),
+        ({"SOURCES__INCIDENTS__FETCH_AHEAD__X": "1"}, "warehouse.duckdb"),
+    ],
+)
+def test_the_demo_has_a_file_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], name: str
+) -> None:
+    monkeypatch.delenv("INCIDENTS_DUCKDB_PATH")
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    assert database_path() == PROJECT_ROOT / "data" / name
+
+
+@pytest.mark.parametrize(
+    "given", ["incidents.duckdb", "_dlt_incidents_staging.db", "/srv/Incidents.db", "~/incidents"]
+)
 def test_a_database_cannot_be_called_like_its_schema(
     monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:

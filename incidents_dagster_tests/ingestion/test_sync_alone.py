@@ -182,6 +182,21 @@ def test_a_second_sync_gives_up_when_the_first_takes_too_long(
     assert _count(database) == 250
 
 
+def test_without_the_lock_file_a_second_sync_still_keeps_off_the_first(
+    api: DemoServer, database: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SOURCES__INCIDENTS__WAIT_SECONDS", "0.05")
+    with open_sync(load_settings(), print) as first:
+        (lock,) = tmp_path.glob("*.lock")
+        lock.unlink()
+        with pytest.raises(DatabaseBusyError, match="Another sync"):
+            run_sync(load_settings(), print)
+        assert api.faults.request_count == 0
+        first.pipeline.run(first.source)
+    run_sync(load_settings(), print)
+    assert _count(database) == 250
+
+
 def test_a_second_sync_waits_for_the_first(
     api: DemoServer, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

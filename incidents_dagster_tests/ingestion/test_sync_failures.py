@@ -18,7 +18,7 @@ from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
-from incidents_dagster.ingestion.warehouse.duckdb_file import DatabaseFileError
+from incidents_dagster.ingestion.warehouse.file_errors import DatabaseFileError
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -116,7 +116,8 @@ def test_a_load_that_breaks_off_leaves_the_table_as_it_was(
         "ALTER TABLE incidents._dlt_version DROP version_hash",
         "UPDATE incidents._dlt_version SET schema = 'no JSON'",
         "UPDATE incidents._dlt_pipeline_state SET state = 'no state'",
-        "CREATE OR REPLACE TABLE incidents_staging.incident_data (id INTEGER, status BIGINT)",
+        "CREATE SCHEMA IF NOT EXISTS _dlt_incidents_staging; CREATE OR REPLACE TABLE "
+        "_dlt_incidents_staging.incident_data (id INTEGER, status BIGINT)",
     ],
 )
 @pytest.mark.sample(1)

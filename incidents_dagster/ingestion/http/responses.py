@@ -17,19 +17,25 @@ from incidents_dagster.ingestion.errors import IngestionError
 
 DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 LONG_NUMBER = b"0" * 19  # the fewest digits beyond 64 bits, which orjson may turn into a float
-# Per response, unpacked. A page of a thousand large incidents has about ten megabytes.
-MOST_BYTES = 256 * 2**20
+MB = 2**20
 # Some APIs return 201 for a search by POST, and 206 for a page.
 WITH_RECORDS = (200, 201, 203, 206)
 
 
 class ApiResponse(requests.Response):
-    """Parses its body once, however often dlt asks, and with orjson if that is exact."""
+    """Parses its body once, however often dlt asks, and with orjson if that is exact.
 
+    Attributes:
+        max_mb: How large the body may be, unpacked.
+        redacted: Whether a secret was taken out of its body.
+    """
+
+    max_mb: int = 100
+    redacted = False
     _parsed: tuple[bytes, Any] | None = None
 
     def iter_content(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """As in requests, up to `MOST_BYTES`; `content` is read this way, too.
+        """As in requests, up to `max_mb`; `content` is read this way, too.
 
         Raises:
             IngestionError: The body is larger.
@@ -37,11 +43,12 @@ class ApiResponse(requests.Response):
         size = 0
         for part in super().iter_content(*args, **kwargs):
             size += len(part)
-            if size > MOST_BYTES:
+            if size > self.max_mb * MB:
                 self.close()
                 raise IngestionError(
-                    f"{self._address} sent a response of more than {MOST_BYTES // 2**20} MB: "
-                    "check client.base_url and endpoint.path, or ask for smaller pages."
+                    f"{self._address} sent a response of more than {self.max_mb} MB: ask for "
+                    "smaller pages, or set max_page_mb in [sources.incidents] if the memory allows "
+                    "it."
                 )
             yield part
 

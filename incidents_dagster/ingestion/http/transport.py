@@ -23,6 +23,7 @@ from incidents_dagster.ingestion.http.network_errors import describe
 from incidents_dagster.ingestion.http.pace import Pace
 from incidents_dagster.ingestion.http.responses import ApiResponse
 from incidents_dagster.ingestion.http.retries import retrying
+from incidents_dagster.ingestion.secrets.proxies import remember_proxy_passwords
 from incidents_dagster.ingestion.secrets.redaction import clean, redact, watch_logs
 
 
@@ -58,11 +59,13 @@ class ApiAdapter(HTTPAdapter):
     Attributes:
         requests_made: Requests sent so far, retries included.
         most_in_flight: Most requests that ever waited for a response at once.
+        max_page_mb: A larger response is refused.
     """
 
-    def __init__(self, connections: int = 1) -> None:
+    def __init__(self, connections: int = 1, max_page_mb: int = 100) -> None:
         super().__init__(pool_maxsize=connections)
         self.requests_made = self.most_in_flight = self._in_flight = 0
+        self.max_page_mb = max_page_mb
         self._counting, self._signing = threading.Lock(), threading.Lock()
         self._connected: WeakSet[Any] = WeakSet()
 
@@ -70,6 +73,7 @@ class ApiAdapter(HTTPAdapter):
         """As in requests, which has no setting for the class of responses."""
         response = super().build_response(*args)
         response.__class__ = ApiResponse
+        response.max_mb = self.max_page_mb  # type: ignore[attr-defined]
         return response
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
@@ -106,7 +110,9 @@ class ApiAdapter(HTTPAdapter):
                 signed = sign(request.copy()) if sign else request
             response = super().send(signed, **kwargs)  # type: ignore[arg-type]
             # Read before dlt's hook sees the status: it raises and would leave the connection open.
+            body = response.content
             clean(response)
+            response.redacted = response.content is not body  # type: ignore[attr-defined]
         except requests.RequestException as error:
             # The original message and its causes contain the address with the key.
             text = redact(describe(error, error.request or request))
@@ -121,7 +127,10 @@ class ApiAdapter(HTTPAdapter):
 
 
 def open_session(
-    fetch_ahead: int = 1, requests_per_minute: float = 0, max_minutes: float = 25
+    fetch_ahead: int = 1,
+    requests_per_minute: float = 0,
+    max_minutes: float = 25,
+    max_page_mb: int = 100,
 ) -> tuple[AheadSession, ApiAdapter]:
     """A session that retries as `retries` says and follows no redirect, and its adapter.
 
@@ -132,13 +141,15 @@ def open_session(
         fetch_ahead: Most requests in flight at once.
         requests_per_minute: Most requests per minute, retries included, evenly spaced; 0: no limit.
         max_minutes: Counted from now; then every request ends with an OutOfTimeError.
+        max_page_mb: A larger response is refused.
     """
+    remember_proxy_passwords()
     pace, deadline = Pace(fetch_ahead, requests_per_minute), Deadline(max_minutes)
     session = AheadSession(retrying(), pace, fetch_ahead, deadline)
     session.max_redirects = 0
     # A no-op instead of requests' default, which would take a password from ~/.netrc.
     session.auth = lambda request: request
-    adapter = ApiAdapter(fetch_ahead)
+    adapter = ApiAdapter(fetch_ahead, max_page_mb)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
 

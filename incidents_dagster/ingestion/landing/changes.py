@@ -4,7 +4,9 @@ Data flow: the table's newest row → `reading`: all records from there on, prov
 what the table already has → `deletions`: plus what is gone from the API, if everything was read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -12,20 +14,21 @@ from typing import Any
 import dlt
 import pyarrow as pa
 
+from incidents_dagster.ingestion.errors import IncompleteError
 from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
-from incidents_dagster.ingestion.landing.deletions import Deletions
+from incidents_dagster.ingestion.landing.deletions import Deletions, Gone
 from incidents_dagster.ingestion.landing.landing import Landing
-from incidents_dagster.ingestion.reading.incremental import Start
+from incidents_dagster.ingestion.landing.table_state import TableState
 from incidents_dagster.ingestion.reading.proof import Proof
-from incidents_dagster.ingestion.reading.reader import Reader
+from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.reading.source import OpenApi
+from incidents_dagster.ingestion.reading.source_id import SourceId
+from incidents_dagster.ingestion.reading.start import Start, starting_at
+from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
-
-# In dlt's state of a resource: whether the table was once proven complete.
-WHOLE = "whole"
 
 
 class Mode(Enum):
@@ -35,29 +38,51 @@ class Mode(Enum):
         INCREMENTAL: What changed since the last sync, if the endpoint has `incremental`.
         FULL_REFRESH: Everything, whatever the table has.
         RECONCILE: Everything; fails if that cannot show which rows were deleted.
+        ADOPT: Everything; accepts another source, and marks at once whatever it lacks.
     """
 
     INCREMENTAL = "incremental"
     FULL_REFRESH = "full_refresh"
     RECONCILE = "reconcile"
+    ADOPT = "adopt"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What one sync found out about a resource, complete once its rows have been yielded.
+
+    Attributes:
+        proof: Whether these were all records.
+        gone: What a full read lacks of the table.
+    """
+
+    proof: Proof
+    gone: Gone
 
 
 def changed_rows(
-    api: OpenApi, name: str, database: Path, mode: Mode, proofs: dict[str, Proof]
-) -> Iterator[Any]:
+    api: OpenApi,
+    name: str,
+    database: Path,
+    mode: Mode,
+    source: SourceId,
+) -> Generator[Any, None, Changes]:
     """What a sync of resource `name` has to load, for dlt to extract.
 
-    Reads incrementally if the endpoint has `incremental` and the table has a row to start from and
-    was once proven complete. If the response lacks the table's newest row, the row was deleted, or
-    this is a different API, or one restored from a backup: then everything is read. Rows that a
-    full read lacks are marked as deleted.
+    Reads incrementally if the endpoint has `incremental`, and the table has a row to start from and
+    was once proven to equal this source. If the response lacks the table's newest row, the row was
+    deleted, or this is a different API, or one restored from a backup: then everything is read.
+    Rows that a full read lacks are marked as deleted.
 
     Args:
         api: The open API.
         name: The resource.
         database: The DuckDB file, open for reading while pages arrive.
         mode: How much to read.
-        proofs: Receives the resource's proof.
+        source: What the records are read from.
+
+    Returns:
+        What was found.
 
     Yields:
         Arrow tables; one without rows if the table or its columns have to be created.
@@ -70,13 +95,15 @@ def changed_rows(
         known = stored.types()
         if "_dlt_id" in known:  # created by plain dlt, which gives rows ids
             dlt.config["normalize.parquet_normalizer.add_dlt_id"] = True
-        state = dlt.current.resource_state(name)
-        start = start_of(api, name, stored) if mode is Mode.INCREMENTAL else None
-        if start and not state.get(WHOLE):
-            api.report(f"{name}: the table is not proven complete: reading everything.")
+        # Not in the resource's own state, which dlt resets whenever a table is replaced.
+        remembered = dlt.current.source_state().setdefault("tables", {}).setdefault(name, {})
+        state = TableState.read(remembered)
+        start = start_of(api, name, stored, state.began) if mode is Mode.INCREMENTAL else None
+        if start and (why := state.why_everything(source)):
+            api.report(f"{name}: {why}: reading everything.")
             start = None
 
-        reader = Reader(api, name, known)
+        reader = Reader(api, name, known, state.paths)
         bad = BadRecords(name, api.settings.quarantine_share)
         landing = Landing(stored, bad, quarantine.waiting(connection, name, stored.table))
 
@@ -92,13 +119,29 @@ def changed_rows(
             readings.append((yield from reader.read(None, landing.take)))
         bad.check()
         yield from landing.rest()
+        gone = Gone()
         if start is None:
-            readings[-1] = yield from Deletions(
-                stored, bad, api.settings.deleted_share, mode is Mode.RECONCILE
-            ).mark(readings[-1], reader, landing)
-        proof = proofs[name] = readings[-1].proof
-        if start is None or not proof.proven:  # else what it missed is never requested
-            state[WHOLE] = proof.proven
+            check_replacement(stored, state, readings[-1], api.settings)
+            deletions = Deletions(
+                stored,
+                bad,
+                api.settings,
+                state,
+                other_source=state.other_than(source) if stored.row_count() else "",
+                insist=mode is Mode.RECONCILE,
+                adopt=mode is Mode.ADOPT,
+            )
+            readings[-1], gone = yield from deletions.mark(readings[-1], reader, landing)
+        proof = readings[-1].proof
+        if gone.settled or not stored.row_count():
+            state.source = source
+        if start is None and (gone.settled or not proof.proven):
+            state.whole = proof.proven
+        elif not proof.proven:  # else what it missed is never requested
+            state.whole = False
+        if proof.proven and (landing.last is not None or not state.began):
+            state.began = proof.began
+        state.save(remembered)
 
         if landing.last is not None and stored.table.takes_changes_alone:
             # If no row comes twice, dlt need not look for the newest, which takes a quarter of a
@@ -115,11 +158,37 @@ def changed_rows(
     # Frees all that was read, 32 MB at 100,000 rows, for the load.
     del reader, landing, readings, bad
     pa.default_memory_pool().release_unused()
+    return Changes(proof, gone)
 
 
-def start_of(api: OpenApi, name: str, stored: StoredTable) -> Start | None:
-    """Where an incremental sync of resource `name` starts; None if everything is to be read."""
+def check_replacement(
+    stored: StoredTable, state: TableState, reading: Reading, settings: Settings
+) -> None:
+    """Refuses to replace a table that was proven complete by less than a proven list.
+
+    Raises:
+        IncompleteError: The table is replaced by each sync, and the read is unproven or empty.
+    """
+    if stored.table.write_disposition != "replace" or not state.whole or not stored.row_count():
+        return
+    why, setting = "", ""
+    if not reading.proof.proven and not settings.accept_unproven:
+        why, setting = f"the read is {reading.proof}", "accept_unproven"
+    elif not reading.rows and not settings.allow_empty:
+        why, setting = "the API returned no records", "allow_empty"
+    if why:
+        raise IncompleteError(
+            f"{stored.table.name} is not replaced, nothing was loaded: {why}. If that is right, "
+            f"set {setting} = true in .dlt/config.toml."
+        )
+
+
+def start_of(api: OpenApi, name: str, stored: StoredTable, began: datetime | None) -> Start | None:
+    """Where an incremental sync of resource `name` starts; None if everything is to be read.
+
+    `began` is when the last proven read began, None if that is not known.
+    """
     # A declared column that the table lacks has to be filled in all rows.
     if name not in api.incremental or not stored.has_every_declared_column():
         return None
-    return api.incremental[name].start(stored)
+    return starting_at(api.incremental[name], stored, began)

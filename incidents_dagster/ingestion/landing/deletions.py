@@ -1,20 +1,46 @@
 """Deleted incidents: rows of the table that a full, proven read lacks get `deleted_at`.
 
 Such a row is loaded again with the mark; a row that is back loses it, like any other change: see
-`landing`.
+`landing`. One read may lack rows that are there, because a permission was missing or an index was
+rebuilt. So more than a few rows are only marked if a second read lacks them, too; and never if they
+are just the oldest part of the list, which the API may no longer show.
 """
 
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from hashlib import blake2b
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from incidents_dagster.ingestion.errors import IncompleteError
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.landing import Landing
+from incidents_dagster.ingestion.landing.table_state import TableState
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
+from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
+
+ALWAYS_FEW = 3
+WINDOW_ROWS = 20  # fewer old rows may well have been deleted
+HASH_BYTES = 8
+ADOPT = "`make run ARGS=--adopt` once"
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What a full read lacks of the table.
+
+    Attributes:
+        settled: Whether the table now shows what the API has, apart from rows beyond a window.
+        waiting: Rows that wait for a second look.
+        beyond_window: Rows that are older than what the API shows.
+    """
+
+    settled: bool = False
+    waiting: int = 0
+    beyond_window: int = 0
 
 
 @dataclass(frozen=True)
@@ -24,76 +50,143 @@ class Deletions:
     Attributes:
         stored: The table as it is before the sync.
         bad: The bad records of the read, which are not deleted.
-        share: The setting `deleted_share`.
+        settings: How many rows may be gone.
+        state: What earlier reads lacked; changed in place.
+        other_source: Why the table may have rows of another source; empty if it has none.
         insist: Whether to fail if the read cannot show which rows were deleted.
+        adopt: Whether to mark at once whatever is missing, however much.
     """
 
     stored: StoredTable
     bad: BadRecords
-    share: float
+    settings: Settings
+    state: TableState
+    other_source: str
     insist: bool
+    adopt: bool
 
     def mark(
         self, reading: Reading, reader: Reader, landing: Landing
-    ) -> Generator[pa.Table, None, Reading]:
+    ) -> Generator[pa.Table, None, tuple[Reading, Gone]]:
         """Yields the rows that are gone from the API, marked as deleted.
 
         Returns:
-            `reading`, with what was read in addition.
+            `reading`, with what was read in addition, and what is gone.
 
         Raises:
-            IncompleteError: The read cannot show which rows were deleted, and `insist` is set.
+            IncompleteError: The table has too many rows of another source; or the read cannot show
+                which rows were deleted, and `insist` is set.
         """
         if not (self.stored.table.takes_changes_alone and self.stored.exists()):
-            return reading
-        if not (why := self._no_ground(reading)):
+            return reading, Gone(settled=reading.proof.proven)
+        missing, why = self._missing(reading), self._no_ground(reading)
+        if len(missing) and not why:
+            # They may have changed while pages were read, and moved to a page already read.
+            reading = yield from reader.meanwhile(reading, landing.take)
+            yield from landing.rest()
             missing = self._missing(reading)
-            if len(missing):
-                # They may have changed while pages were read, and moved to a page already read.
-                reading = yield from reader.meanwhile(reading, landing.take)
-                yield from landing.rest()
-                missing = self._missing(reading)
-            if not (why := self._too_many(missing)):
-                if len(missing):
-                    yield from landing.mark(missing, datetime.now(timezone.utc))
-                return reading
-        reader.report(f"no row was marked as deleted: {why}.")
-        if self.insist:
-            raise IncompleteError(
-                f"{self.bad.resource} cannot be reconciled, nothing was loaded: {why}."
+        beyond, rest = self._beyond_window(missing)
+        if (many := self._too_many(rest, len(beyond))) and not self.adopt:
+            if self.other_source:
+                raise IncompleteError(
+                    f"{self.bad.resource}: {self.other_source}: {many}, so nothing was loaded. "
+                    f"Move the DuckDB file away to start over, or run {ADOPT} to keep it and mark "
+                    "them as deleted."
+                )
+            why = why or (
+                f"{many}, more than deleted_share allows. If they are gone, run {ADOPT}, or raise "
+                "deleted_share in .dlt/config.toml"
             )
-        return reading
+        if why:
+            reader.report(f"no row was marked as deleted: {why}.")
+            if self.insist:
+                raise IncompleteError(
+                    f"{self.bad.resource} cannot be reconciled, nothing was loaded: {why}."
+                )
+            return reading, Gone()
+        gone, waiting = self._looked_at(rest, reading)
+        if len(gone):
+            yield from landing.mark(gone, datetime.now(timezone.utc))
+        if waiting:
+            reader.report(
+                f"{waiting:,} rows are missing from the API. They are marked as deleted if the "
+                "next full read lacks them, too."
+            )
+        if len(beyond):
+            reader.report(
+                f"{len(beyond):,} rows are older than all that the API shows, so they are not "
+                "marked as deleted."
+            )
+        return reading, Gone(not waiting, waiting, len(beyond))
 
     def _no_ground(self, reading: Reading) -> str:
         """Why the read cannot show which rows were deleted; empty if it can."""
         if not reading.proof.proven:
             return str(reading.proof)
-        if not len(reading.keys):
-            return "the API returned no records"
-        if without_id := sum(bad.record_id is None for bad in self.bad.records):
+        if not len(reading.keys) and not self.settings.allow_empty and not self.adopt:
             return (
-                f"{without_id:,} records have no usable id, so it is unknown which rows are missing"
+                "the API returned no records. If it may have none, set allow_empty = true in "
+                ".dlt/config.toml"
             )
-        if self.bad.records and len(self.stored.table.primary_key) > 1:
-            # Their keys are joined into one text, which cannot be split again.
-            return f"{len(self.bad.records):,} records with a composite key cannot be loaded"
         return ""
 
     def _missing(self, reading: Reading) -> pa.Table:
         """The table's rows that were not read."""
-        keys, ids = reading.keys, [bad.record_id for bad in self.bad.records]
-        if ids:
-            column = pa.array(ids).cast(keys.schema.types[0])
-            keys = pa.concat_tables([keys, pa.table([column], keys.schema)])
-        return self.stored.missing_from(keys, reading.proof.since)
+        missing = self.stored.missing_from(reading.keys, reading.proof.since)
+        bad = [bad.record_id for bad in self.bad.records if bad.record_id]
+        if not bad or not len(missing):
+            return missing
+        there = pc.is_in(pa.array(self._keys(missing)), pa.array(bad, pa.string()))
+        return missing.filter(pc.invert(there))
 
-    def _too_many(self, missing: pa.Table) -> str:
+    def _keys(self, rows: pa.Table) -> list[str]:
+        """The primary key of each row as one text, as in `Rejected.record_id`."""
+        columns = (rows[name].to_pylist() for name in self.stored.table.primary_key)
+        return [", ".join(map(str, key)) for key in zip(*columns, strict=True)]
+
+    def _too_many(self, missing: pa.Table, beyond_window: int) -> str:
         """Why so many rows cannot have been deleted; empty if they can."""
-        there = self.stored.count()
-        if len(missing) <= self.share * there:
+        there = self.stored.count() - beyond_window
+        if len(missing) <= self.settings.deleted_share * there:
             return ""
-        return (
-            f"{len(missing):,} of the table's {there:,} rows are missing from the API, more than "
-            "deleted_share allows. Is this a different API? If not, raise deleted_share in "
-            ".dlt/config.toml, or delete the database to start over"
-        )
+        if len(missing) == there and self.settings.allow_empty and not self.other_source:
+            return ""
+        return f"{len(missing):,} of the table's {there:,} rows are missing from the API"
+
+    def _beyond_window(self, missing: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """The `missing` rows that are older than all that the API shows, and the others."""
+        nothing = missing.slice(0, 0)
+        if self.adopt or self.other_source or not len(missing):
+            return nothing, missing
+        for column in [self.state.window] if self.state.window else self.stored.time_columns():
+            oldest = self.stored.oldest_besides(missing, column)
+            if oldest is None:
+                continue
+            older = pc.fill_null(pc.less(missing[column], oldest), False)
+            if self.state.window:
+                return missing.filter(older), missing.filter(pc.invert(older))
+            again = self.state.missing.intersection(self._hashes(missing))
+            if pc.all(older).as_py() and len(again) >= WINDOW_ROWS:
+                self.state.window = column
+                return missing, nothing
+        return nothing, missing
+
+    def _looked_at(self, missing: pa.Table, reading: Reading) -> tuple[pa.Table, int]:
+        """The `missing` rows to mark, and how many wait for a second look."""
+        state, hashes = self.state, self._hashes(missing)
+        again, state.look_again = state.look_again, False
+        settings, there = self.settings, self.stored.count()
+        few = max(ALWAYS_FEW, min(settings.second_look_rows, settings.second_look_share * there))
+        unseen = [one not in state.missing for one in hashes]
+        if self.adopt or sum(unseen) <= (0 if reading.unanswered else few):
+            state.missing = set()
+            return missing, 0
+        state.missing = {one for one, first in zip(hashes, unseen, strict=True) if first}
+        state.look_again = not again  # not one full read after another
+        return missing.filter(pc.invert(pa.array(unseen))), len(state.missing)
+
+    def _hashes(self, rows: pa.Table) -> list[str]:
+        return [
+            blake2b(key.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).hexdigest()
+            for key in self._keys(rows)
+        ]

@@ -7,7 +7,7 @@ decides when there are too many to continue.
 import hashlib
 import json
 import reprlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from dlt.common.schema.typing import TTableSchemaColumns
 from incidents_dagster.ingestion.landing.bad_records import most_frequent
 from incidents_dagster.ingestion.rows.batches import Rejected, chunks
 from incidents_dagster.ingestion.rows.column_types import capabilities
-from incidents_dagster.ingestion.secrets.redaction import redact
+from incidents_dagster.ingestion.secrets.redaction import redact, redact_record
 from incidents_dagster.ingestion.tables import QUARANTINE, Table, quoted
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
@@ -87,9 +87,10 @@ def rows(resource: str, rejected: Iterable[Rejected], now: datetime) -> pa.Table
         The columns of `COLUMNS`, without secrets.
     """
     found = list(rejected)
-    records = _without_secrets([_text(one.record) for one in found])
-    reasons = _without_secrets([one.reason for one in found])
-    ids = _without_secrets([one.record_id or "" for one in found])
+    records = _without_secrets([_text(one.record) for one in found], redact_record)
+    reasons = _without_secrets([one.reason for one in found], redact)
+    quoted_ids = [json.dumps(one.record_id) for one in found]
+    ids = [json.loads(one) for one in _without_secrets(quoted_ids, redact_record)]
     once: dict[str, dict[str, Any]] = {}
     for record, reason, record_id in zip(records, reasons, ids, strict=True):
         digest = hashlib.sha256(f"{resource}\n{record}".encode()).hexdigest()
@@ -192,7 +193,7 @@ def _sketch(value: Any) -> Any:
     return value
 
 
-def _without_secrets(texts: Sequence[str]) -> Sequence[str]:
+def _without_secrets(texts: Sequence[str], clean: Callable[[str], str]) -> Sequence[str]:
     # One search through all of them takes a quarter of a millisecond, and rarely finds a secret.
     together = "\n".join(texts)
-    return texts if redact(together) == together else [redact(text) for text in texts]
+    return texts if clean(together) == together else [clean(text) for text in texts]

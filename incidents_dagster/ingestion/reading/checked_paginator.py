@@ -8,7 +8,7 @@ import base64
 import copy
 import re
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,7 +20,15 @@ from incidents_dagster.ingestion.errors import IncompleteError, MovedError
 from incidents_dagster.ingestion.reading.duplicates import check_page
 from incidents_dagster.ingestion.reading.ends import End, TotalIs, end_of
 from incidents_dagster.ingestion.reading.envelope import Envelope
+from incidents_dagster.ingestion.reading.next_page import (
+    Around,
+    Asked,
+    NamedPath,
+    nearest,
+    path_of,
+)
 from incidents_dagster.ingestion.reading.pages import Marks, Pages, date_of
+from incidents_dagster.ingestion.reading.partial import total_in_headers, why_partial
 
 REMEMBERED_PAGES = 10
 # Empty pages in a row, for APIs that filter page by page.
@@ -37,14 +45,20 @@ class CheckedPaginator(BasePaginator):
         envelope: Checks each response.
         mark: Identifies a record.
         pages: Records what the pages show.
+        named: The paths of `[completeness]` that the configuration names.
     """
 
     def __init__(
-        self, inner: BasePaginator | None, envelope: Envelope, mark: Marks, pages: Pages
+        self,
+        inner: BasePaginator | None,
+        envelope: Envelope,
+        mark: Marks,
+        pages: Pages,
+        named: Sequence[NamedPath] = (),
     ) -> None:
         super().__init__()
         self.inner = inner
-        self._envelope, self._mark, self._pages = envelope, mark, pages
+        self._envelope, self._mark, self._pages, self._named = envelope, mark, pages, named
         self._guessed = inner is None
         self._begin()
 
@@ -52,7 +66,8 @@ class CheckedPaginator(BasePaginator):
         # rest_api takes a copy for each record of a parent; the copies share `pages`.
         inner = copy.deepcopy(self.inner, memo)
         envelope = copy.copy(self._envelope)
-        return CheckedPaginator(None if self._guessed else inner, envelope, self._mark, self._pages)
+        inner = None if self._guessed else inner
+        return CheckedPaginator(inner, envelope, self._mark, self._pages, self._named)
 
     def _begin(self) -> None:
         self._count = self._rows = self._empty = 0
@@ -81,6 +96,7 @@ class CheckedPaginator(BasePaginator):
     def init_request(self, request: Request) -> None:
         """Starts another list."""
         self._begin()
+        self._request = Asked.by(request)
         if self._guessed:
             self.inner = None
         if self.inner:
@@ -109,7 +125,13 @@ class CheckedPaginator(BasePaginator):
         assert self.inner
         self.inner.update_state(response, rows)
         self._take(response, rows)
-        if not self.inner.has_next_page:
+        for path in self._paths():
+            if not pages.has_seen(path) and path.is_in(response):
+                pages.saw(path)
+        last = not self.inner.has_next_page
+        if why := why_partial(response, self._envelope.where, last):
+            pages.doubts[f"the API says that its response is partial: {why}"] = None
+        if last:
             self._finish(response)
 
     def update_request(self, request: Request) -> None:
@@ -188,11 +210,42 @@ class CheckedPaginator(BasePaginator):
             pages.doubts["no paginator is set, and nothing says whether there are more pages"] = (
                 None
             )
+        if not end.cut_off and not pages.doubts:
+            self._look_for_more(response, total, counted)
         # A total that fits but differs counts something else, or is of another moment.
         both = total == counted and pages.expected is not None
         pages.expected = pages.expected + total if both else None  # type: ignore[operator]
         if total is not None and end.total_is is not TotalIs.PAGES:
             pages.at_least += min(self._totals)
+
+    def _look_for_more(self, response: Response, total: int | None, counted: int) -> None:
+        """Looks for signs of more records than the paginator has found."""
+        pages, envelope, asked = self._pages, self._envelope, self._request
+        around = Around.of(response, envelope.where, asked, self._rows, self._count)
+        in_headers = total_in_headers(response) if envelope.total_path else None
+        if total is None and in_headers is not None:
+            if in_headers > counted:
+                pages.doubts[f"a header says that there are {in_headers:,} records in all"] = None
+            total = in_headers
+        agrees = total == counted
+        short = not self._rows or (asked.size is not None and self._rows < asked.size)
+        for path in self._paths():
+            if pages.has_seen(path):
+                continue
+            if path in self._named:
+                if self._count > 1 or not short:
+                    pages.unseen[str(path)] = f"no response has {path}{nearest(path, around)}"
+            elif self._count == 1 and (why := around.why_unproven(path, response, short or agrees)):
+                pages.unseen[str(path)] = why
+        if self._end.one_page and around.more:
+            pages.doubts[f"the paginator asks for one page, but there is {around.more}"] = None
+        elif "next" in response.links and not self._end.names_pages:
+            pages.doubts['the last response has the header Link with rel="next"'] = None
+
+    def _paths(self) -> list[NamedPath]:
+        assert self.inner
+        path = path_of(self.inner)
+        return [path, *self._named] if path else [*self._named]
 
     def _counts_on(self, before: tuple[str, dict[str, Any]], request: Request) -> bool:
         """Whether the next page is named by a place in the list, such as `page=3` in a link.

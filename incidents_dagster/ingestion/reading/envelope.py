@@ -4,7 +4,7 @@ One response at a time; `checked_paginator` compares several.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
@@ -12,13 +12,11 @@ from dlt.common import jsonpath
 from dlt.sources.helpers.rest_client.detector import find_response_page_data
 
 from incidents_dagster.ingestion.errors import IncompleteError
-from incidents_dagster.ingestion.secrets.redaction import redact
+from incidents_dagster.ingestion.http.error_text import FAULTS, said_in
 
-# What an API sends with its data, or instead of it, when something went wrong after all.
-FAULTS = ("error", "errors")
 VERDICTS = ("ok", "success")
 FAILED = ("error", "fail", "failed", "failure")
-EXTRACT_CHARACTERS = 100
+DEPTH = 4  # of the objects around the records
 
 
 class Envelope:
@@ -31,6 +29,7 @@ class Envelope:
 
     Attributes:
         single: Whether the response may be one object instead of a list.
+        where: The selector as text, as guessed from the first response if there is none.
     """
 
     single = False
@@ -50,7 +49,7 @@ class Envelope:
         body = response.json()
         if self._guessed:
             self._guess(body)
-        if isinstance(body, dict) and self._where != "$":
+        if isinstance(body, dict) and self.where != "$":
             fault = next((body[name] for name in self._faults if body.get(name)), None)
             if isinstance(fault, dict) and fault.get("code") in (0, "0") and rows:
                 fault = None  # how some report success
@@ -59,7 +58,7 @@ class Envelope:
             if fault is not None or refused:
                 raise IncompleteError(
                     "The API reported an error in a response with status 200, so nothing was "
-                    f"loaded: {_extract(fault or body)}"
+                    f"loaded: {said_in(fault or body) or 'no message'}"
                 )
         # Several rows come from a list; dlt turns anything else into one row or none.
         if len(rows) <= 1:
@@ -78,8 +77,8 @@ class Envelope:
         return found if isinstance(found, bool) else None
 
     def _choose(self, selector: Any) -> None:
-        self._selector, self._where = selector, str(selector)
-        own = self._where.split(".")  # an API that lists errors has its records there
+        self._selector, self.where = selector, str(selector)
+        own = self.where.split(".")  # an API that lists errors has its records there
         self._faults = [name for name in FAULTS if name not in own]
 
     def _guess(self, body: Any) -> None:
@@ -93,13 +92,13 @@ class Envelope:
             self._choose(jsonpath.compile_path(".".join(path)))
 
     def _look(self, body: Any) -> None:
-        where = f"endpoint.data_selector {self._where!r}"
+        where = f"endpoint.data_selector {self.where!r}"
         if self._guessed:
             where += " (guessed, as none is set)"
         found = jsonpath.find_values(self._selector, body)
-        several = re.search(r"\*|\.\.|\[", self._where)
+        several = re.search(r"\*|\.\.|\[", self.where)
         if not found and several:
-            stem = self._where[: several.start()].rstrip(".")
+            stem = self.where[: several.start()].rstrip(".")
             found = jsonpath.find_values(stem, body) if stem else [body]
         if not found:
             there = ", ".join(list(body)[:8]) if isinstance(body, dict) else type(body).__name__
@@ -116,19 +115,38 @@ class Envelope:
             )
 
 
+def beside(body: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """The values around the records of a response, each with its path.
+
+    Args:
+        body: The response.
+        where: JSONPath of the records. Nothing in them is included, as a record may have any field.
+
+    Yields:
+        Texts, numbers, true, false and null; of lists, only links such as `{"rel": "next"}`.
+    """
+    stem = re.split(r"\*|\.\.|\[", where)[0].removeprefix("$").strip(".")
+    if stem:
+        yield from _beside(body, stem, "", DEPTH)
+
+
+def _beside(body: Any, stem: str, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+    for name, value in body.items() if isinstance(body, dict) and depth else ():
+        here = f"{path}.{name}" if path else str(name)
+        if here == stem:
+            continue
+        if isinstance(value, dict):
+            yield from _beside(value, stem, here, depth - 1)
+        elif isinstance(value, list):
+            for link in value:
+                if isinstance(link, dict) and isinstance(link.get("rel"), str):
+                    yield f"{here}.{link['rel']}", link.get("href") or link.get("url")
+        else:
+            yield here, value
+
+
 def _finder(path: str) -> Callable[[Any], Any]:
     if not path:
         return lambda _: None
     compiled = jsonpath.compile_path(path)
     return lambda body: next(iter(jsonpath.find_values(compiled, body)), None)
-
-
-def _extract(fault: Any) -> str:
-    said = fault
-    if isinstance(fault, list):
-        said = fault[0]
-    if isinstance(said, dict):
-        named = (said.get(name) for name in ("message", "detail", "title", "code", "error"))
-        said = next((text for text in named if isinstance(text, str) and text), None)
-    text = " ".join(redact(str(said)).split()) if isinstance(said, (str, int)) else "no message"
-    return text[:EXTRACT_CHARACTERS] + ("…" if len(text) > EXTRACT_CHARACTERS else "")

@@ -1,26 +1,25 @@
-"""Where an incremental sync starts: at the newest value in the table, minus a lag.
+"""An endpoint's `incremental`, as in rest_api, and a request for what changed since a value.
 
-Uses an endpoint's `incremental`, as in rest_api. The table itself holds the cursor, so the two
-cannot disagree: after a killed sync, or with an older backup, a sync starts where the rows end.
+`start` says which value that is.
 """
 
 import re
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
-from functools import reduce
+from datetime import date, datetime, timezone
 from typing import Any
 
 import pendulum
-import pyarrow as pa
-import pyarrow.compute as pc
 from dlt.common.time import ensure_datetime_in_tz
 from dlt.common.utils import map_nested_values_in_place
+from dlt.extract import DltSource
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.reading.rest_api_config import settings_errors
+from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import Since, Table
-from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
+FAR_SECONDS = 1e11  # the year 5138: more can only be milliseconds or less
 SUPPORTED = ("cursor_path", "start_param", "initial_value", "lag")
 PLACEHOLDER = re.compile(r"{incremental\.(?:start_value|last_value|initial_value)(?::([^}]*))?}")
 
@@ -43,27 +42,6 @@ class Moment(pendulum.DateTime):
 
 
 @dataclass(frozen=True)
-class Start:
-    """Where to start reading.
-
-    Attributes:
-        value: The cursor to send: the newest value in the table minus the lag.
-        newest: The primary key of a row with the newest value. The response must contain it: an API
-            that no longer has this row is not the one that the cursor came from.
-    """
-
-    value: Any
-    newest: dict[str, Any]
-
-    def seen_in(self, rows: pa.Table) -> bool:
-        """Whether the `newest` row is among `rows`."""
-        if not set(self.newest) <= set(rows.column_names):
-            return False
-        same = (pc.equal(rows[name], value) for name, value in self.newest.items())
-        return bool(pc.any(reduce(pc.and_, same)).as_py())
-
-
-@dataclass(frozen=True)
 class Incremental:
     """An endpoint's `incremental`.
 
@@ -82,45 +60,32 @@ class Incremental:
     lag: float = 0
     field: str = ""
 
-    def start(self, stored: StoredTable) -> Start | None:
-        """Where the next sync of the table starts; None if it has no row to start from.
+    def since(self, value: Any, data_type: str) -> Since | None:
+        """What the API is asked for with cursor `value`; None for everything.
 
-        Raises:
-            SettingsError: The cursor is not a column, or the lag cannot be subtracted from it.
+        Args:
+            value: None for the initial value.
+            data_type: The column's, as in dlt.
         """
-        names = [column.name for column in stored.columns()]
-        if self.column not in names:
-            if not stored.row_count():
-                return None
-            raise SettingsError(
-                f"incremental.cursor_path: the table {stored.table.qualified} has no column "
-                f"{self.column!r}. It must be a field at the top level of the records, such as "
-                f"{', '.join(names[:5])}; if it is null everywhere so far, declare it in columns."
-            )
-        found = stored.newest_row(self.column)
-        return Start(self._less_lag(found[0]), found[1]) if found else None
-
-    def since(self, value: Any) -> Since | None:
-        """What the API is asked for with cursor `value`; None for everything."""
         value = self.initial_value if value is None else value
+        try:
+            if data_type in ("timestamp", "date") and value is not None:
+                value = of_epoch(value) if isinstance(value, (int, float)) else Moment.of(value)
+            elif data_type in ("bigint", "double") and value is not None:
+                float(value)
+        except (ValueError, OverflowError, OSError):
+            return None  # what only the API understands, such as "now-30d"
         return None if value is None else Since(self.column, str(value))
 
-    def _less_lag(self, value: Any) -> Any:
-        if isinstance(value, datetime):
-            return Moment.of(value - timedelta(seconds=self.lag))
-        if isinstance(value, date):
-            return value - timedelta(days=self.lag)
-        if isinstance(value, (int, float)):
-            return value - type(value)(self.lag)
-        if self.lag:
-            raise SettingsError(
-                f"incremental.lag needs times or numbers, but the column {self.column!r} holds "
-                f"text: set columns.{self.column}.data_type, or set lag to 0."
-            )
-        return value
+
+def of_epoch(value: float) -> datetime:
+    """A time from seconds, milliseconds, microseconds or nanoseconds since 1970."""
+    while abs(value) >= FAR_SECONDS:
+        value /= 1000
+    return Moment.of(datetime.fromtimestamp(value, timezone.utc))  # type: ignore[no-any-return]
 
 
-def take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incremental | None:
+def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incremental | None:
     """Removes `incremental` from an endpoint of `table`, in either of rest_api's spellings.
 
     Raises:
@@ -146,6 +111,29 @@ def take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incremental
     if rest.get("initial_value") is None and PLACEHOLDER.search(str(endpoint)):
         raise SettingsError(f"{where}.initial_value is missing: the placeholder needs a value.")
     return Incremental(table.column_of(cursor), **rest, field=cursor)
+
+
+def take_incrementals(api: dict[str, Any], source: DltSource) -> dict[str, Incremental]:
+    """Removes `incremental` from every endpoint, after merging the defaults into each.
+
+    Args:
+        api: rest_api's configuration, changed in place.
+        source: The source that is declared by it.
+    """
+    defaults = api["resource_defaults"].pop("endpoint", {})
+    found = {}
+    for number, resource in enumerate(api["resources"]):
+        endpoint = {**defaults, **resource["endpoint"]}
+        for part in ("params", "json"):  # rest_api merges these two one level deeper
+            if merged := {**(defaults.get(part) or {}), **(endpoint.get(part) or {})}:
+                endpoint[part] = merged
+        with settings_errors():
+            table = Table.of(source, resource["name"])
+            incremental = _take_from(endpoint, table, f"{where()}: resources[{number}].endpoint")
+        resource["endpoint"] = endpoint
+        if incremental:
+            found[resource["name"]] = incremental
+    return found
 
 
 def asking_from(endpoint: dict[str, Any], incremental: Incremental, value: Any) -> dict[str, Any]:

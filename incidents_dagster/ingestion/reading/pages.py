@@ -58,9 +58,15 @@ class Pages:
         latest: The API's time at its latest response.
         fingerprint: Equal for two reads that returned the same records in the same order.
         parents: The pages of the resources that the requests took values from.
+        seen: Paths that the configuration names and a response has had, now or in an earlier sync.
+        unseen: Such a path → why these may not be all records as long as it is not `seen`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, resource: str = "", seen: set[str] | None = None) -> None:
+        """`seen` are the paths of earlier syncs; this read adds its own, with its `resource`."""
+        self._resource = resource
+        self.seen = set() if seen is None else seen
+        self.unseen: dict[str, str] = {}
         self.count = self.rows = self.lists = self.ended = 0
         self.expected: int | None = 0
         self.at_least = 0
@@ -72,6 +78,14 @@ class Pages:
         self.fingerprint = 0
         self.parents: list[Pages] = []
         self._started = time.monotonic()
+
+    def has_seen(self, path: object) -> bool:
+        """Whether a response has had a path that the configuration names."""
+        return f"{self._resource}: {path}" in self.seen
+
+    def saw(self, path: object) -> None:
+        """Notes that a response has such a path."""
+        self.seen.add(f"{self._resource}: {path}")
 
     @property
     def seconds(self) -> float:
@@ -100,9 +114,16 @@ class Pages:
         return any(parent.lists and not parent.rows for parent in self.parents)
 
     @property
+    def unanswered(self) -> bool:
+        """Whether there is a parent record without a list, as its response was ignored."""
+        return bool(self.parents) and self.lists < max(parent.rows for parent in self.parents)
+
+    @property
     def all_doubts(self) -> list[str]:
         """The `doubts` of each resource that was read."""
-        found = [doubt for one in (self, *self.parents) for doubt in one.doubts]
+        every = (self, *self.parents)
+        found = [doubt for one in every for doubt in one.doubts]
+        found += [w for one in every for path, w in one.unseen.items() if not one.has_seen(path)]
         if not self.lists and not self.childless:  # endpoint.response_actions may ignore all
             found.append("the API sent no response with records")
         return found

@@ -13,10 +13,12 @@ class Status(str, Enum):
     Attributes:
         PROVEN: The API's own evidence says that these are all records.
         UNPROVEN: There is no such evidence.
+        ACCEPTED: There is no such evidence, and the setting `accept_unproven` does without.
     """
 
     PROVEN = "proven"
     UNPROVEN = "unproven"
+    ACCEPTED = "accepted"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Proof:
         began: The API's time at its first response.
         distinct: Distinct primary keys among the records; None without a primary key.
         quarantined: Distinct records that cannot be loaded.
+        accepted: Whether an unproven read is accepted.
     """
 
     since: Since | None
@@ -46,19 +49,28 @@ class Proof:
     began: datetime | None
     distinct: int | None
     quarantined: int
+    accepted: bool
 
     @property
     def status(self) -> Status:
         """Proven unless there are doubts."""
-        return Status.UNPROVEN if self.doubts else Status.PROVEN
+        if not self.doubts:
+            return Status.PROVEN
+        return Status.ACCEPTED if self.accepted else Status.UNPROVEN
 
     @property
     def proven(self) -> bool:
         """Whether the API's own evidence says that these are all records."""
         return self.status is Status.PROVEN
 
+    @property
+    def counts(self) -> bool:
+        """Whether freshness counts the sync."""
+        return self.status is not Status.UNPROVEN
+
     def __str__(self) -> str:
         if self.doubts:
-            return f"unproven: {'; '.join(self.doubts)}"
+            accepted = ", accepted" if self.accepted else ""
+            return f"unproven{accepted}: {'; '.join(self.doubts)}"
         again = f", read {self.readings} times" if self.readings > 1 else ""
         return f"proven: {self.rows:,} records in {self.pages:,} pages{again}; {self.how}"

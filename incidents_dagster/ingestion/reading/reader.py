@@ -18,11 +18,13 @@ from incidents_dagster.ingestion.errors import (
     causes,
 )
 from incidents_dagster.ingestion.reading.duplicates import Duplicates
-from incidents_dagster.ingestion.reading.incremental import Moment, Start
+from incidents_dagster.ingestion.reading.first_page import check_first_page
+from incidents_dagster.ingestion.reading.incremental import Moment
 from incidents_dagster.ingestion.reading.pages import Pages
 from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.seen import Seen
 from incidents_dagster.ingestion.reading.source import OpenApi
+from incidents_dagster.ingestion.reading.start import Start
 from incidents_dagster.ingestion.rows.batches import Batch, chunks, to_arrow
 from incidents_dagster.ingestion.tables import Table
 
@@ -53,12 +55,14 @@ class Reading:
         keys: The distinct primary keys, except those of bad records; no columns without a key.
         rows: How many rows arrived, counting repeats.
         has_newest: Whether the row that the read started from was among them.
+        unanswered: Whether a parent's request was ignored, as endpoint.response_actions allow.
     """
 
     proof: Proof
     keys: pa.Table
     rows: int
     has_newest: bool
+    unanswered: bool
 
 
 # Takes what arrived, and yields rows; None: what follows replaces all that arrived before.
@@ -72,10 +76,18 @@ class Reader:
         api: The open API.
         name: The resource.
         known: The table's columns with dlt's hints; those of the records are added.
+        paths: What `Pages.seen` was in earlier syncs; the paths of this one are added.
     """
 
-    def __init__(self, api: OpenApi, name: str, known: TTableSchemaColumns) -> None:
+    def __init__(
+        self,
+        api: OpenApi,
+        name: str,
+        known: TTableSchemaColumns,
+        paths: set[str] | None = None,
+    ) -> None:
         self._api, self._name, self._known = api, name, known
+        self._paths = set() if paths is None else paths
         self._table = Table.of(api.declared, name)
         self._incremental = api.incremental.get(name)
         self._one_moment = True
@@ -93,10 +105,14 @@ class Reader:
         self._seen = Seen(self._table, start, self._incremental)
         readings, pages, doubts = yield from self._until_agreed(start, land)
         self._one_moment = pages.one_moment
+        if start is None:
+            check_first_page(self._api, self._name, self._known, self._seen.keys(), self._paths)
         doubts += yield from self._catch_up(pages, land)
         keys = self._seen.keys()
         proof = Proof(
-            since=self._incremental.since(start and start.value) if self._incremental else None,
+            since=self._incremental.since(start and start.value, self._type)
+            if self._incremental
+            else None,
             readings=readings,
             pages=self._seen.pages,
             rows=pages.rows,
@@ -106,8 +122,9 @@ class Reader:
             began=self._seen.began,
             distinct=len(keys) if self._table.keyed else None,
             quarantined=len(self._seen.bad),
+            accepted=self._api.settings.accept_unproven,
         )
-        return Reading(proof, keys, self._seen.rows, self._seen.newest)
+        return Reading(proof, keys, self._seen.rows, self._seen.newest, pages.unanswered)
 
     def meanwhile(self, reading: Reading, land: Land) -> Generator[pa.Table, None, Reading]:
         """Reads what changed while pages were read, if the API can be asked for that.
@@ -120,7 +137,7 @@ class Reader:
             return reading
         for left in reversed(range(MOST_READINGS)):
             try:
-                yield from self._since(began, Pages(), land)
+                yield from self._since(began, self._pages(), land)
                 break
             except Exception as error:
                 self._again(error, left)
@@ -134,11 +151,19 @@ class Reader:
         """Logs a line about the resource."""
         self._api.report(f"{self._name}: {line}")
 
+    def _pages(self) -> Pages:
+        return Pages(self._name, self._paths)
+
     @property
     def _unit(self) -> int:
         """Seconds in the cursor's unit; 0 if it is not a time, or not known yet."""
+        return UNITS.get(self._type, 0)
+
+    @property
+    def _type(self) -> str:
+        """dlt's data_type of the cursor; empty if it is not known yet."""
         column = self._known.get(self._incremental.column, {}) if self._incremental else {}
-        return UNITS.get(str(column.get("data_type")), 0)
+        return str(column.get("data_type", ""))
 
     def _until_agreed(
         self, start: Start | None, land: Land
@@ -149,8 +174,9 @@ class Reader:
             How often, the pages of the last read, and why records may be missing.
         """
         earlier: Pages | None = None
+        repeated = 0
         for left in reversed(range(MOST_READINGS)):
-            pages = Pages()
+            pages = self._pages()
             try:
                 yield from self._pass(start.value if start else None, pages, land)
                 self._seen.check_total(pages)
@@ -159,17 +185,25 @@ class Reader:
             else:
                 # Without a time, the API cannot be asked for what changed meanwhile.
                 timeless = bool(self._incremental) and not self._unit and not pages.one_moment
-                if not timeless and not pages.may_have_moved:
+                repeated = self._seen.repeated(pages)
+                agreed = bool(earlier) and earlier.fingerprints == pages.fingerprints  # type: ignore[union-attr]
+                if not repeated and (agreed or not (timeless or pages.may_have_moved)):
                     return MOST_READINGS - left, pages, pages.all_doubts
-                if earlier and earlier.fingerprints == pages.fingerprints:
-                    return MOST_READINGS - left, pages, pages.all_doubts
-                if earlier and left:
+                if repeated and left:
+                    self.report(f"{repeated:,} records arrived twice; reading again.")
+                elif earlier and left:
                     self.report("records moved between pages; reading again.")
                 earlier = pages
             if left:
                 self._seen.begin_again()
                 yield from land(None)
-        return MOST_READINGS, pages, [*pages.all_doubts, "records keep moving between pages"]
+        doubt = "records keep moving between pages"
+        if repeated:
+            doubt = (
+                f"{repeated:,} records arrived twice in the same version, so as many others may be "
+                "missing: have the API sort by a unique field, in endpoint.params"
+            )
+        return MOST_READINGS, pages, [*pages.all_doubts, doubt]
 
     def _again(self, error: Exception, left: int, most: int = MOST_READINGS) -> None:
         """Raises, unless reading again may help and tries are left."""
@@ -202,7 +236,7 @@ class Reader:
             raise IncompleteError(
                 f"{self._name}: the API's list broke off before its end, nothing was loaded."
             )
-        if seen.repeated:
+        if seen.keys_repeat:
             duplicates.check()
 
     def _catch_up(self, pages: Pages, land: Land) -> Generator[pa.Table, None, list[str]]:
@@ -219,7 +253,7 @@ class Reader:
             if not left:
                 return ["reading what changed meanwhile takes longer than the lag"]
             assert pages.began
-            left, later = left - 1, Pages()
+            left, later = left - 1, self._pages()
             try:
                 yield from self._since(pages.began, later, land)
                 pages = later

@@ -12,6 +12,7 @@ from dlt.common.exceptions import DictValidationException, DltException
 from jsonpath_ng.exceptions import JSONPathError
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.secrets.placeholders import double_braces
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings_files import SECTION, config_file
 
@@ -36,6 +37,9 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
                 raise SettingsError(refused(f"{where}.columns.{name} is not a table"))
 
     endpoints = [holder["endpoint"] for holder in holders.values()]
+    double_braces(api["client"], formatted=False)
+    for endpoint in endpoints:
+        double_braces(endpoint)
     for holder in [api["client"], *endpoints]:
         paginator = holder.get("paginator")
         limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1
@@ -51,6 +55,15 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
         if isinstance(selector, str) and selector and not is_jsonpath(selector):
             raise SettingsError(refused(f"data_selector {selector!r} is not a JSONPath"))
     return endpoints
+
+
+def needed_for(name: str, resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Resource `name` and those that its requests take values from, as its endpoint names them."""
+    endpoints = {r["name"]: str(r["endpoint"]) for r in resources}
+    needed = [name]
+    for wanted in needed:  # grows meanwhile
+        needed += [o for o in endpoints if o in endpoints[wanted] and o not in needed]
+    return [resource for resource in resources if resource["name"] in needed]
 
 
 def is_jsonpath(path: str) -> bool:

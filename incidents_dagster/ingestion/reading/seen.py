@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from incidents_dagster.ingestion.errors import RepeatedError
-from incidents_dagster.ingestion.reading.incremental import Incremental, Start
+from incidents_dagster.ingestion.reading.incremental import Incremental
 from incidents_dagster.ingestion.reading.pages import Pages
+from incidents_dagster.ingestion.reading.start import Start
 from incidents_dagster.ingestion.rows.batches import Batch, distinct
 from incidents_dagster.ingestion.tables import Table
 
@@ -65,7 +66,7 @@ class Seen:
         return self._keys
 
     @property
-    def repeated(self) -> bool:
+    def keys_repeat(self) -> bool:
         """Whether a primary key may have arrived more than once."""
         return self._table.keyed and self.rows > len(self.keys())
 
@@ -87,6 +88,16 @@ class Seen:
                 f"the API reports {pages.at_least:,} records, but only {once:,} distinct ones "
                 "arrived"
             )
+
+    def repeated(self, pages: Pages) -> int:
+        """How many records arrived again in the same version, in a read of one list.
+
+        A list without a unique order repeats one record for each that it skips. If the API reports
+        a total, `check_total` tells whether any is missing.
+        """
+        if not self._table.keyed or pages.lists != 1 or pages.at_least or not self._here:
+            return 0
+        return sum(map(len, self._here)) - len(distinct(self._here))
 
     def _asked(self, rows: pa.Table) -> pa.Table:
         """The `rows` that the API was asked for; some APIs return others, too."""

@@ -21,20 +21,25 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.http.transport import ApiAdapter, open_session
 from incidents_dagster.ingestion.reading.checked_paginator import CheckedPaginator
 from incidents_dagster.ingestion.reading.envelope import Envelope
-from incidents_dagster.ingestion.reading.incremental import Incremental, asking_from, take_from
+from incidents_dagster.ingestion.reading.incremental import (
+    Incremental,
+    asking_from,
+    take_incrementals,
+)
+from incidents_dagster.ingestion.reading.next_page import NamedPath
 from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
 from incidents_dagster.ingestion.reading.progress import Progress
 from incidents_dagster.ingestion.reading.rest_api_config import (
     endpoints,
     is_jsonpath,
+    needed_for,
     refused,
     settings_errors,
 )
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.settings_files import SECTION, config_file
 from incidents_dagster.ingestion.tables import (
     DATASET,
     DECLARED_FIELD,
@@ -82,6 +87,7 @@ class OpenApi:
         since: Any = None,
         params: dict[str, Any] | None = None,
         pages: Pages | None = None,
+        from_page: int | None = None,
     ) -> DltResource:
         """rest_api's resource `name`, which fetches and checks page by page when iterated.
 
@@ -90,43 +96,55 @@ class OpenApi:
             since: Asks for what changed at or after this cursor value; None for everything.
             params: Query parameters on top of the endpoint's own.
             pages: Records what the pages show.
+            from_page: Fetches that page alone, of numbered ones.
         """
         config = {**self._config, "resources": []}
-        for resource in self._needed_for(name):
+        for resource in needed_for(name, self._config["resources"]):
             endpoint, asked = {**resource["endpoint"]}, resource["name"] == name
             if incremental := self.incremental.get(resource["name"]):
                 endpoint = asking_from(endpoint, incremental, since if asked else None)
             if asked and params:
                 endpoint["params"] = {**endpoint.get("params", {}), **params}
-            seen = pages if asked and pages else Pages()
+            seen = (
+                pages if asked and pages else Pages(resource["name"], pages.seen if pages else None)
+            )
             if pages and not asked:
                 pages.parents.append(seen)
             endpoint["paginator"] = self._paginator(resource["name"], endpoint, seen)
             config["resources"].append({**resource, "endpoint": endpoint})
         return _build(config).resources[name].add_metrics(self.progress[name])
 
+    def first_page(self, name: str) -> int:
+        """The number of the first page of resource `name`; 0 if its pages are not numbered."""
+        endpoint = next(r["endpoint"] for r in self._config["resources"] if r["name"] == name)
+        paging = self._paging(endpoint)
+        if not isinstance(paging, dict) or paging.get("type") != "page_number":
+            return 0
+        return int(paging.get("page") or paging.get("base_page") or 0)
+
+    def _paging(self, endpoint: dict[str, Any]) -> Any:
+        return endpoint.get("paginator") or self._config["client"].get("paginator")
+
     def _paginator(self, name: str, endpoint: dict[str, Any], pages: Pages) -> CheckedPaginator:
         client, table = self._config["client"], Table.of(self.declared, name)
         mark = Marks(table)
-        selector, inner = endpoint.get("data_selector"), endpoint.get("paginator")
+        selector, config = endpoint.get("data_selector"), self._paging(endpoint)
         if single_entity_path(endpoint.get("path") or ""):  # rest_api's rule for one object
-            inner, selector = inner or "single_page", selector or jsonpath.compile_path("$")
-        config = inner or client.get("paginator")
+            config = endpoint.get("paginator") or "single_page"
+            selector = selector or jsonpath.compile_path("$")
         completeness = self.settings.completeness
         envelope = Envelope(selector, completeness.total_path, completeness.more_path)
         if config is not None:
             overlap = completeness.overlap_pages
             config = paginator(config, client["session"], mark, overlap, envelope.total)
         envelope.single = isinstance(config, SinglePagePaginator)
-        return CheckedPaginator(config, envelope, mark, pages)
-
-    def _needed_for(self, name: str) -> list[dict[str, Any]]:
-        """The resource and those that its endpoint takes values from, as it names them."""
-        endpoints = {r["name"]: str(r["endpoint"]) for r in self._config["resources"]}
-        needed = [name]
-        for wanted in needed:  # grows meanwhile
-            needed += [o for o in endpoints if o in endpoints[wanted] and o not in needed]
-        return [resource for resource in self._config["resources"] if resource["name"] in needed]
+        named = [
+            NamedPath.of_body(f"completeness.{name}", path)
+            for name in ("total_path", "more_path")
+            if (path := getattr(completeness, name))
+            and path != type(completeness).model_fields[name].default
+        ]
+        return CheckedPaginator(config, envelope, mark, pages, named)
 
 
 def declared_source(settings: Settings) -> DltSource:
@@ -171,7 +189,7 @@ def declared_source(settings: Settings) -> DltSource:
             )
         if table.takes_changes_alone:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
-    for name, incremental in _take_incrementals(api, source).items():
+    for name, incremental in take_incrementals(api, source).items():
         table = Table.of(source, name)
         if not any("dedup_sort" in column for column in table.declared.values()):
             hints = table.declared.get(incremental.column, {})
@@ -210,6 +228,7 @@ def open_api(
             fetch_ahead or settings.fetch_ahead,
             settings.requests_per_minute,
             settings.max_minutes,
+            settings.max_page_mb,
         )
         stack.callback(client["session"].close)
         bind_secrets(client, holders, settings.allow_plain_http)
@@ -218,35 +237,13 @@ def open_api(
                 holder["data_selector"] = jsonpath.compile_path(selector)  # once, not on every page
         yield OpenApi(
             declared=declared,
-            incremental=_take_incrementals(api, declared),
+            incremental=take_incrementals(api, declared),
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,
             settings=settings,
             report=report,
         )
-
-
-def _take_incrementals(api: dict[str, Any], source: DltSource) -> dict[str, Incremental]:
-    """Removes `incremental` from every endpoint, after merging the defaults into each."""
-    where = f"[{SECTION}] of {config_file()}"
-    defaults = api["resource_defaults"].pop("endpoint", {})
-    found = {}
-    for number, resource in enumerate(api["resources"]):
-        endpoint = {**defaults, **resource["endpoint"]}
-        for part in ("params", "json"):  # rest_api merges these two one level deeper
-            if merged := {**(defaults.get(part) or {}), **(endpoint.get(part) or {})}:
-                endpoint[part] = merged
-        with settings_errors():
-            incremental = take_from(
-                endpoint,
-                Table.of(source, resource["name"]),
-                f"{where}: resources[{number}].endpoint",
-            )
-        resource["endpoint"] = endpoint
-        if incremental:
-            found[resource["name"]] = incremental
-    return found
 
 
 def _build(api: Any) -> DltSource:

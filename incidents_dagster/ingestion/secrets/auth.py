@@ -5,6 +5,7 @@ decides where it may go, `transport` sends it, `redaction` removes it from texts
 """
 
 import base64
+import re
 from typing import Any
 
 import dlt
@@ -17,7 +18,11 @@ from dlt.sources.rest_api.typing import ClientConfig
 
 from incidents_dagster.ingestion.errors import IngestionError, SettingsError
 from incidents_dagster.ingestion.secrets import redaction
+from incidents_dagster.ingestion.secrets.names import credentials_in
+from incidents_dagster.ingestion.secrets.spellings import is_unmistakable
 
+# A header whose key is missing.
+SCHEME_ALONE = re.compile("basic|bearer|token|apikey|geniekey|splunk", re.IGNORECASE)
 # rest_api's auth types and the fields of each that may come from dlt.secrets.
 SECRET_FIELDS = {
     "api_key": ("api_key",),
@@ -35,7 +40,7 @@ def check_auth(auth: Any) -> None:
     """
     if isinstance(auth, dict):
         # Before any message is made of it.
-        redaction.remember(*(auth[field] for field in redaction.SECRETS if auth.get(field)))
+        _remember_all(auth)
         fields = SECRET_FIELDS.get(auth.get("type", "bearer"), ())
         auth = {"type": "bearer", **dict.fromkeys(fields, ""), **auth}
         if auth.get("location") == "cookie":
@@ -52,11 +57,18 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
     """
     config: Any = {"type": auth} if isinstance(auth, str) else {"type": "bearer", **auth}
     for field in SECRET_FIELDS.get(config["type"], ()):
-        config[field] = checked(field, config.get(field) or _secret(field, config["type"]))
-    redaction.remember(*(config[field] for field in redaction.SECRETS if config.get(field)))
+        given = str(config.get(field) or "")
+        config[field] = checked(
+            field,
+            given if given.strip() else _secret(field, config["type"]),
+            header=config["type"] == "bearer" or config.get("location", "header") == "header",
+        )
+    _remember_all(config)
     if config["type"] == "http_basic":
         pair = f"{config.get('username')}:{config['password']}".encode()
         redaction.remember(base64.b64encode(pair).decode().rstrip("="))  # even if both are short
+        if not is_unmistakable(config["password"]):  # `x`: some APIs take the key as the user
+            redaction.remember(config.get("username") or "")
     try:
         resolved = create_auth(config)
     except (ValueError, TypeError, KeyError) as error:
@@ -95,22 +107,43 @@ def _token_session() -> Session:
     return session
 
 
-def checked(field: str, value: Any) -> str:
+def _remember_all(auth: dict[str, Any]) -> None:
+    for field, value in credentials_in(auth):
+        redaction.remember(value.strip(), sent_as=str(auth.get("name") or field))
+
+
+def checked(field: str, value: Any, header: bool = False, blank: bool = False) -> str:
     """A secret as text, without surrounding white space.
 
+    Args:
+        field: What a message calls it.
+        value: The secret.
+        header: Whether it goes into a header.
+        blank: Whether it may be blank.
+
     Raises:
-        SettingsError: No header can hold it.
+        SettingsError: It is blank, or cannot be sent.
     """
     # A key read from a file often ends in a newline, and http's own error would show the key.
     text = str(value).strip()
     if not text.isprintable():
         raise SettingsError(f"{field} contains characters that no key can have, such as a newline.")
+    if not blank and (not text or SCHEME_ALONE.fullmatch(text)):
+        raise SettingsError(f"{field} is blank: set it to the key, or remove it.")
+    if header and not text.isascii():
+        try:
+            text.encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise SettingsError(
+                f"{field} has a character at position {error.start + 1} that no header can hold: "
+                "copy the key again, without dashes or quotes that a text editor has changed."
+            ) from None
     return text
 
 
 def _secret(field: str, auth_type: str) -> str:
     value = dlt.secrets.get(field, str)
-    if not value:
+    if not value or not str(value).strip():
         places = ", ".join(dlt.secrets.writable_provider.locations)
         raise SettingsError(
             f"{field} is missing: [sources.incidents.client.auth] of type {auth_type!r} needs it, "

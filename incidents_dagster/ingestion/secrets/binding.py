@@ -5,12 +5,11 @@
 
 import base64
 import ipaddress
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase
 
@@ -18,14 +17,13 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.secrets import redaction
 from incidents_dagster.ingestion.secrets.auth import checked, resolve_auth
 from incidents_dagster.ingestion.secrets.key_on_the_wire import KeyOnTheWire, host_of, origin_of
-
-# Headers and parameters that hold a secret. `key` alone is one; `sort_key` is not.
-SECRET_HEADER = re.compile("auth|key|token|secret|passw|pwd|cookie|credential|session|signature")
-SECRET_PARAM = re.compile(
-    r"(key|token|pwd|passw(or)?d|auth|authorization|.*secret|.*password"
-    r"|.*(api|app|application|access|auth|subscription|private|license|account)[-_.]?(key|token))"
+from incidents_dagster.ingestion.secrets.names import (
+    credentials_in,
+    is_credential,
+    may_be_secret,
+    parts_of_header,
 )
-SCHEME = re.compile(r"(basic|bearer|token|apikey|geniekey|splunk|negotiate)\s+\S", re.IGNORECASE)
+from incidents_dagster.ingestion.secrets.placeholders import has_placeholder, undoubled
 
 
 def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain: bool) -> None:
@@ -50,47 +48,62 @@ def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain:
     for endpoint, replaces_headers in zip(own, own_headers, strict=True):
         path, parts = str(endpoint.get("path", "")), [_take(endpoint, plain)]
         address = path if path.startswith(("http://", "https://")) else base_url
+        withheld = ""
         if origin_of(address) == origin_of(base_url):
             parts = [*general, *parts]
             if replaces_headers:  # as in rest_api: they replace the defaults'
                 parts[1] = replace(parts[1], headers={})
+        elif any(part.secret for part in general) and not parts[0].secret:
+            withheld = (
+                "it got no key, because that of client.auth and the defaults is for "
+                f"{host_of(base_url)} alone: give the endpoint an auth of its own"
+            )
         auths = [part.auth for part in parts if part.auth]
         headers = {name: value for part in parts for name, value in part.headers.items()}
         params = {name: value for part in parts for name, value in part.params.items()}
-        secret = auths or params or any(_is_secret(*header) for header in headers.items())
+        secret = any(part.secret for part in parts)
         _refuse_plain("The API's address", address, plain or not secret)
-        endpoint["auth"] = KeyOnTheWire(auths[-1] if auths else None, address, headers, params)
+        auth = auths[-1] if auths else None
+        endpoint["auth"] = KeyOnTheWire(auth, address, headers, params, withheld)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one table of the settings adds to a request when it is sent."""
+    """What one table of the settings adds to a request when it is sent.
+
+    Attributes:
+        secret: Whether it has any secret, also one that stays where it is.
+    """
 
     auth: AuthConfigBase | None
     headers: dict[str, str]
     params: dict[str, str]
+    secret: bool
 
 
 def _take(holder: dict[str, Any], plain: bool) -> _Part:
     auth = holder.pop("auth", None)
     if isinstance(auth, dict) and (token_url := auth.get("access_token_url")):
         _refuse_plain("client.auth.access_token_url", str(token_url), plain)
-    headers = _take_plain_texts(holder, "headers", lambda _: True)
-    params = _take_plain_texts(holder, "params", SECRET_PARAM.fullmatch)
-    for name, value in headers.items():
-        if _is_secret(name, value):
-            redaction.remember(value, *_last_part(value))
-    redaction.remember(*params.values())
-    for part in ("json", "data"):  # sent to the origin only, like the whole request
-        body = holder.get(part)
-        for name, value in body.items() if isinstance(body, dict) else ():
-            if isinstance(value, str) and SECRET_PARAM.fullmatch(name.lower()):
-                redaction.remember(value)
-    return _Part(None if auth is None else resolve_auth(auth), headers, params)
+    # A path's query and a body go to the origin only, like the whole request.
+    query = dict(parse_qsl(urlsplit(str(holder.get("path", ""))).query))
+    sent = [query, *(holder.get(part) for part in ("params", "json", "data"))]
+    found = [credential for tree in sent for credential in credentials_in(tree)]
+    for name, value in found:
+        redaction.remember(undoubled(value), sent_as=name)
+    headers = _take_texts(holder, "headers", lambda _: True)
+    params = _take_texts(holder, "params", is_credential)
+    secret_headers = [header for header in headers.items() if may_be_secret(*header)]
+    for name, value in secret_headers:
+        for part, text, certain in parts_of_header(name, value):
+            redaction.remember(text, in_records=certain, sent_as=part if certain else "")
+        redaction.remember(*_password(value))
+    resolved = None if auth is None else resolve_auth(auth)
+    return _Part(resolved, headers, params, bool(auth or found or secret_headers))
 
 
-def _take_plain_texts(
-    holder: dict[str, Any], table: str, wanted: Callable[[str], Any]
+def _take_texts(
+    holder: dict[str, Any], table: str, wanted: Callable[[str], bool]
 ) -> dict[str, str]:
     """Removes entries from `holder[table]`, except those that contain rest_api's placeholders."""
     entries = holder.get(table)
@@ -99,24 +112,28 @@ def _take_plain_texts(
     taken = {
         name: value
         for name, value in entries.items()
-        if isinstance(value, (str, int)) and "{" not in str(value) and wanted(str(name).lower())
+        if isinstance(value, (str, int))
+        and not has_placeholder(str(value), holder.get("params"))
+        and wanted(str(name))
     }
     holder[table] = {name: value for name, value in entries.items() if name not in taken}
-    return {str(name): checked(f"{table}.{name}", value) for name, value in taken.items()}
+    return {
+        str(name): checked(
+            f"{table}.{name}",
+            undoubled(str(value)),
+            header=table == "headers",
+            blank=not is_credential(str(name)),
+        )
+        for name, value in taken.items()
+    }
 
 
-def _is_secret(name: str, value: str) -> bool:
-    return bool(SECRET_HEADER.search(name.lower()) or SCHEME.match(value))
-
-
-def _last_part(value: str) -> list[str]:
-    """The secret part of a header: `abc` of `Token token=abc`; of `Basic …`, the password too."""
-    part = re.split(r"[\s=:;,\"]+", value.rstrip('=" '))[-1]
-    if value.lower().startswith("basic "):
+def _password(header: str) -> list[str]:
+    """The password in the value of a header `Basic …`."""
+    if header.lower().startswith("basic "):
         with suppress(ValueError):
-            pair = base64.b64decode(value.rsplit(maxsplit=1)[-1]).decode()
-            return [part, *pair.split(":", 1)[1:]]
-    return [part]
+            return base64.b64decode(header.rsplit(maxsplit=1)[-1]).decode().split(":", 1)[1:]
+    return []
 
 
 def _refuse_plain(what: str, address: str, allowed: bool) -> None:

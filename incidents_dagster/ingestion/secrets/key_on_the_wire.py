@@ -24,6 +24,7 @@ class KeyOnTheWire(AuthConfigBase):
         address: The endpoint's address, or the API's.
         headers: Sent with each request; `auth` overrides them.
         params: Query parameters sent with each request.
+        withheld: Why the endpoint gets no key, if there is one that is meant for another origin.
     """
 
     def __init__(
@@ -32,13 +33,14 @@ class KeyOnTheWire(AuthConfigBase):
         address: str,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
+        withheld: str = "",
     ) -> None:
         super().__init__()
         self._auth, self._headers, self._params = auth, dict(headers or {}), dict(params or {})
         self._names = set(self._params)
         if isinstance(auth, APIKeyAuth) and auth.location in ("query", "param"):
             self._names.add(auth.name)
-        self._address = address
+        self._address, self._withheld = address, withheld
         self.resolve()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "KeyOnTheWire":
@@ -54,6 +56,7 @@ class KeyOnTheWire(AuthConfigBase):
             )
         request.url = self._without_key(url)
         request.sign = self._sign  # type: ignore[attr-defined]
+        request.withheld = self._withheld  # type: ignore[attr-defined]
         return request
 
     def _without_key(self, url: str) -> str:

@@ -2,7 +2,7 @@
 
 It waits for the file whenever dlt opens it, holds it from the first change of a table to the end
 of the load, comments the columns, and recreates what is missing or damaged: dlt's bookkeeping and
-staging tables, and a table that was dropped by hand.
+staging tables, and a table that was dropped by hand. An index that somebody put on a table stays.
 """
 
 import json
@@ -22,7 +22,7 @@ from dlt.pipeline.state_sync import migrate_state_to_current
 
 from incidents_dagster.ingestion.errors import causes
 from incidents_dagster.ingestion.naming import NamingConvention
-from incidents_dagster.ingestion.tables import quoted
+from incidents_dagster.ingestion.tables import DATASET, STAGING, quoted
 from incidents_dagster.ingestion.warehouse import comments
 from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold
 
@@ -94,6 +94,7 @@ class SyncClient(DuckDbClient):
         own = job.job_file_info().table_name in self.schema.dlt_table_names()
         if not to_staging and not own:
             self.hold.keep = True
+            self._load_indexes(job.job_file_info().table_name)
         super().prepare_load_job_execution(job)
 
     def complete_load(self, load_id: str) -> None:
@@ -145,11 +146,26 @@ class SyncClient(DuckDbClient):
             return None
         return info
 
+    def _load_indexes(self, table: str) -> None:
+        """Has DuckDB load the indexes of a table, if it has any, by an INSERT of no row."""
+        # A DELETE does not load them, and an INSERT of the same key in the same transaction would
+        # then violate a UNIQUE one.
+        connection = self.sql_client.native_connection
+        found = connection.execute(
+            "SELECT 1 FROM duckdb_indexes() WHERE database_name = current_database() "
+            "AND schema_name = ? AND table_name = ? LIMIT 1",
+            [DATASET, table],
+        ).fetchall()
+        if found:
+            qualified = f"{quoted(DATASET)}.{quoted(table)}"
+            connection.execute(
+                f"INSERT INTO {qualified} BY NAME SELECT _dlt_load_id FROM {qualified} LIMIT 0"
+            )
+
     def _heal(self) -> None:
         connection = self.sql_client.native_connection
         dataset = quoted(self.sql_client.dataset_name)
-        staging = quoted(self.sql_client.staging_dataset_name)
-        connection.execute(f"DROP SCHEMA IF EXISTS {staging} CASCADE")
+        connection.execute(f"DROP SCHEMA IF EXISTS {quoted(STAGING)} CASCADE")
         for name in self.schema.dlt_table_names():
             columns = ", ".join(map(quoted, self.schema.get_table_columns(name)))
             try:

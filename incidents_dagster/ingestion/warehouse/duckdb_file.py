@@ -1,10 +1,10 @@
-"""The DuckDB file: one sync at a time, waiting while it is in use, and what may be wrong with it.
+"""The DuckDB file: where it is, one sync at a time, and waiting while it is in use.
 
 Every path is the real one, with symbolic links resolved: DuckDB keeps its log beside the path that
-it is given. `destination` writes the tables, `stored_table` reads them.
+it is given. `destination` writes the tables, `stored_table` reads them, and `file_errors` says what
+is wrong with the file.
 """
 
-import errno
 import os
 import re
 import threading
@@ -19,50 +19,26 @@ from filelock import FileLock, Timeout
 
 from incidents_dagster.ingestion.errors import (
     DatabaseBusyError,
-    IngestionError,
     SettingsError,
-    causes,
 )
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
-from incidents_dagster.ingestion.tables import DATASET
+from incidents_dagster.ingestion.settings_files import has_api
+from incidents_dagster.ingestion.tables import DATASET, STAGING
+from incidents_dagster.ingestion.warehouse.file_errors import ailment
 
+# Without INCIDENTS_DUCKDB_PATH, and while no API is configured.
+OWN_FILE, DEMO_FILE = "data/warehouse.duckdb", "data/demo.duckdb"
 RETRY_SECONDS = 0.1
-HEADERS = 3 * 4096  # size of a DuckDB file without any data
-MAGIC = b"DUCK"  # from byte 8 on
+# DuckDB begins a file with three headers. The first has a checksum of 8 bytes, a mark, and the
+# storage version in 8 bytes, of which all but the lowest two are zero.
+HEADER = 4096
+MARK = re.compile(rb".{8}DUCK..\0{6}", re.DOTALL)
 
 HOLDER = re.compile(r"lock is held in (?:(?P<program>\S.*?) \()?PID (?P<pid>\d+)")
-FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
-REFUSED = re.compile("Permission denied|Read-only file system|Operation not permitted")
-# What DuckDB says about the file, and what to do; in order of precedence.
-AILMENTS: dict[re.Pattern[str], str] = {
-    FULL: "the disk of {folder} is full: free some space, then sync again.",
-    re.compile("WAL file"): (
-        "DuckDB's log {log} cannot be read: move it away, then sync again. What it held is read "
-        "again from the API."
-    ),
-    re.compile("database file with version number"): (
-        "{file} was written by another version of DuckDB than this one, {version}: install that "
-        "version, or move the file away, then sync again; everything is read again."
-    ),
-    REFUSED: "{file} cannot be opened or written ({reason}): allow it, then sync again.",
-    re.compile("File exists"): "{file} cannot be recreated: remove it, then sync again.",
-    re.compile("Is a directory"): "{file} is a folder: move it away, then sync again.",
-    re.compile(
-        "not a valid DuckDB database file|Could not read enough bytes|Corrupt database file"
-        "|Serialization Error|Failed to deserialize"
-    ): (
-        "{file} is damaged, or not a DuckDB database: move it away, and {log} if it exists, then "
-        "sync again; everything is read again."
-    ),
-}
-
-
-class DatabaseFileError(IngestionError):
-    """The DuckDB file, or its disk, cannot be used; the message says what to do."""
 
 
 def database_path() -> Path:
-    """The DuckDB file: `INCIDENTS_DUCKDB_PATH`, else data/warehouse.duckdb.
+    """The DuckDB file: `INCIDENTS_DUCKDB_PATH`, else one in data/, which the demo API has alone.
 
     A relative path counts from the project root, whatever the current directory.
 
@@ -70,12 +46,12 @@ def database_path() -> Path:
         SettingsError: The file's catalog in DuckDB would have the same name as a schema, or the
             path contains a quote.
     """
-    given = os.environ.get("INCIDENTS_DUCKDB_PATH") or "data/warehouse.duckdb"
+    given = os.environ.get("INCIDENTS_DUCKDB_PATH") or (OWN_FILE if has_api() else DEMO_FILE)
     path = PROJECT_ROOT / Path(given).expanduser()
-    if catalog(path).lower() in (DATASET, f"{DATASET}_staging") or "'" in str(path):
+    if catalog(path).lower() in (DATASET, STAGING) or "'" in str(path):
         raise SettingsError(
             f"INCIDENTS_DUCKDB_PATH={given}: DuckDB names its catalog after the file, which "
-            f"must differ from the schemas {DATASET} and {DATASET}_staging, and dlt allows no "
+            f"must differ from the schemas {DATASET} and {STAGING}, and dlt allows no "
             "quote in it. Give the file another name."
         )
     return path
@@ -84,6 +60,14 @@ def database_path() -> Path:
 def catalog(database: Path) -> str:
     """What DuckDB calls `database`: its name up to the first dot."""
     return database.name.split(".")[0]
+
+
+def file_of(connection: duckdb.DuckDBPyConnection) -> str:
+    """The file that a connection has open, without symbolic links; "" for one in memory."""
+    ((path,),) = connection.execute(
+        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()
+    return str(Path(path).resolve()) if path else ""
 
 
 @contextmanager
@@ -116,14 +100,19 @@ def alone_on(database: Path, seconds: float) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise DatabaseBusyError(
-            f"Another sync of {database} has been running for over {seconds:g} s: "
-            "wait for it to finish, then sync again."
-        ) from None
+        raise other_sync(database, seconds) from None
     try:
         yield
     finally:
         lock.release()
+
+
+def other_sync(database: Path, seconds: float) -> DatabaseBusyError:
+    """The error if another sync of the file has run for longer than `seconds`."""
+    return DatabaseBusyError(
+        f"Another sync of {database} has been running for over {seconds:g} s: "
+        "wait for it to finish, then sync again."
+    )
 
 
 @contextmanager
@@ -147,11 +136,17 @@ def read_only_connection(
 
 
 def holds_nothing(database: Path) -> bool:
-    """Whether there is no file, or one whose creation was interrupted before it held data."""
+    """Whether there is no file, or one whose creation was interrupted before it held data.
+
+    The latter is empty, or has the first of DuckDB's headers and not yet the last, and no log.
+    """
     try:
-        if database.stat().st_size >= HEADERS or not database.is_file():
+        size = database.stat().st_size
+        if size >= 3 * HEADER or 0 < size < HEADER or not database.is_file():
             return False
-        return database.read_bytes()[8:12] in (b"", MAGIC)
+        if database.with_name(database.name + ".wal").exists():
+            return False
+        return not size or bool(MARK.match(database.read_bytes()))
     except FileNotFoundError:
         return True
     except OSError:
@@ -261,35 +256,3 @@ class WriteHold:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-@contextmanager
-def file_errors(database: Path) -> Iterator[None]:
-    """Turns any error of the file or its disk into one message."""
-    try:
-        yield
-    except Exception as error:
-        if found := ailment(error, database):
-            raise found from error
-        raise
-
-
-def ailment(error: BaseException, database: Path) -> IngestionError | None:
-    """What is wrong with the file and what to do, if that caused `error`, else None."""
-    for cause in causes(error):
-        if isinstance(cause, IngestionError):
-            return None
-        # A socket's error has no file.
-        of_a_file = isinstance(cause, OSError) and (cause.filename or cause.errno == errno.ENOSPC)
-        if isinstance(cause, duckdb.Error) or of_a_file or FULL.search(str(cause)):
-            for pattern, text in AILMENTS.items():
-                if found := pattern.search(str(cause)):
-                    said = text.format(
-                        file=getattr(cause, "filename", None) or database,
-                        folder=database.parent,
-                        log=f"{database}.wal",
-                        version=duckdb.__version__,
-                        reason=found[0],
-                    )
-                    return DatabaseFileError(said[0].upper() + said[1:])
-    return None

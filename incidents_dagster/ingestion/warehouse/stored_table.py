@@ -102,18 +102,36 @@ class StoredTable:
         """The rows that are not marked as deleted and whose primary key is not among `keys`.
 
         Args:
-            keys: Primary keys.
+            keys: Primary keys; no columns if there are none.
             since: Leaves out rows that did not change since then.
         """
+        names = [c.name for c in self.columns() if c.name not in DLT_COLUMNS]
+        rows = f"SELECT {', '.join(map(quoted, names))} FROM {self.present()} t "
+        if not len(keys):
+            return self.connection.sql(f"{rows} WHERE {_changed(since)}").to_arrow_table()
         self.connection.register("_keys", keys)
         same_key = " AND ".join(f"t.{k} = k.{k}" for k in map(quoted, self.table.primary_key))
-        names = [c.name for c in self.columns() if c.name not in DLT_COLUMNS]
         found = self.connection.sql(
-            f"SELECT {', '.join(map(quoted, names))} FROM {self.present()} t "
-            f"ANTI JOIN _keys k ON {same_key} WHERE {_changed(since)}"
+            f"{rows} ANTI JOIN _keys k ON {same_key} WHERE {_changed(since)}"
         ).to_arrow_table()
         self.connection.unregister("_keys")
         return found
+
+    def time_columns(self) -> list[str]:
+        """The columns of times, declared ones first."""
+        times = [c.name for c in self.columns() if c.type.startswith(("TIMESTAMP", "DATE"))]
+        ours = [name for name in times if name not in (DELETED_AT, *DLT_COLUMNS)]
+        return sorted(ours, key=lambda name: name not in self.table.declared)
+
+    def oldest_besides(self, rows: pa.Table, column: str) -> Any:
+        """The oldest value of a time column in the rows that are not among `rows`, or None."""
+        self.connection.register("_rows", rows.select(self.table.primary_key))
+        same_key = " AND ".join(f"t.{k} = r.{k}" for k in map(quoted, self.table.primary_key))
+        oldest = self._value(
+            f"SELECT min({quoted(column)}) FROM {self.present()} t ANTI JOIN _rows r ON {same_key}"
+        )
+        self.connection.unregister("_rows")
+        return oldest
 
     def count(self, since: Since | None = None) -> int:
         """Rows that are not marked as deleted, all or those that changed since then."""
@@ -123,20 +141,20 @@ class StoredTable:
         """The SQL of `count`."""
         return f"SELECT count(*) FROM {self.present()} WHERE {_changed(since)}"
 
-    def newest_row(self, column: str) -> tuple[Any, dict[str, Any]] | None:
-        """The newest value of `column` that is not in the future, and the primary key of its row.
-
-        None if the table has no such value.
-        """
+    def newest_row(self, column: str, until: Any = None) -> tuple[Any, dict[str, Any]] | None:
+        """The newest value of `column`, up to `until`, and the primary key of its row, or None."""
         cursor, keys = quoted(column), self.table.primary_key
-        timed = {c.name: c.type for c in self.columns()}[column].startswith(("TIMESTAMP", "DATE"))
-        # A time in the future would otherwise hide all changes until then.
-        usable = f"{cursor} <= now()" if timed else f"{cursor} IS NOT NULL"
         rows = self.connection.execute(
             f"SELECT {', '.join([cursor, *map(quoted, keys)])} FROM {self.present()} "
-            f"WHERE {usable} ORDER BY {cursor} DESC LIMIT 1"
+            f"WHERE {cursor} {'IS NOT NULL' if until is None else '<= $until'} "
+            f"ORDER BY {cursor} DESC LIMIT 1",
+            None if until is None else {"until": until},
         ).fetchall()
         return (rows[0][0], dict(zip(keys, rows[0][1:], strict=True))) if rows else None
+
+    def median(self, column: str) -> float:
+        """The median of a column of numbers; 0 if there is none."""
+        return float(self._value(f"SELECT median({quoted(column)}) FROM {self.present()}") or 0)
 
     def newest(self) -> datetime | None:
         """The newest value of the `newest_first` column, in UTC; None if there is none."""

@@ -18,8 +18,8 @@ TITLE = "Déjà vu — ☃ 障害"
 BOM = b"\xef\xbb\xbf"
 
 
-def _get(fault: Fault | None, body: Any = None) -> Any:
-    session, _ = open_session()
+def _get(fault: Fault | None, body: Any = None, **options: Any) -> Any:
+    session, _ = open_session(**options)
     with Web(lambda _: body, lambda *_: fault) as server, session:
         return session.get(f"{server.base_url}/x?api_key=s3cr3t")
 
@@ -84,12 +84,11 @@ def test_a_status_without_records_has_none(code: int) -> None:
         answer.json()
 
 
-def test_a_body_without_an_end_ends_at_its_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("incidents_dagster.ingestion.http.responses.MOST_BYTES", 2**20)
+def test_a_body_without_an_end_ends_at_its_most() -> None:
     fault = endless("x", b"HTTP/1.1 200 OK\r\n\r\n", b" " * 2**16)
     with pytest.raises(IngestionError, match=r"/x sent a response of more than 1 MB: "):
-        _get(fault)
-    assert _get(None, "x" * (2**20 - 2)).json() == "x" * (2**20 - 2)
+        _get(fault, max_page_mb=1)
+    assert _get(None, "x" * (2**20 - 2), max_page_mb=1).json() == "x" * (2**20 - 2)
 
 
 def _sent(body: bytes, content_type: str = "application/json") -> Any:

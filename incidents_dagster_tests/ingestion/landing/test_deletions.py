@@ -119,16 +119,11 @@ def _unproven(it: Api) -> None:
     it.reads({**OFFSET, "maximum_offset": 8})
 
 
-def _nameless(it: Api) -> None:
-    it.pages.rows[0] = {**it.pages.rows[0], "id": None}
-
-
 # what the API does → why no row may be marked
 BLOCKED: dict[str, tuple[Callable[[Api], None], str]] = {
     "nothing there": (_clear, "the API returned no records"),
     "too few": (_lose, "5 of the table's 9 rows are missing from the API, more than deleted_share"),
     "unproven": (_unproven, "unproven: the paginator is configured to stop at a maximum"),
-    "no id": (_nameless, "1 records have no usable id"),
 }
 
 
@@ -156,7 +151,7 @@ def test_no_row_is_marked_where_a_reading_is_no_ground_for_it(
 def test_how_many_may_be_gone_is_a_setting_and_marked_rows_do_not_count(it: Api) -> None:
     it.sync()
     _lose(it)
-    it.reads(deleted_share=0.6)
+    it.reads(deleted_share=0.6, second_look_rows=5, second_look_share=0.6)
     assert it.sync(Mode.RECONCILE) == ["0", "1", "2", "3", "4"]
     it.reads(deleted_share=0.4)
     it.pages.rows.pop()  # one of the four that are left
@@ -172,6 +167,85 @@ def test_a_record_that_cannot_be_loaded_is_not_gone(it: Api, query: Query) -> No
     it.pages.rows.pop(0)
     assert it.sync(Mode.RECONCILE) == ["0"]
     assert query("SELECT record_id FROM incidents.quarantine") == [("4",)]
+
+
+def test_a_record_without_an_id_does_not_stop_the_others(it: Api, query: Query) -> None:
+    it.sync()
+    it.pages.rows.append({**row(20), "id": None})
+    it.pages.rows.pop(0)
+    assert it.sync(Mode.RECONCILE) == ["0"]
+    assert query("SELECT reason FROM incidents.quarantine") == [("id is missing, null or empty.",)]
+
+
+def _rows(it: Api, count: int) -> None:
+    it.pages.rows = [row(n, minute=n // 2) for n in range(count)]
+
+
+def test_many_rows_are_only_marked_after_a_second_look(it: Api) -> None:
+    _rows(it, 60)
+    it.sync()
+    hidden = [it.pages.rows.pop(n) for n in range(40, 4, -3)]
+    assert it.sync(Mode.RECONCILE) == []
+    assert "12 rows are missing from the API. They are marked as deleted if the next" in it.said[-1]
+    assert len(it.sync()) == 12, "the next sync reads everything"
+    assert "12 rows were missing from the API: reading everything." in it.said[0]
+    it.pages.rows += hidden
+    assert it.sync(Mode.RECONCILE) == []
+
+
+def test_what_comes_back_before_the_second_look_was_not_deleted(it: Api) -> None:
+    _rows(it, 60)
+    it.sync()
+    every = [*it.pages.rows]
+    del it.pages.rows[20:40]
+    it.sync(Mode.RECONCILE)
+    it.pages.rows = every
+    assert it.sync() == []
+    assert it.sync() == []
+    assert it.said == []
+    assert None not in it.since
+
+
+def test_two_looks_that_differ_do_not_make_a_chain_of_full_reads(it: Api) -> None:
+    _rows(it, 60)
+    it.sync()
+    every = [*it.pages.rows]
+    del it.pages.rows[10:25]
+    it.sync(Mode.RECONCILE)
+    it.pages.rows = every[:30] + every[45:]
+    assert it.sync() == [], "other rows than before"
+    assert None in it.since
+    assert it.sync() == []
+    assert None not in it.since
+    assert len(it.sync(Mode.RECONCILE)) == 15
+
+
+def test_the_oldest_rows_are_beyond_a_window(it: Api, query: Query) -> None:
+    _rows(it, 100)
+    it.sync()
+    del it.pages.rows[:30]
+    for _ in range(2):
+        it.sync(Mode.RECONCILE)
+    assert "30 rows are older than all that the API shows" in it.said[-1]
+    it.pages.rows.pop(20)
+    del it.pages.rows[:4]
+    assert it.sync(Mode.RECONCILE) == ["50"]
+    assert "34 rows are older" in it.said[-1]
+    assert query("SELECT count(*) FROM incidents.x") == [(100,)]
+
+
+def test_an_empty_list_is_believed_if_it_may_be_empty(it: Api) -> None:
+    it.sync()
+    it.reads(allow_empty=True)
+    _clear(it)
+    assert it.sync(Mode.RECONCILE) == []
+    assert len(it.sync()) == 9
+
+
+def test_adopting_marks_at_once_whatever_is_missing(it: Api) -> None:
+    it.sync()
+    _lose(it)
+    assert it.sync(Mode.ADOPT) == ["0", "1", "2", "3", "4"]
 
 
 def test_a_composite_key_tells_rows_apart(it: Api, configure: Configure, query: Query) -> None:

@@ -145,8 +145,7 @@ def test_a_bad_record_of_a_composite_key_stops_nothing(
     _sync()
     rows[0] = {"id": "a0", "part": 0, "at": "yesterday"}
     rows.append({"id": "new", "part": 1})
-    said = _sync()
-    assert "1 records with a composite key cannot be loaded" in said[0]
+    assert _sync() == []
     assert query("SELECT count(*), count(deleted_at) FROM incidents.x") == [(10, 0)]
     assert query("SELECT count(*) FROM incidents.quarantine") == [(1,)]
 

@@ -255,7 +255,7 @@ HOWS: dict[str, tuple[Any, Callable[[dict[str, Any]], Any], str]] = {
         "the number of pages",
     ),
     "cursor": (CURSOR, lambda body: body, "the API names no next page"),
-    "single": ("single_page", lambda body: body, "a single page"),
+    "single": ("single_page", lambda body: {**body, "next": None}, "a single page"),
 }
 
 

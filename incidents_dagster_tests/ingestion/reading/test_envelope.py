@@ -9,7 +9,7 @@ from fakes.messages import Asked
 from fakes.pages import OFFSET
 from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
-from incidents_dagster.ingestion.reading.envelope import EXTRACT_CHARACTERS
+from incidents_dagster.ingestion.http.error_text import EXTRACT_CHARACTERS
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster_tests.ingestion.one_resource import read, resource
 

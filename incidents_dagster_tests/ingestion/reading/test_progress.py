@@ -150,3 +150,31 @@ def test_counts_are_kept_for_dlt_and_for_us() -> None:
         counter(page, None, metrics)
     assert (counter.pages, counter.rows) == (3, 4)
     assert metrics == {"pages": 3, "rows": 4}
+
+
+@pytest.mark.parametrize(("repeats", "count"), [((1, 3), 2), ((), 0)])
+def test_records_that_lost_a_secret_are_counted_and_told(
+    listen: Listen, configure: Configure, repeats: tuple[int, ...], count: int
+) -> None:
+    key = "k3y-of-the-progress"
+    rows = [{"id": n, "by": key if n in repeats else "else"} for n in range(5)]
+
+    def page(asked: Asked) -> Any:
+        start = int(asked.query["offset"])
+        # A link of the response is no record.
+        return {"data": rows[start : start + 2], "self": f"/x?token={key}"}
+
+    endpoint = {"path": "/x", "data_selector": "data", "paginator": OFFSET}
+    settings = configure(
+        client={
+            "base_url": listen(page).base_url,
+            "auth": {"type": "api_key", "name": "token", "location": "query", "api_key": key},
+        },
+        resources=[{"name": "x", "primary_key": "id", "endpoint": endpoint}],
+    )
+    lines: list[str] = []
+    with open_api(settings, lines.append) as opened:
+        list(opened.records("x"))
+        assert opened.progress["x"].redacted == count
+    said = "x: the API repeats a secret in its records, which show *** instead."
+    assert lines == [said] * bool(count)

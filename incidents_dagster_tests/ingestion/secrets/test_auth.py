@@ -104,13 +104,13 @@ def test_the_environment_goes_before_secrets_toml(
     assert len(fetch(load_settings(), "incident_data")) == 250
 
 
-@pytest.mark.parametrize("empty", ["absent", "empty"])
+@pytest.mark.parametrize("empty", ["absent", "empty", "blank"])
 def test_a_missing_key_is_one_message_that_says_where_to_put_it(
     api: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: str
 ) -> None:
     monkeypatch.delenv("API_KEY")
-    if empty == "empty":
-        monkeypatch.setenv("API_KEY", "")
+    if empty != "absent":
+        monkeypatch.setenv("API_KEY", {"empty": "", "blank": " \t "}[empty])
     with pytest.raises(SettingsError) as refused, open_api(load_settings(), print):
         pass
     message = explain(refused.value)
@@ -203,6 +203,13 @@ def test_redact_knows_the_secrets_of_an_auth_table() -> None:
     assert redact("me:pass word, pass+word") == "me:***, ***"
 
 
+def test_a_key_that_is_sent_as_the_user_is_a_secret() -> None:
+    resolve_auth({"type": "http_basic", "username": "k3y-as-the-us3r", "password": "x"})
+    assert redact("the key k3y-as-the-us3r") == "the key ***"
+    resolve_auth({"type": "http_basic", "username": "svc-user-7up", "password": "pa55-w0rd"})
+    assert redact("the user svc-user-7up") == "the user svc-user-7up"
+
+
 def test_redact_leaves_other_texts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEY", "in")
     assert redact("nothing to hide in here") == "nothing to hide in here"
@@ -228,3 +235,45 @@ def test_a_key_with_a_newline_in_it_is_refused_and_not_shown(
         pass
     assert "k3y" not in str(refused.value)
     assert not keyed.asked
+
+
+UNSENDABLE: dict[str, dict[str, Any]] = {
+    "bearer": {"auth": {"type": "bearer", "token": "k3y\u2013of-the-test"}},
+    "header": {"auth": {"type": "api_key", "name": "X-Key", "api_key": "k3y\u043a\u043b"}},
+    "client.headers": {"headers": {"X-Api-Key": "k3y\u201cof\u201d"}},
+}
+
+
+@pytest.mark.parametrize("where", UNSENDABLE)
+def test_a_key_that_no_header_can_hold_is_one_message(
+    listen: Listen, configure: Configure, where: str
+) -> None:
+    web = listen(lambda _: [])
+    settings = configure(client={"base_url": web.base_url, **UNSENDABLE[where]}, resources=["x"])
+    with (
+        pytest.raises(SettingsError, match=r"position 4 that no header can hold") as refused,
+        open_api(settings, print),
+    ):
+        pass
+    assert "k3y" not in str(refused.value)
+    assert not web.asked
+
+
+@pytest.mark.parametrize(
+    ("client", "named"),
+    [
+        ({"headers": {"Authorization": "Bearer "}}, "headers.Authorization"),
+        ({"headers": {"X-Api-Key": " "}}, "headers.X-Api-Key"),
+        ({}, "params.api_key"),
+    ],
+)
+def test_a_blank_key_is_one_message(
+    configure: Configure, client: dict[str, Any], named: str
+) -> None:
+    endpoint = {"path": "/x", "params": {"api_key": ""}}
+    settings = configure(
+        client={"base_url": "http://localhost", **client},
+        resources=[{"name": "x", "endpoint": endpoint}],
+    )
+    with pytest.raises(SettingsError, match=f"^{named} is blank"), open_api(settings, print):
+        pass

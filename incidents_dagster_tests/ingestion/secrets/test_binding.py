@@ -1,6 +1,7 @@
 """Where secrets go: headers and parameters with the key's own restraint, and plain http."""
 
 import base64
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -114,6 +115,64 @@ def test_placeholders_stay_with_rest_api(
     assert web.asked[-1].headers["x-key"] == KEY
 
 
+@pytest.mark.parametrize("key", ["k3y{of}the{test", "k3y{of}the-test", "k3y}of-the{0}", "k3y{{x"])
+def test_braces_of_a_secret_are_no_placeholders(
+    listen: Listen, configure: Configure, fetch: Fetch, key: str
+) -> None:
+    web = listen(lambda asked: [{"id": 1}])
+    endpoint = {
+        **{"path": "/x", "method": "POST", "headers": {"X-Api-Key": key}},
+        **{"params": {"app_key": key}, "json": {"of": {"token": key}}},
+    }
+    client = _client(web, headers={"Authorization": f"Token {key}"})
+    fetch(configure(client=client, resources=[{"name": "x", "endpoint": endpoint}]), "x")
+    (asked,) = web.asked
+    # rest_api reads two braces as one, except in the client's headers.
+    sent = key.replace("{{", "{")
+    assert asked.headers["authorization"] == f"Token {key}"
+    assert asked.headers["x-api-key"] == sent
+    assert asked.query["app_key"] == sent
+    assert json.loads(asked.body) == {"of": {"token": sent}}
+    assert redact(f"{key} {sent}") == "*** ***"
+
+
+@pytest.mark.parametrize("part", ["json", "data"])
+def test_a_token_in_a_body_arrives_and_shows_nowhere(
+    listen: Listen, configure: Configure, fetch: Fetch, part: str
+) -> None:
+    key = f"{KEY}-{part}"  # of its own: what is known is known to the process
+    web = listen(lambda asked: [{"id": 1, "echo": key}])
+    body = {"token": key} if part == "data" else {"params": [{"sessionToken": key}]}
+    endpoint = {"path": "/x", "method": "POST", part: body}
+    settings = configure(client=_client(web), resources=[{"name": "x", "endpoint": endpoint}])
+    assert fetch(settings, "x") == [{"id": 1, "echo": "***"}]
+    assert key in web.asked[0].body
+    assert redact(key) == "***"
+
+
+def test_words_of_headers_and_cookies_stay_in_records(
+    listen: Listen, configure: Configure, fetch: Fetch
+) -> None:
+    said = {"id": "eu-west-17", "theme": "light-mode4", "team": "platform-77", "a": "me@ex7.com"}
+    web = listen(lambda _: [said])
+    headers = {
+        "Cookie": f"theme=light-mode4; session={KEY}; zone=eu-west-17",
+        "X-Auth-Team": "platform-77",
+        "X-Auth-Email": "me@ex7.com",
+        "Authorization": f"Token token={KEY}, zone=eu-west-17",
+    }
+    settings = configure(client=_client(web, headers=headers), resources=["x"])
+    assert fetch(settings, "x") == [said]
+
+
+def test_a_long_cookie_does_not_push_the_key_out(configure: Configure) -> None:
+    cookie = "; ".join(f"c{n}=plain" for n in range(100))
+    client = {"base_url": "http://localhost", "headers": {"Cookie": cookie}}
+    client["auth"] = {"type": "bearer", "token": "k3y-beside-cookies"}
+    with open_api(configure(client=client, resources=["x"]), print):
+        assert redact("k3y-beside-cookies") == "***"
+
+
 BEARER = {"type": "bearer", "token": KEY}
 OAUTH2 = {
     "type": "oauth2_client_credentials",
@@ -127,6 +186,24 @@ PLAIN_HTTP: dict[str, dict[str, Any]] = {
     "endpoint": {
         "client": {"base_url": "https://api.example.invalid"},
         "resources": [{"name": "x", "endpoint": {"path": f"{AWAY}/x", "auth": BEARER}}],
+    },
+    "parameter": {
+        "client": {"base_url": AWAY},
+        "resource_defaults": {"endpoint": {"params": {"userToken": KEY}}},
+        "resources": ["x"],
+    },
+    "body": {
+        "client": {"base_url": AWAY},
+        "resources": [
+            {
+                "name": "x",
+                "endpoint": {"path": "/x", "method": "POST", "json": {"a": [{"jwt": KEY}]}},
+            }
+        ],
+    },
+    "path": {
+        "client": {"base_url": AWAY},
+        "resources": [{"name": "x", "endpoint": f"/x?api_key={KEY}"}],
     },
     "token": {"client": {"base_url": "http://localhost", "auth": OAUTH2}, "resources": ["x"]},
 }

@@ -19,6 +19,8 @@ PLAIN = "Zm9vYmFyLTEyMzQ1"
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other tests made known is not searched for."""
     monkeypatch.setattr(redaction, "_values", {})
+    monkeypatch.setattr(redaction, "_names", set())
+    redaction._is_secrets_name.cache_clear()
     monkeypatch.setattr(redaction, "_known", None)
 
 
@@ -92,6 +94,56 @@ def test_a_body_stays_json_whatever_the_key_is(value: str) -> None:
     assert json.loads(redact_body(json.dumps(link).encode())) == {"next": "/x?page=2&key=***"}
 
 
+# Nobody can tell them from what incidents say.
+ORDINARY = ["7", "1234", "12345678", "open", "P1", "sev1", "production", "on-call team", "INCIDENT"]
+
+
+@pytest.mark.parametrize("value", ORDINARY)
+def test_an_ordinary_key_changes_no_record(value: str) -> None:
+    remember(value, sent_as="zugang")
+    record = {
+        "id": value,
+        "status": value,
+        "title": f"{value}: the {value} is down",
+        "link": f"/x?status={quote(value)}&page_token={quote(value)}",
+        value: [value],
+    }
+    body = json.dumps(record).encode()
+    assert redact_body(body) is body
+
+
+@pytest.mark.parametrize("value", ORDINARY)
+def test_nor_is_an_ordinary_key_leaked(value: str) -> None:
+    remember(value, sent_as="zugang")
+    link = f"/x?zugang={quote(value)}&b=1&apiKey={quote(value)}"
+    record = {"a": {"api_key": value, "Zugang": value}, "auth": f"Bearer {value}", "l": link}
+    record["coded"] = quote(link, safe="")
+    shown = {"a": {"api_key": "***", "Zugang": "***"}, "auth": "Bearer ***"}
+    shown |= {"l": "/x?zugang=***&b=1&apiKey=***"}
+    shown["coded"] = quote(str(shown["l"]), safe="").replace("%2A", "*")
+    assert json.loads(redact_body(json.dumps(record).encode())) == shown
+    nested = json.dumps({"echo": json.dumps(record)}).encode()
+    assert json.loads(json.loads(redact_body(nested))["echo"]) == shown
+    if value.isdigit():
+        number = f'{{"token": {value}, "n": {value}}}'.encode()
+        assert json.loads(redact_body(number)) == {"token": "***", "n": int(value)}
+
+
+def test_records_lose_whole_secrets_alone() -> None:
+    remember("s3cr3t-9", PLAIN)
+    remember("eu-west-1", "dark", in_records=False)
+    record = {"a": "s3cr3t-9", "b": "s3cr3t-99", "c": f"x{PLAIN}x", "d": "eu-west-1", "e": "dark"}
+    shown = {**record, "a": "***", "c": "x***x"}
+    assert json.loads(redact_body(json.dumps(record).encode())) == shown
+    assert redact("eu-west-1, 'dark'") == "***, '***'"
+
+
+def test_what_is_whole_once_stays_whole() -> None:
+    remember(PLAIN)
+    remember(PLAIN, in_records=False)
+    assert redact_body(PLAIN.encode()) == b"***"
+
+
 def test_a_body_without_a_value_is_the_same_object() -> None:
     remember(KEY, "in", "7")
     body = b'{"data": [{"id": 1}]}'
@@ -118,6 +170,15 @@ def test_a_response_is_cleaned_whole() -> None:
     assert response.json() == {"self": "***"}
     assert response.headers["link"] == "</x?key=***>; rel=next"
     assert response.reason == "No ***"
+
+
+def test_an_ordinary_key_costs_no_link_its_page() -> None:
+    remember("2", sent_as="key")
+    response = requests.Response()
+    response._content = b"[]"
+    response.headers["Link"] = '<https://api.example.com/x?page=2&key=2>; rel="next"'
+    redaction.clean(response)
+    assert response.headers["link"] == '<https://api.example.com/x?page=2&key=***>; rel="next"'
 
 
 def test_the_oldest_of_many_values_are_forgotten() -> None:

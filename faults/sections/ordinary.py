@@ -1,0 +1,103 @@
+"""Ordinary life: mistakes that people make, and what APIs do on ordinary days."""
+
+from collections.abc import Sequence
+
+from fakes.incident_pages import IncidentPages, truth
+from faults.cases.ordinary import (
+    bounds,
+    deletions,
+    evidence,
+    keys,
+    mistakes,
+    not_ours,
+    quiet,
+    reconcile,
+    redaction,
+    secrets,
+    sources,
+    time,
+    truths,
+    values,
+)
+from faults.cases.ordinary.case import Case, records
+from faults.judging.outcome import Outcome, Result
+from faults.running.processes import HungError, in_own_processes, limited, no_waits
+from faults.running.project import in_project
+from faults.running.stories import LIMIT, Story, WrongError
+
+TITLE = "Ordinary life"
+WHAT = (
+    "Mistakes that people make in a configuration, and what APIs do on ordinary days: a next-page "
+    "path that is mistyped, a filter that is removed, a clock that is fast, a backup that is "
+    "restored, a permission that is missing for an hour. Each case is a story of several syncs, "
+    "most of them runs of Dagster with their checks. A proven sync has to equal the source, every "
+    "field of every record; a red one has to leave the table as it was, with one clear message, "
+    "which names what the case wants named. A sync that says of itself that it is unproven is "
+    "right in the cases that leave no evidence, if it marks nothing as deleted. In the quiet weeks "
+    "of a healthy API, any warning that is not true is wrong."
+)
+CASE_SECONDS = 60
+POINTS: dict[str, Sequence[Case]] = {
+    "evidence": evidence.CASES,
+    "sources": sources.CASES,
+    "time": time.CASES,
+    "truth": truths.CASES,
+    "reconcile": reconcile.CASES,
+    "deletions": deletions.CASES,
+    "keys and names": keys.CASES,
+    "values": values.CASES,
+    "mistakes": mistakes.CASES,
+    "redaction": redaction.CASES,
+    "secrets": secrets.CASES,
+    "not ours": not_ours.CASES,
+    "bounds": bounds.CASES,
+    "false alarms": quiet.CASES,
+}
+# A code location loads the rest anew.
+IMPORTED = ["faults.sections.ordinary", "incidents_dagster.embedded_elt", "dagster_duckdb"]
+EVERY = 12  # cases of a point, one is in a sample
+
+
+def tried(point: str, case: Case) -> Outcome:
+    """The outcome of a case."""
+    name = f"{point}: {case.name}"
+    with IncidentPages(case.style, LIMIT) as api, in_project(api.base_url) as project, no_waits():
+        api.total, api.rows, api.tell = case.total, records(case.rows), case.tell or truth
+        api.first_page = case.first_page
+        story = Story(api, project, case.style)
+        try:
+            with limited(CASE_SECONDS):
+                story.configure(**case.settings)
+                case.story(story)
+        except HungError:
+            return Outcome(name, "wrong", f"no end within {CASE_SECONDS} s")
+        except WrongError as wrong:
+            return Outcome(name, "wrong", str(wrong))
+        except Exception as error:  # a case must not end the others
+            return Outcome(name, "wrong", f"{type(error).__name__}: {str(error)[:200]}")
+        finally:
+            story.close()
+    said = "" if story.came == "proven" else story.said
+    return Outcome(name, "red" if story.came == "red" else "right", said)
+
+
+def tried_number(number: int) -> Outcome:
+    """The outcome of a case by its place among all, which another process can be told."""
+    return tried(*numbered()[number])
+
+
+def numbered() -> list[tuple[str, Case]]:
+    """All cases in their order."""
+    return [(point, case) for point, cases in POINTS.items() for case in cases]
+
+
+def run(part: bool) -> Result:
+    """All cases, or every twelfth of each point."""
+    counted = {point: range(0, len(cases), EVERY) for point, cases in POINTS.items()}
+    wanted = [
+        number
+        for number, (point, case) in enumerate(numbered())
+        if not part or POINTS[point].index(case) in counted[point]
+    ]
+    outcomes = in_own_processes(tried_number, wanted, IMPORTED)
+    return Result(outcomes, {"ordinary situations": len(outcomes), "points": len(POINTS)})

@@ -1,0 +1,252 @@
+"""Whether a response names a next page: under the configured path, or under another name.
+
+A list ends when its response no longer has a next page at the configured path. If no response ever
+had that path, it may be mistyped, and everything after the first page missing: `why_unproven` then
+looks at what surrounds the records. The names are those that public APIs use.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import singledispatch
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from dlt.common import jsonpath
+from dlt.sources.helpers.rest_client.paginators import (
+    BasePaginator,
+    HeaderCursorPaginator,
+    HeaderLinkPaginator,
+    JSONLinkPaginator,
+    JSONResponseCursorPaginator,
+)
+from requests import Request, Response
+
+from incidents_dagster.ingestion.reading.envelope import beside
+
+SHOWN_NAMES = 5
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+# Words in the name of a next page, and words that give it another meaning.
+NEXT = {"next", "after", "cursor", "continuation", "continue", "forward", "older", "scroll"}
+NEXT |= {"bookmark", "marker", "more", "resume", "resumption", "evaluated", "seek"}
+PREVIOUS = {"prev", "previous"}
+NOT_NEXT = {"before", "self", "first", "start", "current", "retry", "limit", "count", "size"}
+NOT_NEXT |= {"total", "created", "updated", "modified", "changed", "per"}
+LAST = ({"last"}, {"done"}, {"final"}, {"finished"}, {"complete"}, {"end"})
+PAGES = ({"pages"}, {"page", "count"}, {"total", "pages"}, {"last"}, {"last", "page"})
+# A total of something else than records.
+NO_TOTAL = {"time", "ms", "millis", "seconds", "duration", "took", "bytes", "size", "cost"}
+NO_TOTAL |= {"page", "pages", "score"}
+SIZE = re.compile(
+    r"(?:max|page|results?|items?|records?|sysparm|num|\$)?[\W_]*"
+    r"(?:size|limit|per[\W_]?page|results?|records?|len|top|first|count|take|rows)\W?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class NamedPath:
+    """A path in the responses that the configuration names.
+
+    Attributes:
+        setting: The setting, such as `paginator.cursor_path`.
+        path: What it is set to.
+        is_in: Whether a response has the path; null counts.
+        parent_is_in: Whether a response has the object that the path is in, other than the whole.
+        at_top: Whether it is a field of the whole response.
+    """
+
+    setting: str
+    path: str
+    is_in: Callable[[Response], bool]
+    parent_is_in: Callable[[Response], bool]
+    at_top: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.setting} {self.path!r}"
+
+    @classmethod
+    def of_body(cls, setting: str, path: Any) -> "NamedPath":
+        """A JSONPath in the body."""
+        parent = str(path).rpartition(".")[0].removeprefix("$").strip(".")
+        return cls(
+            setting, str(path), _finds(path), _finds(parent) if parent else _never, not parent
+        )
+
+
+def _finds(path: Any) -> Callable[[Response], bool]:
+    compiled = jsonpath.compile_path(path)
+    return lambda response: bool(jsonpath.find_values(compiled, response.json()))
+
+
+def _never(_: Response) -> bool:
+    return False
+
+
+@singledispatch
+def path_of(paginator: BasePaginator) -> NamedPath | None:
+    """Where `paginator` finds the next page; None if it does without."""
+    return None
+
+
+@path_of.register
+def _(paginator: JSONLinkPaginator) -> NamedPath:
+    return NamedPath.of_body("next_url_path", paginator.next_url_path)
+
+
+@path_of.register
+def _(paginator: JSONResponseCursorPaginator) -> NamedPath:
+    return NamedPath.of_body("cursor_path", paginator.cursor_path)
+
+
+@path_of.register
+def _(paginator: HeaderLinkPaginator) -> NamedPath:
+    key = paginator.links_next_key
+    return NamedPath(
+        "links_next_key", key, lambda r: key in r.links, lambda r: bool(r.links), False
+    )
+
+
+@path_of.register
+def _(paginator: HeaderCursorPaginator) -> NamedPath:
+    key = paginator.cursor_key
+    return NamedPath("cursor_key", key, lambda r: key in r.headers, _never)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the first request of a list asks for.
+
+    Attributes:
+        values: The values of its parameters as text, which a response may repeat.
+        size: How many records a page may have; None if the request does not say.
+    """
+
+    values: frozenset[str]
+    size: int | None
+
+    @classmethod
+    def by(cls, request: Request) -> "Asked":
+        """What `request` asks for, in its query or its JSON body."""
+        given = [*parse_qsl(urlsplit(str(request.url)).query), *(request.params or {}).items()]
+        given += request.json.items() if isinstance(request.json, dict) else []
+        values = [(str(name), str(value)) for name, value in given]
+        sizes = [int(v) for name, v in values if is_size(name) and v.isdigit() and int(v)]
+        return cls(frozenset(value for _, value in values), min(sizes, default=None))
+
+
+def is_size(parameter: str) -> bool:
+    """Whether a parameter says how many records a page may have, such as `per_page`."""
+    return bool(SIZE.fullmatch(parameter))
+
+
+@dataclass(frozen=True)
+class Around:
+    """What surrounds the records of a list's last response, as far as it is about further pages.
+
+    Attributes:
+        names: The paths of all values.
+        more: Where it says or suggests that there are more; empty if it does not.
+        complete: Whether it says that there are no more.
+        sized: Whether the request says how many records a page may have.
+    """
+
+    names: list[str]
+    more: str
+    complete: bool
+    sized: bool
+
+    @classmethod
+    def of(cls, response: Response, where: str, asked: Asked, rows: int, pages: int) -> "Around":
+        """Looks at `response`, whose records are at JSONPath `where`.
+
+        Args:
+            response: The last one.
+            where: Nothing at or below is looked at, as a record may have any field.
+            asked: What was asked for.
+            rows: Records of the list so far.
+            pages: Pages of the list so far.
+        """
+        around = dict(beside(response.json(), where))
+        flags = {path: said for path, v in around.items() if (said := _flag(path, v)) is not None}
+        names = [path for path, value in around.items() if _names_next(path, value, asked)]
+        names += [
+            f"the header {h}" for h, v in response.headers.items() if _names_next(h, v, asked)
+        ]
+        names += ['the header Link with rel="next"'] if "next" in response.links else []
+        counts = {path: v > n for path, v in around.items() for n in _counted(path, v, rows, pages)}
+        if flags:
+            more, complete = [path for path, said in flags.items() if said], not any(flags.values())
+        else:
+            more = names + [path for path, said in counts.items() if said]
+            complete = not more and bool(counts)
+        return cls([*around], more[0] if more else "", complete, asked.size is not None)
+
+    def why_unproven(self, path: NamedPath, response: Response, shown: bool) -> str:
+        """Why more pages may exist than the only one; empty if anything shows that none do.
+
+        Args:
+            path: Where the next page is expected; no response had it.
+            response: The only one.
+            shown: Whether a total, or a page shorter than asked for, shows that none do.
+        """
+        if self.more:
+            return f"no response has {path}, but there is {self.more}, so more pages may exist"
+        # In a list whose pages may have any size, the whole object is all there is to go by.
+        at_top = path.at_top and isinstance(response.json(), dict)
+        if shown or self.complete or path.parent_is_in(response) or (at_top and not self.sized):
+            return ""
+        return (
+            f"no response has {path}{nearest(path, self)}; if the list has no second page, set "
+            "accept_unproven = true"
+        )
+
+
+def nearest(path: NamedPath, around: Around) -> str:
+    """What a response has instead of `path`, for a message."""
+    ends = {name.rpartition(".")[2]: name for name in around.names}
+    alike = get_close_matches(path.path, around.names, n=1)
+    alike += [ends[end] for end in get_close_matches(path.path.rpartition(".")[2], ends, n=1)]
+    if alike:
+        return f", but it has {alike[0]}"
+    shown = ", ".join(around.names[:SHOWN_NAMES])
+    return f", only {shown} beside the records" if shown else ""
+
+
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in WORD.findall(name)}
+
+
+def _flag(path: str, value: Any) -> bool | None:
+    """Whether a true or false says that there are more records; None if it says something else."""
+    value = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+    words = _words(path.rpartition(".")[2])
+    if not isinstance(value, bool) or words & PREVIOUS:
+        return None
+    if "more" in words or "truncated" in words or {"has", "next"} <= words:
+        return value
+    return not value if words - {"is", "page"} in LAST else None
+
+
+def _names_next(path: str, value: Any, asked: Asked) -> bool:
+    if isinstance(value, bool) or not value or str(value) in asked.values or value == "null":
+        return False
+    words, leaf = _words(path), _words(path.rpartition(".")[2])
+    if words & PREVIOUS or (words & NOT_NEXT and "next" not in words):
+        return False
+    token = {"page", "token"} <= words or leaf == {"offset"}
+    return bool(words & NEXT) or (token and not str(value).isdigit())
+
+
+def _counted(path: str, value: Any, rows: int, pages: int) -> list[int]:
+    """What has been read so far, if `value` counts all pages or all records."""
+    if type(value) is not int:
+        return []
+    words = _words(path.rpartition(".")[2])
+    if words in PAGES:
+        return [pages]
+    if "total" in words and not words & NO_TOTAL:
+        return [rows]
+    return [rows] if words == {"count"} and value > rows else []

@@ -1,0 +1,56 @@
+"""Responses that call themselves partial: by their status, in a header, or beside the records.
+
+Search engines and proxies do so when a search timed out or an index was not available. The rest of
+the response looks complete.
+"""
+
+import re
+from typing import Any
+
+from requests import Response
+
+from incidents_dagster.ingestion.reading.envelope import beside
+
+PARTIAL_CONTENT = 206
+CONTENT_RANGE = re.compile(r".*/(\d+)")
+TOTALS = ("X-Total-Count", "X-Total", "Total-Count", "X-Total-Results", "X-Pagination-Total-Count")
+# True or above zero, in any response. Elasticsearch and GitHub, among others.
+FAILED = (".timedout", ".incompleteresults", "shards.failed")
+# In the last one: before that, they only say that another page follows.
+SHORTENED: tuple[str, ...] = (
+    ".partial",
+    ".partialresults",
+    ".ispartial",
+    ".incomplete",
+    ".truncated",
+)
+SHORTENED += (".istruncated", ".resultstruncated", ".terminatedearly", ".exceededtransferlimit")
+
+
+def why_partial(response: Response, where: str, last: bool) -> str:
+    """How `response` says that it has not all of its records; empty if it does not.
+
+    Args:
+        response: A page.
+        where: JSONPath of the records, whose own fields say nothing about the response.
+        last: Whether the list ends here.
+    """
+    names = (*FAILED, *SHORTENED) if last else FAILED
+    for path, value in beside(response.json(), where):
+        if _is_set(value) and f".{re.sub(r'[^a-z.]', '', path.lower())}".endswith(names):
+            return f"{path} is {str(value).lower()}"
+    if last and response.status_code == PARTIAL_CONTENT and total_in_headers(response) is None:
+        return f"its status is {PARTIAL_CONTENT}"
+    return ""
+
+
+def total_in_headers(response: Response) -> int | None:
+    """How many records there are in all, by a header; None if there is none."""
+    if found := CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")):
+        return int(found[1])
+    given = (response.headers.get(name, "") for name in TOTALS)
+    return next((int(value) for value in given if value.isdigit()), None)
+
+
+def _is_set(value: Any) -> bool:
+    return value is True or value == "true" or (isinstance(value, (int, float)) and value > 0)

@@ -1,0 +1,89 @@
+"""Identifies what a resource is read from: equal ids bring the same records.
+
+The id changes with the address and with everything that decides which records come. Page size,
+rate, columns and names are not part of it, so changing them costs no full read.
+"""
+
+import hashlib
+import json
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+from dlt.extract import DltSource
+
+from incidents_dagster.ingestion.reading.incremental import take_incrementals
+from incidents_dagster.ingestion.reading.next_page import is_size
+from incidents_dagster.ingestion.reading.rest_api_config import endpoints, needed_for
+from incidents_dagster.ingestion.secrets.names import is_credential, may_be_secret
+from incidents_dagster.ingestion.settings import Settings
+
+DEMO = "demo://api"
+
+
+@dataclass(frozen=True)
+class SourceId:
+    """What a resource is read from.
+
+    Attributes:
+        address: Where, for messages: no query, no secret.
+        hash: Of everything that decides which records come.
+    """
+
+    address: str
+    hash: str
+
+
+def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
+    """What resource `name` is read from, and the resources that its requests take values from.
+
+    Args:
+        settings: As configured, without the address of the demo API.
+        name: The resource.
+        declared: The resources, as from `declared_source`.
+    """
+    api = deepcopy(settings.api)
+    endpoints(api)
+    incrementals = take_incrementals(api, declared)
+    base_url = settings.base_url or DEMO
+    parts = {}
+    for resource in needed_for(name, api["resources"]):
+        endpoint, incremental = resource["endpoint"], incrementals.get(resource["name"])
+        path, _, query = str(endpoint.get("path") or resource["name"]).partition("?")
+        headers = {**(api["client"].get("headers") or {}), **(endpoint.get("headers") or {})}
+        parts[resource["name"]] = {
+            "address": _address(base_url, path),
+            "method": str(endpoint.get("method") or "GET").upper(),
+            "params": _params({**dict(parse_qsl(query)), **(endpoint.get("params") or {})}),
+            "body": [_params(endpoint.get(part)) for part in ("json", "data")],
+            "headers": {
+                str(header).lower(): str(value)
+                for header, value in headers.items()
+                if not may_be_secret(str(header), str(value))
+            },
+            "selector": endpoint.get("data_selector"),
+            "cursor": incremental
+            and (incremental.field, incremental.start_param, incremental.initial_value),
+            "key": resource.get("primary_key", api["resource_defaults"].get("primary_key")),
+        }
+    text = json.dumps([*parts.values()], sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return SourceId(str(parts[name]["address"]), digest)
+
+
+def _address(base_url: str, path: str) -> str:
+    joined = urljoin(base_url.rstrip("/") + "/", path.lstrip("/"))
+    parts = urlsplit(joined)
+    return f"{parts.scheme.lower()}://{parts.netloc.rpartition('@')[2].lower()}{parts.path}"
+
+
+def _params(given: Any) -> Any:
+    """What is sent, without secrets and the size of a page."""
+    if not isinstance(given, dict):
+        return given
+    return {
+        str(name): value
+        for name, value in given.items()
+        if not is_credential(str(name)) and not (is_size(str(name)) and str(value).isdigit())
+    }

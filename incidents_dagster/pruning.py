@@ -1,0 +1,55 @@
+"""Deletes old runs of the syncs from Dagster's history, with the events that they left.
+
+Runs of other jobs stay, and so does the newest sync of each asset into each database: freshness and
+checks look at it.
+"""
+
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from incidents_dagster.history import forget
+from incidents_dagster.jobs import incidents_reconcile, incidents_sync
+from incidents_dagster.source_checks import syncs
+
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+
+def prune(instance: dg.DagsterInstance, days: float, now: datetime, most: int) -> int:
+    """Deletes ended runs of the syncs from before `days` ago, the oldest of a job first.
+
+    Args:
+        instance: Whose history.
+        days: Age in days; 0 deletes nothing.
+        now: With a time zone.
+        most: How many runs at most.
+
+    Returns:
+        How many were deleted.
+    """
+    before = now - timedelta(days=days)
+    old = [
+        dg.RunsFilter(job_name=job.name, statuses=ENDED, created_before=before)
+        for job in (incidents_sync, incidents_reconcile)
+    ]
+    if not days or not any(map(instance.get_runs_count, old)):
+        return 0
+    kept = _newest(instance)
+    found = [
+        record.dagster_run.run_id
+        for filters in old
+        for record in instance.get_run_records(filters, limit=most + len(kept), ascending=True)
+    ]
+    deleted = [run_id for run_id in found if run_id not in kept][:most]
+    for run_id in deleted:
+        forget(instance, run_id)
+    return len(deleted)
+
+
+def _newest(instance: dg.DagsterInstance) -> set[str]:
+    """The run of the newest sync of each asset into each database."""
+    newest: dict[tuple[dg.AssetKey, str], str] = {}
+    for key in instance.get_asset_keys():
+        for run_id, metadata in syncs(instance, key):
+            newest.setdefault((key, str(metadata.get("database"))), run_id)
+    return set(newest.values())

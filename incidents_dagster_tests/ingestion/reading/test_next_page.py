@@ -1,0 +1,195 @@
+"""A path that no response has proves nothing, unless something else shows the list to be whole."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fakes.messages import Asked, Reply
+from fakes.web import Web
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster_tests.ingestion.one_resource import read, resource
+
+Listen = Callable[[Callable[[Asked], Any]], Web]
+Configure = Callable[..., Settings]
+
+ROWS = [{"id": str(n)} for n in range(1, 51)]
+FULL = {"per_page": 50}
+MORE_ROWS = {"per_page": 100}
+
+
+def link(path: str) -> dict[str, Any]:
+    return {"type": "json_link", "next_url_path": path}
+
+
+def cursor(path: str) -> dict[str, Any]:
+    return {"type": "cursor", "cursor_path": path, "cursor_param": "after"}
+
+
+HEADER_LINK = {"type": "header_link"}
+HEADER_CURSOR = {"type": "header_cursor", "cursor_key": "X-Next", "cursor_param": "after"}
+
+# What the configuration says, what the API sends beside its fifty records, its headers, what the
+# request asks for → what the proof says is there instead.
+WRONG: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any], str]] = {
+    "a mistyped cursor": (
+        cursor("pagination_meta.aftr"),
+        {"pagination_meta": {"after": "c2", "page_size": 50}},
+        {},
+        FULL,
+        "'pagination_meta.aftr', but there is pagination_meta.after",
+    ),
+    "a cursor under another parent": (
+        cursor("meta.next_cursor"),
+        {"response_metadata": {"next_cursor": "c2"}},
+        {},
+        {},
+        "but there is response_metadata.next_cursor",
+    ),
+    "a link as a cursor": (
+        cursor("paging.after"),
+        {"links": {"self": "/x", "next": "/x?after=c2"}},
+        {},
+        {},
+        "but there is links.next",
+    ),
+    "a mistyped link": (
+        link("links.nxt"),
+        {"links": {"next": "/x?after=c2"}},
+        {},
+        {},
+        "links.next",
+    ),
+    "a list of links": (
+        link("next"),
+        {"links": [{"rel": "self", "href": "/x"}, {"rel": "next", "href": "/x?after=c2"}]},
+        {},
+        {},
+        "links.next",
+    ),
+    "a link in the header": (
+        link("next"),
+        {},
+        {"Link": '</x?after=c2>; rel="next"'},
+        MORE_ROWS,
+        'the header Link with rel="next"',
+    ),
+    "a page that is shorter than asked for, as the API caps it": (
+        cursor("after"),
+        {"meta": {"nextPageToken": "c2"}},
+        {},
+        MORE_ROWS,
+        "meta.nextPageToken",
+    ),
+    "only a flag": (link("next"), {"paging": {"hasMore": True}}, {}, {}, "paging.hasMore"),
+    "only a total elsewhere": (cursor("next"), {"meta": {"totalCount": 231}}, {}, {}, "totalCount"),
+    "only a number of pages": (cursor("next"), {"meta": {"total_pages": 5}}, {}, {}, "total_pages"),
+    "a cursor instead of a header": (HEADER_CURSOR, {"next_cursor": "c2"}, {}, {}, "next_cursor"),
+    "a link instead of a header": (HEADER_LINK, {"next": "/x?after=c2"}, {}, {}, "next"),
+    "another key of the header": (
+        {"type": "header_link", "links_next_key": "nxt"},
+        {},
+        {"Link": '</x?after=c2>; rel="next"'},
+        {},
+        "the header Link",
+    ),
+    "a full page and no sign": (cursor("next"), {}, {}, FULL, "accept_unproven = true"),
+    "no header and no sign": (HEADER_LINK, {}, {}, {}, "accept_unproven = true"),
+    "one page of more": ("single_page", {"next": "/x?after=c2"}, {}, {}, "there is next"),
+    "one page, and a link": (
+        "single_page",
+        {},
+        {"Link": '</x?after=c2>; rel="next"'},
+        {},
+        'rel="next"',
+    ),
+    "a total in the headers": (
+        "single_page",
+        {},
+        {"X-Total-Count": "231"},
+        {},
+        "a header says that there are 231 records",
+    ),
+    "a range": ("single_page", {}, {"Content-Range": "items 0-49/231"}, {}, "231 records"),
+    "a search that timed out": ("single_page", {"timed_out": True}, {}, {}, "timed_out is true"),
+    "shards that failed": (
+        "single_page",
+        {"_shards": {"total": 5, "failed": 1}},
+        {},
+        {},
+        "_shards.failed is 1",
+    ),
+    "incomplete results": (
+        cursor("next"),
+        {"next": None, "incomplete_results": True},
+        {},
+        {},
+        "is",
+    ),
+    "partial": (cursor("next"), {"next": None, "meta": {"partial": True}}, {}, {}, "meta.partial"),
+    "truncated": (cursor("next"), {"next": None, "truncated": "true"}, {}, {}, "truncated is true"),
+}
+
+# The same of lists that are whole.
+WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any]]] = {
+    "null": (cursor("meta.next"), {"meta": {"next": None}}, {}, FULL),
+    "a page that is shorter than asked for": (cursor("meta.next"), {}, {}, MORE_ROWS),
+    "the parent alone": (cursor("meta.next"), {"meta": {"page": 1, "per_page": 50}}, {}, FULL),
+    "a field of the whole response": (link("next"), {"took": 3}, {}, {}),
+    "no more": (cursor("meta.next"), {"has_more": False, "end_cursor": "x"}, {}, FULL),
+    "the last page": (cursor("meta.next"), {"meta_": {"is_last": True}}, {}, FULL),
+    "a total": (cursor("meta.next"), {"total": 50}, {}, FULL),
+    "a total elsewhere": (cursor("meta.next"), {"page_": {"totalCount": 50}}, {}, FULL),
+    "what was asked for": (
+        link("links.next"),
+        {"query": {"after": "1"}},
+        {},
+        {"after": "1"} | MORE_ROWS,
+    ),
+    "other links": (
+        link("links.next"),
+        {"links": {"self": "/x", "last": "/x", "prev": None}},
+        {},
+        FULL,
+    ),
+    "a header without next": (HEADER_LINK, {}, {"Link": '</x>; rel="last"'}, FULL),
+    "a header of a short page": (HEADER_LINK, {}, {}, MORE_ROWS),
+    "a total in the headers": (HEADER_LINK, {}, {"X-Total-Count": "50"}, FULL),
+    "shards that did not fail": (
+        "single_page",
+        {"_shards": {"failed": 0}, "timed_out": False},
+        {},
+        {},
+    ),
+}
+
+
+def proof_of(listen: Listen, configure: Configure, *given: Any) -> Any:
+    """The proof of reading fifty records on one page."""
+    paginator, beside, headers, params = given
+    server = listen(lambda _: Reply({"data": ROWS, **beside}, headers=headers))
+    settings = configure(**resource(server.base_url, paginator, params=params))
+    return read(settings).proof
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_path_that_no_response_has_proves_nothing(
+    listen: Listen, configure: Configure, what: str
+) -> None:
+    *given, said = WRONG[what]
+    proof = proof_of(listen, configure, *given)
+    assert not proof.proven
+    assert said in str(proof)
+
+
+@pytest.mark.parametrize("what", WHOLE)
+def test_a_whole_list_stays_proven_though_the_path_is_left_out(
+    listen: Listen, configure: Configure, what: str
+) -> None:
+    assert str(proof_of(listen, configure, *WHOLE[what])).startswith("proven")
+
+
+def test_a_record_may_have_any_field(listen: Listen, configure: Configure) -> None:
+    rows = [{"id": "1", "partial": True, "next": "/y", "timed_out": True, "has_more": True}]
+    server = listen(lambda _: {"data": rows, "next": None})
+    assert read(configure(**resource(server.base_url, link("next")))).proof.proven
