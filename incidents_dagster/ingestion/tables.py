@@ -3,7 +3,7 @@
 `warehouse.stored_table` reads what the table holds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,14 +104,17 @@ class Table:
         declared = {hints.get(DECLARED_FIELD): name for name, hints in self.declared.items()}
         return declared.get(field) or column_name(field)
 
-    def fields_of(self, columns: Iterable[str], record: Iterable[str]) -> list[str]:
+    def fields_of(self, columns: Iterable[str], record: Collection[str]) -> list[str]:
         """The fields of a record that these columns get, leaving out columns without one."""
-        fields = {column_name(field): field for field in sorted(record, reverse=True)}
-        fields |= {field: field for field in record}
-        for name, hints in self.declared.items():
-            if (field := hints.get(DECLARED_FIELD)) in record:
-                fields[name] = field
-        return [fields[name] for name in columns if name in fields]
+        found = (self._field_of(column, record) for column in columns)
+        return [field for field in found if field is not None]
+
+    def _field_of(self, column: str, record: Collection[str]) -> str | None:
+        declared = self.declared.get(column, {}).get(DECLARED_FIELD)
+        for field in (declared, column):
+            if field in record:
+                return field
+        return min((field for field in record if column_name(field) == column), default=None)
 
     @property
     def qualified(self) -> str:

@@ -18,10 +18,13 @@ class Marks:
     """Identifies a record: by primary key and time of change, if it has them.
 
     Not by all fields: an API may change some with every response, such as signed links.
+
+    Attributes:
+        table: The table that the records are loaded into.
     """
 
     def __init__(self, table: Table) -> None:
-        self._table = table
+        self.table = table
         self._columns = [*table.primary_key, *filter(None, [table.newest_first])]
         self._fields: list[str] | None = None
 
@@ -30,8 +33,8 @@ class Marks:
         if not isinstance(record, dict):
             return repr(record)
         if self._fields is None:
-            columns = self._columns if self._table.primary_key else []
-            self._fields = self._table.fields_of(columns, record)
+            columns = self._columns if self.table.primary_key else []
+            self._fields = self.table.fields_of(columns, record)
         values = tuple(record.get(field) for field in self._fields)
         return values if any(values) and _hashable(values) else repr(record)
 

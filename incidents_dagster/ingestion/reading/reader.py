@@ -17,6 +17,7 @@ from incidents_dagster.ingestion.errors import (
     MovedError,
     causes,
 )
+from incidents_dagster.ingestion.reading.duplicates import Duplicates
 from incidents_dagster.ingestion.reading.first_page import check_first_page
 from incidents_dagster.ingestion.reading.incremental import Moment
 from incidents_dagster.ingestion.reading.pages import Pages
@@ -226,6 +227,7 @@ class Reader:
     def _pass(self, since: Any, pages: Pages, land: Land) -> Iterator[pa.Table]:
         """Reads everything once, or what changed `since` a value of the cursor."""
         seen, most = self._seen, self._api.settings.max_columns
+        duplicates = Duplicates(self._table, self._known)
         try:
             for records in chunks(self._api.records(self._name, since, pages=pages)):
                 batch = to_arrow(
@@ -233,6 +235,7 @@ class Reader:
                 )
                 self._known.update(batch.new_columns)
                 seen.add(batch, pages.began)
+                duplicates.add(batch.rows)
                 yield from land(Arrived(batch, seen.began))
         finally:
             seen.pages += pages.count
@@ -240,6 +243,8 @@ class Reader:
             raise IncompleteError(
                 f"{self._name}: the API's list broke off before its end, nothing was loaded."
             )
+        if seen.keys_repeat:
+            duplicates.check()
 
     def _catch_up(self, pages: Pages, land: Land) -> Generator[pa.Table, None, list[str]]:
         """Reads what changed meanwhile, if the next sync's lag does not reach back that far.

@@ -46,7 +46,9 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
         if isinstance(limit, int) and limit < 1:
             raise SettingsError(refused(f"paginator: limit={limit} is below 1"))
         _quote(holder, "data_selector")
-        for incremental in (holder.get("incremental"), *(holder.get("params") or {}).values()):
+        params = holder.get("params")
+        values = params.values() if isinstance(params, dict) else ()
+        for incremental in (holder.get("incremental"), *values):
             if isinstance(incremental, dict):
                 _quote(incremental, "cursor_path")
         selector = holder.get("data_selector")

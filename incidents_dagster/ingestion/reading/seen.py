@@ -71,6 +71,11 @@ class Seen:
         """The distinct primary keys and versions of the latest read."""
         return distinct(self._here) if self._here else pa.table({})
 
+    @property
+    def keys_repeat(self) -> bool:
+        """Whether a primary key may have arrived more than once."""
+        return self._table.keyed and self.rows > len(self.keys())
+
     def check_total(self, pages: Pages) -> None:
         """Looks for a record that arrived twice, so that another one may be missing.
 

@@ -16,7 +16,7 @@ from fakes.web import Web
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import run_sync
-from incidents_dagster.ingestion.tables import DATASET, Table
+from incidents_dagster.ingestion.tables import DATASET, Column, Table
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
@@ -57,12 +57,16 @@ class Loaded:
         run_sync(self.configured, lambda _: None)
         return self.rows()
 
+    def columns(self) -> list[Column]:
+        """The table's columns."""
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            return StoredTable(
+                Table.of(declared_source(self.configured), "x"), connection
+            ).columns()
+
     def fields(self) -> dict[str, str | None]:
         """Column → the field that its comment names, for columns that come from the API."""
-        with duckdb.connect(str(self.database), read_only=True) as connection:
-            source = declared_source(self.configured)
-            columns = StoredTable(Table.of(source, "x"), connection).columns()
-        return {column.name: column.field for column in columns if column.name in self.types()}
+        return {c.name: c.field for c in self.columns() if c.name in self.types()}
 
     def loads(self) -> int:
         """How many loads there were."""

@@ -438,6 +438,18 @@ def test_what_utf8_cannot_have_becomes_a_replacement_character(loaded: Loaded) -
     ]
 
 
+def test_only_digits_beyond_a_double_and_beyond_microseconds_are_lost(loaded: Loaded) -> None:
+    digits = b'"n": 0.12345678901234567890, "j": [1234567890.12345678901234567890]'
+    time = b'"t": "2026-11-01T00:00:00.123456999Z"'  # cut, not rounded: never later than it was
+    (row,) = loaded.sync(Reply(b'[{"id": "1", %s, %s}]' % (digits, time)))
+    assert row == {
+        "id": "1",
+        "n": 0.12345678901234568,
+        "j": "[1234567890.1234567]",
+        "t": datetime(2026, 11, 1, 0, 0, 0, 123456, UTC),
+    }
+
+
 def test_nul_characters_stay(loaded: Loaded) -> None:
     assert loaded.sync([{"id": "1", "t": "a\0b"}]) == [{"id": "1", "t": "a\0b"}]
 

@@ -8,29 +8,36 @@ from typing import Any
 
 import pytest
 from dlt.common.normalizers.naming.snake_case import NamingConvention as SnakeCase
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from incidents_dagster.ingestion import sync
+from incidents_dagster.ingestion.naming import NAMING, column_name, tagged
+from incidents_dagster.ingestion.reading.source import DELETED_AT_COLUMN
 from incidents_dagster.ingestion.rows import batches, fields
 from incidents_dagster.ingestion.rows.batches import to_arrow
 from incidents_dagster.ingestion.rows.fields import FURTHER_FIELDS, columns_of
 from incidents_dagster.ingestion.tables import FIELD
+from incidents_dagster.ingestion.warehouse.stored_table import DLT_COLUMNS
+from incidents_dagster_tests.examples import examples
 from incidents_dagster_tests.ingestion.rows.loaded import TEXT, Loaded, Records
 
+CYRILLIC = ["Статус", "статус", "СТАТУС", "статус?"]
 # Fields that meet: by dlt's snake_case, by DuckDB's blindness to case, or with columns of our own.
 MEETING = [
     ["createdAt", "created_at", "CreatedAt", "created-at", "created at"],
+    ["状态", "状 态", "优先级", "标题", "x"],
+    ["_position", "_rows", "_keys", "position in rows", "t", "r", "k", "q", "rowid", "row"],
     ["Status", "status", "STATUS", "status_"],
     ["__name", "name", "_name", "name__"],
     ["", "__", "!!!", "???", " ", "x", "_empty", "\n", "🔥"],
-    ["状态", "状 态", "优先级", "标题", "x"],
-    ["Статус", "статус", "СТАТУС", "статус?"],
+    CYRILLIC,
     ["حالة", "स्थिति", "สถานะ", "κατάσταση", "סטטוס"],
     ["é", "e\u0301", "É", "è"],
     ["_dlt_id", "source_dlt_id", "_dlt_load_id", "_dltListIdx"],
     ["deleted_at", "deletedAt", "source_deleted_at"],
     ["code", "code__v_text", "code__v_bigint", "Code"],
     [FURTHER_FIELDS, "_FurtherFields"],
-    ["_position", "_rows", "_keys", "position in rows", "t", "r", "k", "q", "rowid", "row"],
     ["a\0b", "a\ud800b", "a\udc00b", "'a\\x00b'", "a b", "a_b"],
     ["select", "order", "group", '"', "'", "a;b", "a--b"],
     ["x" * 300, "x" * 300 + "y", "数" * 300],
@@ -83,6 +90,11 @@ def test_a_field_alone_has_the_column_that_dlt_gives_it_and_keeps_it(loaded: Loa
     loaded.sync([{"id": "1", "created_at": "b"}, {"id": "2", "createdAt": "c"}])
     (other,) = {*loaded.types()} - {"id", "created_at"}
     assert loaded.fields() == {"id": "id", "created_at": "createdAt", other: "created_at"}
+    assert {column.name: column.description for column in loaded.columns()} == {
+        **{"id": None, "created_at": "Field: createdAt", other: "Field: created_at"},
+        "deleted_at": DELETED_AT_COLUMN["description"],
+        "_dlt_load_id": DLT_COLUMNS["_dlt_load_id"],
+    }
     assert loaded.rows() == [
         {"id": "1", "created_at": None, other: "b"},
         {"id": "2", "created_at": "c", other: None},
@@ -185,7 +197,7 @@ def test_a_field_has_its_column_in_every_batch(
 ) -> None:
     monkeypatch.setattr(batches, "BATCH_ROWS", 2)
     rng = random.Random(1)
-    names = MEETING[0] + MEETING[5]
+    names = MEETING[0] + CYRILLIC
     records = [
         {"id": str(n), **{name: f"{n} {name}" for name in rng.sample(names, rng.randint(0, 4))}}
         for n in range(20)
@@ -260,3 +272,33 @@ def test_a_cursor_may_have_a_name_in_any_script(
     assert [asked.query for asked in loaded.web.asked] == [{"since": "2026-11-01T00:00:04Z"}]
     assert [row["id"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
     assert rows[4]["更新时间"].month == 11, "of two versions, the newer one"
+
+
+ANY_NAME = st.sampled_from([name for names in MEETING for name in names]) | st.text(max_size=8)
+
+
+@settings(max_examples=examples(100, 1_000), deadline=None)
+@given(ANY_NAME)
+def test_the_name_of_a_column_is_its_own_name(field: str) -> None:
+    # dlt names the columns once more, and DuckDB takes letters of either case for the same.
+    for name in (column_name(field), tagged(column_name(field), field)):
+        assert NAMING.normalize_path(name) == name == name.lower()
+        assert " " not in name
+
+
+@settings(max_examples=examples(50, 500), deadline=None)
+@given(st.lists(st.lists(st.sets(ANY_NAME, max_size=8), max_size=3), max_size=4))
+def test_no_batch_loses_a_field_whatever_the_batches_before_it_had(
+    batches_of_names: list[list[set[str]]],
+) -> None:
+    known: Any = {}
+    for names_of_records in batches_of_names:
+        records = [
+            {name: f"value of {name!a}" for name in {"id", *names}} for names in names_of_records
+        ]
+        batch = to_arrow([dict(record) for record in records], known)
+        known |= batch.new_columns
+        for record, row in zip(records, batch.rows.to_pylist(), strict=True):
+            assert {known[name][FIELD]: value for name, value in row.items() if value} == {
+                fields.remembered(field): value for field, value in record.items()
+            }
