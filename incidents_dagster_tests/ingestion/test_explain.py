@@ -72,6 +72,10 @@ def test_an_unknown_error_is_its_innermost_type_and_first_line() -> None:
     assert explain(KeyboardInterrupt()) == "KeyboardInterrupt: "
 
 
+def test_no_message_has_terminal_escapes() -> None:
+    assert explain(SettingsError("no \x1b[31mred\x1b[0m field")) == "no red field"
+
+
 def test_a_constraint_of_the_table_is_one_line() -> None:
     error = duckdb.ConstraintException("Constraint Error: CHECK failed\nmore")
     told = explain(_raised(error, RuntimeError("wrapped")))

@@ -90,7 +90,8 @@ def _take(holder: dict[str, Any], plain: bool) -> _Part:
     sent = [query, *(holder.get(part) for part in ("params", "json", "data"))]
     found = [credential for tree in sent for credential in credentials_in(tree)]
     for name, value in found:
-        redaction.remember(undoubled(value), sent_as=name)
+        if not has_placeholder(value, holder.get("params")):
+            redaction.remember(undoubled(value), sent_as=name)
     headers = _take_texts(holder, "headers", lambda _: True)
     params = _take_texts(holder, "params", is_credential)
     secret_headers = [header for header in headers.items() if may_be_secret(*header)]

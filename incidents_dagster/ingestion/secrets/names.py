@@ -113,7 +113,7 @@ def parts_of_header(name: str, value: str) -> Iterator[tuple[str, str, bool]]:
     for key, held in pairs:
         if is_login(key) or is_unmistakable(held):
             yield key, held, is_login(key)
-    if before and not pairs:
+    if before and not any(is_login(key) for key, _ in pairs):
         yield name, rest, certain or scheme
     # A header of another form may end in the secret.
     yield name, re.split(r"[\s=:;,\"]+", value.rstrip('=" '))[-1], False

@@ -50,6 +50,7 @@ def test_credentials_are_found_at_any_depth() -> None:
         ("Authorization", "Bearer abc", {"Bearer abc", "abc"}),
         ("Authorization", 'Token token="abc", user=production', {"abc"}),
         ("X-Odd", "Token abc", {"Token abc", "abc"}),
+        ("Authorization", "Bearer ab=cd", {"Bearer ab=cd", "ab=cd"}),
         ("X-Api-Key", "abc", {"abc"}),
         ("Cookie", "theme=dark; session=abc; region=eu-west-1", {"abc"}),
         ("X-Auth-Region", "eu-west-1", set()),
