@@ -72,7 +72,7 @@ def tried(point: str, case: Case) -> Outcome:
         except HungError:
             return Outcome(name, "wrong", f"no end within {CASE_SECONDS} s")
         except WrongError as wrong:
-            return Outcome(name, "wrong", str(wrong))
+            return Outcome(name, "wrong", " ".join(str(wrong).split()))
         except Exception as error:  # a case must not end the others
             return Outcome(name, "wrong", f"{type(error).__name__}: {str(error)[:200]}")
         finally:
