@@ -200,7 +200,7 @@ def ordinary_case(name: str) -> tuple[str, Any]:
 
 
 def test_an_ordinary_case_is_right_and_a_lost_field_is_wrong() -> None:
-    point, case = ordinary_case("one page: offset, no total, a total")
+    point, case = ordinary_case("one page: offset, no total")
     assert ordinary.tried(point, case).verdict == "right"
 
     def loses_a_title(story: Story) -> None:
