@@ -17,6 +17,7 @@ from reporting.results import write as keep
 # In this order in the report.
 SECTIONS = (
     "traps",
+    "ordinary",
     "http",
     "answers",
     "mutate",

@@ -58,6 +58,14 @@ def unequal(records: list[Row], table: list[Row], key: tuple[str, ...] = ("id",)
     return ""
 
 
+def lost_field(record: Row, row: Row) -> str:
+    """A field of `record` that its row has not, in a column of its own; nothing if it has all."""
+    columns = _columns([row])
+    candidates = {field: [*_candidates(field, [(record, row)], columns)] for field in record}
+    nowhere = next((field for field in record if not candidates[field]), None)
+    return nowhere if nowhere is not None else _sharing(candidates) or ""
+
+
 def _keyed(table: list[Row], told: dict[str, Row], key: tuple[str, ...]) -> dict[str, Row] | None:
     """The rows by their key, as text; None if no column can be it."""
     names = list(table[0]) if table else []
@@ -87,7 +95,9 @@ def _candidates(
 ) -> Iterator[str | None]:
     """The columns that have the field's value in every row, its namesake alone if that has."""
     if all(record.get(field) is None for record, _ in pairs):
-        yield None  # needs no column
+        # Needs no column, but what was there before must not be left in its own.
+        if field not in columns or all(_fits(field, record, row, field) for record, row in pairs):
+            yield None
         return
     named = [c for c in columns if c == field or c.endswith(f":{field}") or c == f"source_{field}"]
     others = (c for c in columns if c not in named)
@@ -117,11 +127,14 @@ def _same(value: Any, cell: Any) -> bool:
     if isinstance(cell, datetime):
         return _time(value) == _time(cell)
     if isinstance(value, (dict, list)):
+        parsed = None
         with suppress(ValueError, TypeError):
-            return bool((json.loads(cell) if isinstance(cell, str) else cell) == value)
-        return False
-    if isinstance(value, bool) or isinstance(cell, bool):
+            parsed = json.loads(cell)
+        return value in (parsed, cell)
+    if isinstance(value, bool) or isinstance(cell, bool) or str(value) == "nan":
         return value is cell or str(cell).lower() == str(value).lower()
+    if isinstance(value, str):  # what no text column can hold
+        value = value.replace("\0", "").encode("utf-8", "replace").decode()
     # A text in a JSON column has quotes.
     spelled = {str(value), json.dumps(value), json.dumps(value, ensure_ascii=False)}
     return cell == value or (isinstance(cell, str) and cell in spelled)

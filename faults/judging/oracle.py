@@ -1,6 +1,7 @@
 """What served answers say, read independently of the sync: is a green table what they told?
 
-Knows JSON and the API's own fields alone; nothing of dlt, paginators' classes or the product.
+Knows JSON and the API's own fields alone; nothing of dlt, paginators' classes or the product. A
+version is what status and time of change say; `fields_lost` looks at all other fields.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any
 
 from fakes.incident_pages import Page
 from fakes.incidents import moment
+from faults.judging.fields import Row, lost_field
 
 Version = tuple[Any, ...]  # status, updated_at
 ANY = object()  # a value that no column of its type can hold: the table may have what it likes
@@ -85,6 +87,36 @@ def told_otherwise(
             return f"green, with {name} told {told[name]} and {after.get(name)} in the table"
     sign = _signs_of_more(answers) if hidden else ""
     return f"green, with {len(hidden)} rows missing, though {sign}" if sign else ""
+
+
+def fields_lost(
+    served: list[tuple[Page, bytes]],
+    before: dict[str, Row],
+    after: dict[str, Row],
+    kept: list[tuple[Any, ...]],
+) -> str:
+    """What green rows lack of the records that were told; nothing if they have all fields.
+
+    Args:
+        served: The answers.
+        before: id → row in the table before the sync.
+        after: The same after it.
+        kept: The records in quarantine, as JSON.
+    """
+    quarantined = [_parsed(text) for (text,) in kept]
+    told: dict[str, list[Row]] = {}
+    for answer in _readable(served):
+        for record in answer.records:
+            if (name := _id(record)) is not None and record not in quarantined:
+                told.setdefault(name, []).append(record)
+    for name, row in after.items():
+        records = told.get(name, [])
+        if not records or row == before.get(name):
+            continue  # not told, or older than what was there
+        lost = [lost_field(record, row) for record in records]
+        if all(lost):
+            return f"green, and {lost[-1]!r} of {name} is lost, or has no column of its own"
+    return ""
 
 
 def _readable(served: list[tuple[Page, bytes]]) -> Iterator[Answer]:

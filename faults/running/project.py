@@ -66,7 +66,7 @@ class Project:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """What `sql` finds in the database, times in UTC; nothing where there is no such table."""
-        if not self.database.exists():
+        if not self.database.is_file():
             return []
         with duckdb.connect(str(self.database), read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
@@ -74,6 +74,12 @@ class Project:
                 return connection.execute(sql).fetchall()
             except duckdb.CatalogException:
                 return []
+
+    def rows(self, where: str = "true", table: str = "incident_data") -> list[dict[str, Any]]:
+        """Rows as column → value, times in UTC; none where there is no such table."""
+        names = [row[0] for row in self.query(f"SHOW incidents.{table}")]
+        found = self.query(f"FROM incidents.{table} WHERE {where}") if names else []
+        return [dict(zip(names, row, strict=True)) for row in found]
 
     def versions(self, *columns: str, table: str = "incident_data") -> dict[str, tuple[Any, ...]]:
         """id → the values of `columns`, of the rows that are not marked as deleted.

@@ -88,16 +88,7 @@ class Story:
 
     def table(self, where: str = "deleted_at IS NULL") -> list[Row]:
         """The table's rows, by default those that are not marked as deleted."""
-        if not self.project.database.is_file():
-            return []
-        with duckdb.connect(str(self.project.database), read_only=True) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            try:
-                found = connection.execute(f"FROM incidents.incident_data WHERE {where}")
-            except duckdb.CatalogException:
-                return []
-            names = [column[0] for column in found.description or []]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        return self.project.rows(where)
 
     def execute(self, *statements: str) -> None:
         """Runs SQL on the database."""

@@ -13,7 +13,7 @@ from typing import Any
 from fakes.incident_pages import IncidentPages, Page, Tell, as_json, truth
 from fakes.incidents import incident
 from faults.cases.mutations import Choose, mutated
-from faults.judging.oracle import told_otherwise
+from faults.judging.oracle import fields_lost, told_otherwise
 from faults.judging.outcome import Outcome, Result, clear, judged, versions_of
 from faults.running.processes import HungError, in_processes, limited
 from faults.running.project import Project, in_project
@@ -29,7 +29,9 @@ WHAT = (
     "the table equals the source. Any other green table is held against what the answers say, by "
     "a reader of its own: each difference has to be what a record told (its newest version), a "
     "record in quarantine, or a record that no answer held while neither a total, nor a short page "
-    "before others, nor a next page gave away that there was more: such a lie cannot be found. "
+    "before others, nor a next page gave away that there was more: such a lie cannot be found. In "
+    "every green table, a row that was written has all fields of a record that told it, each in a "
+    "column of its own. "
     "All else is wrong, as is a sync without end, or a good sync after it that is not green and "
     "equal to the source (after a lie that cannot be found: a reconcile, and but for rows that it "
     "has told with a newer time, which no older version replaces)."
@@ -72,7 +74,7 @@ def case(
     Returns:
         What came of it, for the figures, and the outcome.
     """
-    source, before = versions_of(api.rows), in_table(project)
+    source, before, had = versions_of(api.rows), in_table(project), _rows(project)
     api.served.clear()
     try:
         api.tell = tell
@@ -83,10 +85,12 @@ def case(
         if message is not None:
             came, wrong = "red", judged(name, message, before, after, source).note
             wrong = "" if after == before and clear(message) else wrong
-        elif after != source:
-            came = AS_TOLD
+        else:
             kept = project.query("SELECT record FROM incidents.quarantine")
-            wrong = told_otherwise([*api.served], before, after, source, kept)
+            if after != source:
+                came = AS_TOLD
+                wrong = told_otherwise([*api.served], before, after, source, kept)
+            wrong = wrong or fields_lost([*api.served], had, _rows(project), kept)
         api.tell = truth
         with limited(SYNC_SECONDS):
             again = project.sync(reconcile=came == AS_TOLD)
@@ -100,6 +104,10 @@ def case(
     if wrong:
         return "wrong", Outcome(name, "wrong", wrong)
     return came, Outcome(name, "red" if came == "red" else "right", message or "")
+
+
+def _rows(project: Project) -> dict[str, Any]:
+    return {row["id"]: row for row in project.rows()}
 
 
 def _differences(source: dict[str, Any], table: dict[str, Any], lied_to: bool) -> list[str]:

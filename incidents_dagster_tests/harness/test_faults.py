@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ from faults.cases.answers import Case, cases, on
 from faults.cases.mutations import mutated
 from faults.cases.records import Kind, lacking
 from faults.cases.records import cases as odd_records
-from faults.judging.oracle import told_otherwise
+from faults.judging.oracle import fields_lost, told_otherwise
 from faults.judging.outcome import Outcome, judged, versions_of
 from faults.running.processes import HungError, limited
 from faults.running.project import in_project
-from faults.sections import answers, mutate, traps
+from faults.running.stories import Story
+from faults.sections import answers, mutate, ordinary, traps
 from incidents_dagster.ingestion.reading.envelope import Envelope
 
 pytestmark = pytest.mark.thorough
@@ -188,4 +190,38 @@ def test_every_case_has_a_name_of_its_own() -> None:
     names: list[str] = [case.name for case in cases()]
     names += [f"{kind.name} {first}" for kind, first in odd_records()]
 
+    names += [f"{point}: {case.name}" for point, case in ordinary.numbered()]
+
     assert len(names) == len({*names})
+
+
+def ordinary_case(name: str) -> tuple[str, Any]:
+    return next(found for found in ordinary.numbered() if found[1].name == name)
+
+
+def test_an_ordinary_case_is_right_and_a_lost_field_is_wrong() -> None:
+    point, case = ordinary_case("one page: offset, no total")
+    assert ordinary.tried(point, case).verdict == "right"
+
+    def loses_a_title(story: Story) -> None:
+        story.loaded()
+        story.execute("UPDATE incidents.incident_data SET title = '' WHERE id = 'INC-0002'")
+        story.sync()
+
+    lost = ordinary.tried(point, replace(case, story=loses_a_title))
+    assert lost.verdict == "wrong"
+    assert "'title' in 1 rows" in lost.note
+
+
+def test_each_point_of_ordinary_life_has_three_cases_and_all_together_eighty() -> None:
+    assert min(len(cases) for cases in ordinary.POINTS.values()) >= 3
+    assert len(ordinary.numbered()) >= 80
+
+
+def test_a_field_that_was_told_and_is_lost_is_found() -> None:
+    told = [answer(0, 30)]
+    rows = {row["id"]: {**row, "updated_at": None, "created_at": None} for row in ROWS}
+
+    assert "is lost" in fields_lost(told, {}, rows, [])
+    assert not fields_lost(told, {}, {row["id"]: row for row in ROWS}, [])
+    assert not fields_lost(told, rows, rows, [])

@@ -121,7 +121,7 @@ def fuller_table(right: Any, wrong: Any) -> Callable[[Story], None]:
         story.loaded()
         story.configure(client__paginator=wrong)
         story.sync("proven|unproven|red")  # of one record, with which a total may agree
-        for mode in ("full_refresh", "reconcile", "full_refresh"):
+        for mode in ("full_refresh", "reconcile"):
             story.sync(NOT_PROVEN, mode=mode)
         if len(story.table()) != len(story.api.rows):
             lost = len(story.api.rows) - len(story.table())

@@ -224,7 +224,7 @@ CASES = [
         "single page",
     ),
     *(
-        Case(f"the API's own words: {status}", refused(status, body, says), style)
+        Case(f"the API's own words: {status}, {says}", refused(status, body, says), style)
         for status, body, says, style in (
             (400, {"error": "unknown parameter updated_since"}, "unknown parameter", "offset"),
             (403, {"message": "scope incidents:read is missing"}, "incidents:read", "cursor"),
