@@ -26,12 +26,8 @@ from incidents_dagster.ingestion.reading.incremental import Incremental, asking_
 from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
 from incidents_dagster.ingestion.reading.progress import Progress
-from incidents_dagster.ingestion.reading.rest_api_config import (
-    endpoints,
-    is_jsonpath,
-    refused,
-    settings_errors,
-)
+from incidents_dagster.ingestion.reading.refusals import refused, settings_errors
+from incidents_dagster.ingestion.reading.rest_api_config import endpoints, is_jsonpath
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.settings import Settings
@@ -138,7 +134,8 @@ def declared_source(settings: Settings) -> DltSource:
     for setting in ("total_path", "more_path"):
         path = getattr(settings.completeness, setting)
         if path and not is_jsonpath(path):
-            raise SettingsError(refused(f"completeness.{setting} {path!r} is not a JSONPath"))
+            name = f"completeness.{setting}"
+            raise SettingsError(refused(f"{name} {path[:40]!r} is not a JSONPath", name))
     source = _build(api)
     tables: dict[str, str] = {}
     for name, resource in source.resources.items():
