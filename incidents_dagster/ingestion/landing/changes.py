@@ -16,6 +16,7 @@ from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.deletions import Deletions
 from incidents_dagster.ingestion.landing.landing import Landing
+from incidents_dagster.ingestion.reading.fields import Fields
 from incidents_dagster.ingestion.reading.incremental import Start
 from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.reader import Reader
@@ -76,7 +77,8 @@ def changed_rows(
             api.report(f"{name}: the table is not proven complete: reading everything.")
             start = None
 
-        reader = Reader(api, name, known)
+        fields = Fields.of(api.declared, api.incremental.get(name), stored, name)
+        reader = Reader(api, name, known, fields)
         bad = BadRecords(name, api.settings.quarantine_share)
         landing = Landing(stored, bad, quarantine.waiting(connection, name, stored.table))
 
@@ -90,6 +92,7 @@ def changed_rows(
             start = None
             yield from landing.take(None)
             readings.append((yield from reader.read(None, landing.take)))
+        fields.check(known)
         bad.check()
         yield from landing.rest()
         if start is None:

@@ -4,10 +4,12 @@ Uses an endpoint's `incremental`, as in rest_api. The table itself holds the cur
 cannot disagree: after a killed sync, or with an older backup, a sync starts where the rows end.
 """
 
+import math
 import re
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from functools import reduce
 from typing import Any
 
@@ -19,10 +21,13 @@ from dlt.common.time import ensure_datetime_in_tz
 from dlt.common.utils import map_nested_values_in_place
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.tables import Since
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 SUPPORTED = ("cursor_path", "start_param", "initial_value", "lag")
+# data_types of a cursor that can have a lag → whether it is a whole number.
+TAKES_LAG = {"timestamp": False, "double": False, "decimal": False, "date": True, "bigint": True}
 PLACEHOLDER = re.compile(r"{incremental\.(?:start_value|last_value|initial_value)(?::([^}]*))?}")
 
 
@@ -74,28 +79,41 @@ class Incremental:
             `{incremental.start_value}` say where the value goes.
         initial_value: What to send while the table is empty; None to ask for everything.
         lag: How far to look back, in seconds for a timestamp, in days for a date, else in its unit.
+        cursor_path: The field, as it is configured.
     """
 
     column: str
     start_param: str | None = None
     initial_value: Any = None
     lag: float = 0
+    cursor_path: str = ""
 
-    def start(self, stored: StoredTable) -> Start | None:
-        """Where the next sync of the table starts; None if it has no row to start from.
+    def check_lag(self, data_type: str | None, resource: str) -> None:
+        """Checks that a cursor of this type can have the lag; None: its type is not known yet.
 
         Raises:
-            SettingsError: The cursor is not a column, or the lag cannot be subtracted from it.
+            SettingsError: It cannot.
         """
-        names = [column.name for column in stored.columns()]
-        if self.column not in names:
-            if not stored.row_count():
-                return None
+        if not self.lag or data_type is None:
+            return
+        setting = f"{resource}: incremental.lag = {self.lag:g}"
+        if data_type not in TAKES_LAG:
             raise SettingsError(
-                f"incremental.cursor_path: the table {stored.table.qualified} has no column "
-                f"{self.column!r}. It must be a field at the top level of the records, such as "
-                f"{', '.join(names[:5])}; if it is null everywhere so far, declare it in columns."
+                f"{setting} needs a cursor of times or numbers, but the column {self.column!r} is "
+                f"{data_type}: set columns.{self.column}.data_type if it should not be (a primary "
+                "key is text by default), or set lag to 0."
             )
+        if TAKES_LAG[data_type] and self.lag % 1:
+            unit = "days" if data_type == "date" else "the cursor's unit"
+            raise SettingsError(
+                f"{setting} must be a whole number: it is in {unit}, as the column "
+                f"{self.column!r} is {data_type}."
+            )
+
+    def start(self, stored: StoredTable) -> Start | None:
+        """Where the next sync of the table starts; None if it has no row to start from."""
+        if self.column not in {column.name for column in stored.columns()}:
+            return None  # no row has had a value; `fields` tells a field that no record has
         found = stored.newest_row(self.column)
         return Start(self._less_lag(found[0]), found[1]) if found else None
 
@@ -111,12 +129,9 @@ class Incremental:
             return value - timedelta(days=self.lag)
         if isinstance(value, (int, float)):
             return value - type(value)(self.lag)
-        if self.lag:
-            raise SettingsError(
-                f"incremental.lag needs times or numbers, but the column {self.column!r} holds "
-                f"text: set columns.{self.column}.data_type, or set lag to 0."
-            )
-        return value
+        if isinstance(value, Decimal):
+            return value - Decimal(self.lag)
+        return value  # a text, which has no lag: see `check_lag`
 
 
 def take_from(endpoint: dict[str, Any], naming: NamingConvention, where: str) -> Incremental | None:
@@ -140,11 +155,13 @@ def take_from(endpoint: dict[str, Any], naming: NamingConvention, where: str) ->
     cursor = str(rest.pop("cursor_path", "")).removeprefix("$.")
     if not cursor or re.search(r"[.*\[$]", cursor):
         raise SettingsError(f"{where}.cursor_path must name a top-level field of the records.")
-    if rest.get("lag", 0) < 0:
-        raise SettingsError(f"{where}.lag must be 0 or more.")
+    lag = rest.get("lag", 0)
+    number = isinstance(lag, (int, float)) and not isinstance(lag, bool)
+    if not number or not 0 <= lag < math.inf:
+        raise SettingsError(f"{where}.lag must be a number, 0 or more, {shown(lag)}.")
     if rest.get("initial_value") is None and PLACEHOLDER.search(str(endpoint)):
         raise SettingsError(f"{where}.initial_value is missing: the placeholder needs a value.")
-    return Incremental(naming.normalize_path(cursor), **rest)
+    return Incremental(naming.normalize_path(cursor), cursor_path=cursor, **rest)
 
 
 def asking_from(endpoint: dict[str, Any], incremental: Incremental, value: Any) -> dict[str, Any]:

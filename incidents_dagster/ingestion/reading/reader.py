@@ -17,6 +17,7 @@ from incidents_dagster.ingestion.errors import (
     MovedError,
     causes,
 )
+from incidents_dagster.ingestion.reading.fields import Fields
 from incidents_dagster.ingestion.reading.incremental import Moment, Start
 from incidents_dagster.ingestion.reading.pages import Pages
 from incidents_dagster.ingestion.reading.proof import Proof
@@ -71,10 +72,13 @@ class Reader:
         api: The open API.
         name: The resource.
         known: The table's columns with dlt's hints; those of the records are added.
+        fields: Looks for the configured fields in the records.
     """
 
-    def __init__(self, api: OpenApi, name: str, known: TTableSchemaColumns) -> None:
-        self._api, self._name, self._known = api, name, known
+    def __init__(
+        self, api: OpenApi, name: str, known: TTableSchemaColumns, fields: Fields | None = None
+    ) -> None:
+        self._api, self._name, self._known, self._fields = api, name, known, fields
         self._table = Table.of(api.declared, name)
         self._incremental = api.incremental.get(name)
         self._one_moment = True
@@ -191,6 +195,8 @@ class Reader:
                     records, self._known, naming, self._table.primary_key, self._table.typed
                 )
                 self._known.update(batch.new_columns)
+                if self._fields:
+                    self._fields.add(records, batch)
                 seen.add(batch, pages.began)
                 yield from land(Arrived(batch, seen.began))
         finally:

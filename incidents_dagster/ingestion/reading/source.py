@@ -165,6 +165,7 @@ def declared_source(settings: Settings) -> DltSource:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
     for name, incremental in _take_incrementals(api).items():
         table = Table.of(source, name)
+        incremental.check_lag(table.declared.get(incremental.column, {}).get("data_type"), name)
         if not any("dedup_sort" in column for column in table.declared.values()):
             newest = TColumnSchema(name=incremental.column, dedup_sort="desc")
             source.resources[name].apply_hints(columns={incremental.column: newest})
