@@ -23,6 +23,7 @@ from incidents_dagster.ingestion.reading.reader import Reader
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
+from incidents_dagster.ingestion.warehouse.stored_key import check_key
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 # In dlt's state of a resource: whether the table was once proven complete.
@@ -68,6 +69,7 @@ def changed_rows(
     """
     with read_only_connection(database, api.settings.wait_seconds, api.report) as connection:
         stored = StoredTable(Table.of(api.declared, name), connection)
+        check_key(stored, name, database)
         known = stored.types()
         if "_dlt_id" in known:  # created by plain dlt, which gives rows ids
             dlt.config["normalize.parquet_normalizer.add_dlt_id"] = True
