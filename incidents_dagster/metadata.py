@@ -49,7 +49,7 @@ def sync_metadata(
     progress, proof = sync.api.progress[resource_name], sync.proofs[resource_name]
     load_id = ", ".join(trace.last_load_info.loads_ids)
     metadata: dict[str, Any] = {
-        "rows_read": progress.rows,
+        "rows_read": proof.rows,
         "rows_loaded": trace.last_normalize_info.row_counts.get(table.name, 0),
         "dagster/row_count": 0,
         "pages": progress.pages,

@@ -34,6 +34,7 @@ class Proof:
         began: The API's time at its first response.
         distinct: Distinct primary keys among the records; None without a primary key.
         quarantined: Distinct records that cannot be loaded.
+        why_again: Why pages were read more than once; empty if they were not.
     """
 
     since: Since | None
@@ -46,6 +47,7 @@ class Proof:
     began: datetime | None
     distinct: int | None
     quarantined: int
+    why_again: str = ""
 
     @property
     def status(self) -> Status:
@@ -60,5 +62,11 @@ class Proof:
     def __str__(self) -> str:
         if self.doubts:
             return f"unproven: {'; '.join(self.doubts)}"
-        again = f", read {self.readings} times" if self.readings > 1 else ""
+        again = f", read {times(self.readings)}" if self.readings > 1 else ""
+        again += f" as {self.why_again}" if self.why_again else ""
         return f"proven: {self.rows:,} records in {self.pages:,} pages{again}; {self.how}"
+
+
+def times(count: int) -> str:
+    """How often, in words."""
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

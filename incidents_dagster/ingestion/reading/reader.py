@@ -28,6 +28,7 @@ from incidents_dagster.ingestion.tables import Table
 
 MOST_READINGS = 3  # from the beginning, for whatever reason
 MOST_CATCHING_UP = 5  # reads of what changed meanwhile
+PLACES = "pages are requested by their place in the list"
 UNITS = {"timestamp": 1, "date": 86_400}  # seconds in a lag of 1
 
 
@@ -82,6 +83,7 @@ class Reader:
         self._table = Table.of(api.declared, name)
         self._incremental = api.incremental.get(name)
         self._one_moment = True
+        self._why_again = ""
 
     def read(self, start: Start | None, land: Land) -> Generator[pa.Table, None, Reading]:
         """Reads every record, some more than once; a newer version comes after an older one.
@@ -109,6 +111,7 @@ class Reader:
             began=self._seen.began,
             distinct=len(keys) if self._table.keyed else None,
             quarantined=len(self._seen.bad),
+            why_again=self._why_again if readings > 1 else "",
         )
         return Reading(proof, keys, self._seen.rows, self._seen.newest)
 
@@ -143,6 +146,11 @@ class Reader:
         column = self._known.get(self._incremental.column, {}) if self._incremental else {}
         return UNITS.get(str(column.get("data_type")), 0)
 
+    @property
+    def _timeless(self) -> str:
+        cursor = self._incremental.column if self._incremental else ""
+        return f"the cursor {cursor!r} is not a time"
+
     def _until_agreed(
         self, start: Start | None, land: Land
     ) -> Generator[pa.Table, None, tuple[int, Pages, list[str]]]:
@@ -158,7 +166,7 @@ class Reader:
                 yield from self._pass(start.value if start else None, pages, land)
                 self._seen.check_total(pages)
             except Exception as error:
-                self._again(error, left)
+                self._why_again = self._again(error, left)
             else:
                 # Without a time, the API cannot be asked for what changed meanwhile.
                 timeless = bool(self._incremental) and not self._unit and not pages.one_moment
@@ -169,13 +177,14 @@ class Reader:
                 if earlier and left:
                     self.report("records moved between pages; reading again.")
                 earlier = pages
+                self._why_again = self._timeless if timeless else PLACES
             if left:
                 self._seen.begin_again()
                 yield from land(None)
         return MOST_READINGS, pages, [*pages.all_doubts, "records keep moving between pages"]
 
-    def _again(self, error: Exception, left: int, most: int = MOST_READINGS) -> None:
-        """Raises, unless reading again may help and tries are left."""
+    def _again(self, error: Exception, left: int, most: int = MOST_READINGS) -> str:
+        """Raises, unless reading again may help and tries are left; returns why it may."""
         moved = next((cause for cause in causes(error) if isinstance(cause, MovedError)), None)
         if not moved:
             raise error
@@ -185,6 +194,7 @@ class Reader:
                 f"nothing was loaded. {moved.advice}"
             ) from None
         self.report(f"{moved}; reading from the beginning.")
+        return str(moved)
 
     def _pass(self, since: Any, pages: Pages, land: Land) -> Iterator[pa.Table]:
         """Reads everything once, or what changed `since` a value of the cursor."""

@@ -238,7 +238,8 @@ def test_the_refusal_counts_reasons_and_shows_one_value_of_each() -> None:
         "x: 1,204 of 5,000 records cannot be loaded, so nothing was loaded. quarantine_share = 0.1 "
         "allows at most that share of them, or of 100 if fewer were read. "
         "id is missing, null or empty (1,200); at should be timestamp (2, such as "
-        "'soon'); a b (1). Check endpoint.data_selector, primary_key and columns in .dlt/config.toml."
+        "'soon'); a b (1). Check endpoint.data_selector, primary_key and columns in "
+        ".dlt/config.toml."
     )
 
 
