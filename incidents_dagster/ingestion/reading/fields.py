@@ -60,10 +60,7 @@ class Fields:
         naming = source.schema.naming
         hints = source.resources[name].compute_table_schema()["columns"]
         unseen = {naming.normalize_path(n): (KEY, n) for n, c in hints.items() if c.get(KEY)}
-        if incremental and not (
-            incremental.column in {column.name for column in stored.columns()}
-            and stored.newest_row(incremental.column)
-        ):
+        if incremental and not stored.has_values(incremental.column):
             unseen.setdefault(incremental.column, (CURSOR, incremental.cursor_path))
         return cls(name, unseen, incremental, naming)
 

@@ -119,6 +119,13 @@ class StoredTable:
         ).fetchall()
         return (rows[0][0], dict(zip(keys, rows[0][1:], strict=True))) if rows else None
 
+    def has_values(self, column: str) -> bool:
+        """Whether any row has a value in `column`."""
+        if column not in {c.name for c in self.columns()}:
+            return False
+        sql = f"SELECT 1 FROM {self.table.qualified} WHERE {quoted(column)} IS NOT NULL LIMIT 1"
+        return bool(self._value(sql))
+
     def newest(self) -> datetime | None:
         """The newest value of the `newest_first` column, in UTC; None if there is none."""
         if not self.table.newest_first:

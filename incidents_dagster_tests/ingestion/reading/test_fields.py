@@ -145,8 +145,8 @@ def test_very_many_records_without_a_key_end_the_read(
     sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fields, "ENOUGH", 4)
-    sync.records = [{"state": n} for n in range(3)] + [{"id": n} for n in range(6)]
-    sync(key="id")  # the first batch has some
     monkeypatch.setattr("incidents_dagster.ingestion.rows.batches.BATCH_ROWS", 2)
     sync.records = [{"number": n} for n in range(8)] + [{"uid": 1}]
     assert sync.refusal("uid").startswith("x: no record has the field 'uid' of primary_key")
+    sync.records = [{"uid": 0}, *sync.records]  # the first batch has one
+    sync("uid")
