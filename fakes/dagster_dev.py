@@ -73,9 +73,10 @@ class DagsterDev:
         assert "errors" not in body, body["errors"]
         return body["data"]
 
-    def launch(self) -> str:
-        """Starts the job incidents_sync; returns the run's id."""
-        params = {"selector": {**REPOSITORY, "jobName": "incidents_sync"}, "runConfigData": "{}"}
+    def launch(self, **selection: Any) -> str:
+        """Starts the job incidents_sync, or what is selected of it; returns the run's id."""
+        selector = {**REPOSITORY, "jobName": "incidents_sync", **selection}
+        params = {"selector": selector, "runConfigData": "{}"}
         launched = self.ask(LAUNCH, params=params)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
@@ -84,12 +85,16 @@ class DagsterDev:
         """How a run stands, in Dagster's words."""
         return str(self.ask(RUN, id=run_id)["runOrError"]["status"])
 
+    def ended(self, run_id: str) -> str:
+        """How a run has ended, in Dagster's words; waits for that."""
+        ends = ("SUCCESS", "FAILURE", "CANCELED")
+        wait_until(lambda: self.status(run_id) in ends, SYNC_SECONDS, f"{run_id} ended")
+        return self.status(run_id)
+
     def sync(self) -> str:
         """Runs incidents_sync to its successful end; returns the run's id."""
         run_id = self.launch()
-        ends = ("SUCCESS", "FAILURE", "CANCELED")
-        wait_until(lambda: self.status(run_id) in ends, SYNC_SECONDS, f"{run_id} ended")
-        assert self.status(run_id) == "SUCCESS"
+        assert self.ended(run_id) == "SUCCESS"
         return run_id
 
     def interrupt(self) -> None:

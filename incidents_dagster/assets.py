@@ -21,11 +21,12 @@ from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.settings_files import config_file
+from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, open_sync
 from incidents_dagster.ingestion.tables import DATASET, Table
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, read_only_connection
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
+from incidents_dagster.loaded_settings import loaded_settings
 from incidents_dagster.metadata import summary, sync_metadata, table_metadata
 from incidents_dagster.resources import IncidentsDuckDB
 
@@ -35,7 +36,7 @@ API = dg.AssetKey("incident_api")
 # no result, but then Dagster skips the checks, even those of all other resources.
 NO_MATERIALIZATION = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 
-settings: Settings = load_settings()
+settings: Settings = loaded_settings()
 declared = declared_source(settings)
 tables: Mapping[str, Table] = {name: Table.of(declared, name) for name in declared.resources}
 
@@ -128,6 +129,16 @@ class SyncConfig(dg.Config):
         return Mode.FULL_REFRESH if self.full_refresh else Mode.INCREMENTAL
 
 
+def _check_unchanged(current: Settings) -> None:
+    """Refuses settings for which Dagster would have other assets or checks."""
+    source = declared_source(current)
+    if {name: Table.of(source, name) for name in source.resources} != tables:
+        raise SettingsError(
+            f"The resources in {where('resources')}, or their columns, have changed since this "
+            "code location was loaded: reload the code location, and start the run again."
+        )
+
+
 @dlt_assets(
     name="incidents_dlt",
     dlt_source=declared,
@@ -148,11 +159,7 @@ def incident_assets(
     """
     try:
         current = load_settings()
-        if current.resource_names != settings.resource_names:
-            raise SettingsError(
-                f"The resources in {config_file()} have changed since this code location was "
-                "loaded: reload it."
-            )
+        _check_unchanged(current)
         with open_sync(current, context.log.info, config.mode) as sync:
             synced = {name: Table.of(sync.api.declared, name) for name in tables}
             with read_only_connection(

@@ -119,15 +119,35 @@ def rules_for(table: Table) -> list[Rule]:
     """The rules that apply to `table`: it has a primary key and declares the columns they need."""
     if not table.keyed:
         return []
-    types = {name: hints.get("data_type") for name, hints in table.declared.items()}
-    types["{newest}"] = types.get(str(table.newest_first))
-    return [r for r in RULES if all(types.get(n) == kind for n, kind in r.needs.items())]
+    left_out = not_applicable(table)
+    return [rule for rule in RULES if rule.name not in left_out]
 
 
 def checks_for(table: Table) -> dict[str, Rule | SourceCheck]:
     """The checks of `table` by their names."""
     beyond = SOURCE_CHECKS if table.keyed else ()
     return {check.name: check for check in (*rules_for(table), *beyond)}
+
+
+def not_applicable(table: Table) -> dict[str, str]:
+    """The checks that `table` does not have → why: what its configuration lacks."""
+    if not table.keyed:
+        why = "rows are appended, not merged" if table.primary_key else "no primary_key"
+        return {check.name: why for check in (*RULES, *SOURCE_CHECKS)}
+    reasons = {rule.name: _lacking(rule, table) for rule in RULES}
+    return {name: why for name, why in reasons.items() if why}
+
+
+def _lacking(rule: Rule, table: Table) -> str:
+    for needed, kind in rule.needs.items():
+        column = table.newest_first if needed == "{newest}" else needed
+        if column is None:
+            return 'no column has dedup_sort = "desc"'
+        if column not in table.declared:
+            return f"columns.{column} is not configured"
+        if (has := table.declared[column].get("data_type")) != kind:
+            return f"columns.{column}.data_type is {has or 'not configured'}, not {kind}"
+    return ""
 
 
 def evaluate(
@@ -176,7 +196,14 @@ def _unanswered(check: Rule | SourceCheck, resource_name: str, why: str) -> dg.A
 def incident_checks(
     context: dg.AssetCheckExecutionContext, duckdb: IncidentsDuckDB
 ) -> Iterator[dg.AssetCheckResult]:
-    """Evaluates the selected checks over one read-only connection."""
+    """Evaluates the selected checks over one read-only connection.
+
+    Logs the checks that a table does not have, because its configuration lacks something.
+    """
+    for name, table in tables.items():
+        if left_out := not_applicable(table):
+            told = ", ".join(f"{check} ({why})" for check, why in left_out.items())
+            context.log.info(f"{name}: not applicable: {told}.")
     selected = [
         (check, name)
         for name, table in tables.items()

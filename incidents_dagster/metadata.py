@@ -51,7 +51,7 @@ def sync_metadata(
     proof, gone = changes.proof, changes.gone
     load_id = ", ".join(trace.last_load_info.loads_ids)
     metadata: dict[str, Any] = {
-        "rows_read": progress.rows,
+        "rows_read": proof.rows,
         "rows_loaded": trace.last_normalize_info.row_counts.get(table.name, 0),
         "dagster/row_count": 0,
         "pages": progress.pages,

@@ -17,6 +17,7 @@ import dagster as dg
 from incidents_dagster.configured import configured
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.plain_text import plain
+from incidents_dagster.ingestion.reading.proof import times
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
 
 PRUNED_PER_RUN = 10  # takes 1 s
@@ -53,6 +54,8 @@ def main(mode: str = "incremental") -> int:
     name = "incidents_reconcile" if mode == "reconcile" else "incidents_sync"
     try:
         # Loading the definitions reads the settings, and those may be wrong.
+        from incidents_dagster.assets import tables  # noqa: PLC0415
+        from incidents_dagster.checks import not_applicable  # noqa: PLC0415
         from incidents_dagster.definitions import defs  # noqa: PLC0415
         from incidents_dagster.pruning import prune  # noqa: PLC0415
 
@@ -75,7 +78,8 @@ def main(mode: str = "incremental") -> int:
         prune(instance, settings.keep_runs_days, datetime.now(timezone.utc), PRUNED_PER_RUN)
     graph = defs.resolve_asset_graph()
     described = {key: graph.get_check_spec(key).description for key in graph.asset_check_keys}
-    for line in report(result, described):
+    left_out = {dg.AssetKey(name): not_applicable(table) for name, table in tables.items()}
+    for line in report(result, described, left_out):
         click.echo(plain(line))
     return conclude(result, f"{time.monotonic() - started:.1f} s")
 
@@ -108,12 +112,14 @@ def conclude(result: dg.ExecuteInProcessResult, duration: str) -> int:
 def report(
     result: dg.ExecuteInProcessResult,
     described: Mapping[dg.AssetCheckKey, str | None] | None = None,
+    left_out: Mapping[dg.AssetKey, Mapping[str, str]] | None = None,
 ) -> Iterator[str]:
     """The lines of a run's summary.
 
     Args:
         result: The run.
         described: Each check's description, shown if a failed one gives no reason of its own.
+        left_out: The checks that an asset does not have, and why.
     """
     tables = []
     for synced in _synced(result):
@@ -122,8 +128,10 @@ def report(
         tables.append(shown["dagster/table_name"].partition(".")[2])
         bad = f", {shown['quarantined']:,} of them quarantined" if shown["quarantined"] else ""
         yield f"{asset.to_user_string()}:"
+        again = f" {times(shown['readings'])}" if shown["readings"] > 1 else ""
         yield _line(
-            "rows", f"{shown['rows_read']:,} read{bad}, {shown['dagster/row_count']:,} in all"
+            "rows",
+            f"{shown['rows_read']:,} read{again}{bad}, {shown['dagster/row_count']:,} in all",
         )
         if "rows_new" in shown:
             gone = shown["rows_newly_deleted"]
@@ -144,6 +152,8 @@ def report(
                 why = check.description or (described or {}).get(check.asset_check_key)
                 told = check.check_name if check.passed or not why else f"{check.check_name}: {why}"
                 yield _line("passed" if check.passed else check.severity.name, told)
+        for name, why in (left_out or {}).get(asset, {}).items():
+            yield _line("no check", f"{name}: {why}")
     if result.success:
         for table in tables:
             yield f"Try:      make sql Q='FROM {table} LIMIT 5'"

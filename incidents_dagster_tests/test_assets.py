@@ -19,6 +19,10 @@ from incidents_dagster.assets import incident_assets
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading import progress
+from incidents_dagster.ingestion.reading.source import declared_source
+from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.settings_files import config_file
+from incidents_dagster.ingestion.tables import Table
 from incidents_dagster_tests.results import failure, log_lines, shown
 
 KEY = dg.AssetKey("incident_data")
@@ -268,6 +272,13 @@ def test_a_sync_without_changes_loads_nothing(api: DemoServer, sync: Sync, datab
         assert connection.execute("SELECT count(*) FROM incidents._dlt_loads").fetchone() == (1,)
 
 
+def _reload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a reload of the code location does to the configured tables."""
+    source = declared_source(load_settings())
+    tables = {name: Table.of(source, name) for name in source.resources}
+    monkeypatch.setattr("incidents_dagster.assets.tables", tables)
+
+
 @pytest.mark.thorough
 def test_a_column_declared_later_appears(
     api: DemoServer, sync: Sync, monkeypatch: pytest.MonkeyPatch
@@ -279,6 +290,7 @@ def test_a_column_declared_later_appears(
         '[{"name": "incident_data", "endpoint": {"path": "/v1/incidents", "data_selector": "data"},'
         f' "columns": {columns}}}]',
     )
+    _reload(monkeypatch)
     result = sync()
     assert result.success
     assert "opened_by" in {c.name for c in shown(result)["dagster/column_schema"].columns}
@@ -292,6 +304,7 @@ def test_a_resource_that_got_no_answer_succeeds_unproven(
         '[{"name": "incident_data", "endpoint": {"path": "/v1/none", "data_selector": "data",'
         ' "response_actions": [{"status_code": 404, "action": "ignore"}]}}]',
     )
+    _reload(monkeypatch)
     result = sync()
     assert result.success
     assert result.get_asset_materialization_events() == []
@@ -301,11 +314,33 @@ def test_a_resource_that_got_no_answer_succeeds_unproven(
     assert metadata["completeness"].value == "unproven: the API sent no response with records"
 
 
-def test_resources_that_changed_since_loading_ask_for_a_reload(
-    api: DemoServer, sync: Sync, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('name = "incident_data"', 'name = "alerts"'),
+        ("resources.columns.status]", "resources.columns.state]"),
+        ('data_type = "text"\nnullable = true', 'data_type = "json"\nnullable = true'),
+        ('primary_key = "id"', 'primary_key = "number"'),
+    ],
+)
+@pytest.mark.sample(2)
+def test_what_changed_since_loading_asks_for_a_reload(
+    api: DemoServer, sync: Sync, write_config: Callable[[str], None], before: str, after: str
 ) -> None:
-    monkeypatch.setenv("SOURCES__INCIDENTS__RESOURCES", '["alerts"]')
-    assert "reload it" in failure(sync())
+    text = config_file().read_text()
+    assert before in text
+    write_config(text.replace(before, after))
+    assert "have changed since this code location was loaded: reload" in failure(sync())
+    assert api.requests == []
+
+
+def test_other_settings_take_effect_without_a_reload(
+    api: DemoServer, sync: Sync, write_config: Callable[[str], None]
+) -> None:
+    text = config_file().read_text()
+    write_config(text.replace("limit = 100", "limit = 50").replace('group = "inc', 'group = "x'))
+    assert sync().success
+    assert api.requests[0].query["limit"] == "50"
 
 
 @pytest.mark.thorough

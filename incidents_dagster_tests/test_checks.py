@@ -9,7 +9,14 @@ import pytest
 
 import incidents_dagster.checks
 from incidents_dagster.assets import settings
-from incidents_dagster.checks import RULES, checks_for, incident_checks, rules_for, tables
+from incidents_dagster.checks import (
+    RULES,
+    checks_for,
+    incident_checks,
+    not_applicable,
+    rules_for,
+    tables,
+)
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.resources import IncidentsDuckDB
@@ -174,6 +181,26 @@ def test_rules_follow_the_primary_key_and_the_declared_columns() -> None:
     assert checks_for(Table("log", ["id"], {"id": {}}, "append")) == {}
     numbered = Table("numbered", ["id"], {"id": {}, "status": {"data_type": "bigint"}})
     assert "statuses_are_present" not in {rule.name for rule in rules_for(numbered)}
+
+
+def test_checks_that_do_not_apply_come_with_what_the_configuration_lacks() -> None:
+    columns = {"id": {}, "status": {"data_type": "bigint"}, "created_at": {}}
+    assert not_applicable(Table("x", ["id"], columns)) == {
+        "newest_change_is_recent": 'no column has dedup_sort = "desc"',
+        "statuses_are_present": "columns.status.data_type is bigint, not text",
+        "created_is_not_after_updated": "columns.created_at.data_type is not configured, not "
+        "timestamp",
+        "timestamps_are_not_in_the_future": "columns.created_at.data_type is not configured, not "
+        "timestamp",
+    }
+    for table, why in (
+        (Table("x", [], columns), "no primary_key"),
+        (Table("x", ["id"], columns, "append"), "rows are appended, not merged"),
+    ):
+        left_out = not_applicable(table)
+        assert {"ids_are_unique", "table_matches_source"} <= {*left_out}
+        assert {*left_out.values()} == {why}
+    assert not_applicable(tables["incident_data"]) == {}
 
 
 @pytest.mark.thorough

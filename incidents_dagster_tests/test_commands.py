@@ -157,7 +157,7 @@ def test_a_wrong_setting_is_one_message(checkout: Path) -> None:
     process = make(checkout, "run", SOURCES__INCIDENTS__CLIENT__PAGINATOR__LIMITT="3")
     assert process.returncode != 0
     assert "'limitt'" in process.stderr
-    assert str(checkout / ".dlt" / "config.toml") in process.stderr
+    assert "SOURCES__INCIDENTS__CLIENT__PAGINATOR__LIMITT of the environment" in process.stderr
     assert "Traceback" not in process.stderr
 
 
@@ -198,6 +198,32 @@ def test_the_report_tells_what_is_bad_gone_and_not_proven(
     assert "  complete  unproven: the paginator is configured to stop at a maximum" in told
     assert any(line.startswith("  WARN      not proven complete") for line in told)
     assert "  passed    ids_are_unique" in told
+
+
+@pytest.mark.usefixtures("api")
+def test_the_report_counts_records_once_and_tells_why_they_were_read_twice(
+    sync: Callable[..., dg.ExecuteInProcessResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__INCIDENTS__COMPLETENESS__OVERLAP_PAGES", "false")
+    told = list(report(sync()))
+    assert "  rows      250 read twice, 250 in all" in told
+    again = "read twice as pages are requested by their place in the list; "
+    assert any(
+        line.startswith("  complete  proven: 250 records in ") and again in line for line in told
+    )
+
+
+@pytest.mark.thorough
+@pytest.mark.usefixtures("at_home", "api")
+def test_checks_that_do_not_apply_are_told(checkout: Path) -> None:
+    config = checkout / ".dlt" / "config.toml"
+    text = config.read_text()
+    config.write_text(text.replace("resources.columns.status]", "resources.columns.state]"))
+    process = make(checkout, "run")
+    assert process.returncode == 0, process.stderr
+    why = "columns.status is not configured"
+    assert f"  no check  statuses_are_present: {why}\n" in process.stdout
+    assert f"incident_data: not applicable: statuses_are_present ({why})." in process.stderr
 
 
 @pytest.mark.usefixtures("api")

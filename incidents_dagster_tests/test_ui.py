@@ -244,3 +244,19 @@ def test_a_bare_dagster_dev_is_the_same_project_with_the_same_history(
     monkeypatch.setenv("DAGSTER_HOME", str(checkout))  # as `make dev` has it
     with dg.DagsterInstance.get() as instance:
         assert instance.get_run_by_id(run_id)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("selected", [False, True])
+def test_a_run_after_a_change_of_the_columns_asks_for_a_reload(
+    checkout: Path, api: DemoServer, selected: bool
+) -> None:
+    asset = {"path": ["incident_data"]}
+    check = {"name": "statuses_are_present", "assetKey": asset}  # which is then no more
+    selection = {"assetSelection": [asset], "assetCheckSelection": [check]} if selected else {}
+    with dagster_dev(checkout) as ui:
+        config = checkout / ".dlt" / "config.toml"
+        config.write_text(config.read_text().replace("columns.status]", "columns.state]"))
+        assert ui.ended(ui.launch(**selection)) == "FAILURE"
+        assert "reload the code location" in ui.log.read_text()
+    assert api.requests == []

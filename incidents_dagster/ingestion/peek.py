@@ -14,6 +14,7 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import (
     database_path,
     read_only_connection,
 )
+from incidents_dagster.ingestion.warehouse.stored_key import check_key
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
@@ -35,7 +36,9 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
         table = Table.of(api.declared, name)
         # Not open during the request: a sync that wants to write would find the file in use.
         with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
-            start = start_of(api, name, StoredTable(table, connection), began=None)
+            stored = StoredTable(table, connection)
+            check_key(stored, name, database)
+            start = start_of(api, name, stored, began=None)
         page = list(api.records(name, start.value if start else None, params).add_limit(1))
         with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
             stored, most = StoredTable(table, connection), settings.max_columns

@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.private_files import check_umask
+from incidents_dagster.ingestion.secrets.shown import SHOWN_CHARACTERS, shown
 from incidents_dagster.ingestion.settings_files import SECTION, read_section, where
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -269,7 +270,7 @@ def load_settings() -> Settings:
     own = [name for name in Settings.model_fields if name != "api"]
     for name in given:
         if name not in (*REST_API_KEYS, *own):
-            raise SettingsError(_unknown(name, [*REST_API_KEYS, *own], where()))
+            raise SettingsError(_unknown(name, [*REST_API_KEYS, *own], where(name)))
     api = {key: given.pop(key) for key in REST_API_KEYS if key in given}
     try:
         return Settings.model_validate({"api": _checked({"client": {}, **api}), **given})
@@ -283,23 +284,26 @@ def _checked(api: dict[str, Any]) -> dict[str, Any]:
     for key, kind in {"client": dict, "resource_defaults": dict, "resources": list}.items():
         if not isinstance(api.get(key, kind()), kind):
             shape = "table" if kind is dict else "list"
-            raise SettingsError(f"{key} in {where()} must be a {shape}, as in rest_api.")
+            raise SettingsError(
+                f"{key} in {where(key)} must be a {shape}, as in rest_api, {shown(api[key], True)}."
+            )
     for number, resource in enumerate(api["resources"]):
         named = isinstance(resource, dict) and isinstance(resource.get("name"), str)
         if not named and not isinstance(resource, str):
-            raise SettingsError(f"resources[{number}] in {where()} has no name.")
+            raise SettingsError(f"resources[{number}] in {where('resources')} has no name.")
     base_url = api["client"].get("base_url") or ""
+    place = f"client.base_url in {where('client.base_url')}"
     try:
-        parts = urlsplit(str(base_url))
+        parts = urlsplit(base_url if isinstance(base_url, str) else "not an address")
         _ = parts.port
-    except ValueError as error:
-        raise SettingsError(f"client.base_url in {where()} is not an address: {error}.") from None
+    except ValueError:
+        raise SettingsError(f"{place} is not an address.") from None
     if base_url and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise SettingsError(f"client.base_url in {where()} is not an http(s) address.")
+        raise SettingsError(f"{place} is not an http(s) address.")
     if parts.username or parts.password or parts.query:
         raise SettingsError(
-            f"client.base_url in {where()} contains a user, a password or a query: put credentials "
-            "in client.auth, parameters in endpoint.params."
+            f"{place} contains a user, a password or a query: put credentials in client.auth, "
+            "parameters in endpoint.params."
         )
     return api
 
@@ -312,16 +316,17 @@ def _refusal(error: ErrorDetails) -> str:
         known: Any = Settings
         for table in tables:
             known = known.model_fields[table].annotation
-        return _unknown(name, list(known.model_fields), f"{'.'.join(tables)} of {where()}")
+        return _unknown(name, list(known.model_fields), f"{'.'.join(tables)} of {where(setting)}")
     must_be = SETTINGS_MUST_BE.get(setting) or TYPES_MUST_BE.get(error["type"])
     must_be = must_be or error["msg"].removeprefix("Input should be ")
     field = Settings.model_fields.get(setting)
     secret = field is not None and not field.repr
-    shown = "" if secret or must_be == "a table" else f", not {error['input']!r}"
-    return f"{setting} in {where()} must be {must_be}{shown}."
+    secret |= error["type"] in ("dict_type", "model_type", "list_type")  # never what was meant
+    instead = f", {shown(error['input'], secret)}"
+    return f"{setting} in {where(setting)} must be {must_be}{instead}."
 
 
 def _unknown(name: str, known: list[str], place: str) -> str:
     guess = get_close_matches(name, known, n=1)
     advice = f"did you mean {guess[0]!r}?" if guess else f"known settings are {', '.join(known)}."
-    return f"Unknown setting {name!r} in {place}: {advice}"
+    return f"Unknown setting {name[:SHOWN_CHARACTERS]!r} in {place}: {advice}"

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,20 @@ def config_file() -> Path:
     return Path(dlt.current.run_context().get_setting("config.toml"))
 
 
-def where() -> str:
-    """The place of a setting, for messages."""
+def where(setting: str = "") -> str:
+    """The place of a setting, for messages: the variable or the file that sets it.
+
+    Args:
+        setting: Such as `client.headers`, or `resources[0].endpoint`; default: all of them.
+    """
+    path = setting.partition("[")[0].split(".")
+    for length in range(len(path), 0, -1):
+        variable = ENVIRONMENT_PREFIX + "__".join(path[:length]).upper()
+        if variable in os.environ:
+            return f"{variable} of the environment"
+    for provider, section in _sections():
+        if _has(section, path):
+            return f"[{SECTION}] of {_file_of(provider)}"
     return f"[{SECTION}] of {config_file()}"
 
 
@@ -48,14 +61,10 @@ def read_section() -> dict[str, Any]:
         SettingsError: A file is not TOML, or a variable sets a part of what is not a table.
     """
     tree: dict[str, Any] = {}
-    try:
-        providers = dlt.config.config_providers
-    except TomlProviderReadException as error:
-        raise SettingsError(f"Not valid TOML: {error}") from None
-    for provider in reversed(providers):
-        value, _ = provider.get_value("incidents", dict, None, "sources")
-        if isinstance(value, dict):
-            update_dict_nested(tree, deepcopy(value))  # dlt returns its own
+    for provider, section in reversed(_sections()):
+        if not isinstance(section, dict):
+            raise SettingsError(f"[{SECTION}] of {_file_of(provider)} must be a table.")
+        update_dict_nested(tree, deepcopy(section))  # dlt returns its own
     for name in os.environ:
         if name.startswith(ENVIRONMENT_PREFIX):
             path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
@@ -71,3 +80,34 @@ def read_section() -> dict[str, Any]:
             setting = ".".join([SECTION, *path])
             node[key] = os.environ[name] if key in NEVER_CAST else dlt.config[setting]
     return tree
+
+
+def _sections() -> list[tuple[Any, Any]]:
+    """dlt's providers that have a `[sources.incidents]`, with it; the first one overrides."""
+    try:
+        providers = dlt.config.config_providers
+    except TomlProviderReadException as error:
+        # Its text may hold a part of the file, and so a secret.
+        files = [path for path in error.full_paths if Path(path).is_file()]
+        place = re.search(r"line (\d+) col (\d+)", str(error))
+        at = f", at line {place[1]}, column {place[2]}" if place else ""
+        raise SettingsError(
+            f"{' or '.join(files or error.full_paths)} is not valid TOML{at}. Texts need quotes, "
+            "and no name may be there twice."
+        ) from None
+    found = [(p, p.get_value("incidents", dict, None, "sources")[0]) for p in providers]
+    return [(provider, section) for provider, section in found if section is not None]
+
+
+def _file_of(provider: Any) -> str:
+    if not provider.name.endswith(".toml"):
+        return str(provider.name).lower()  # the environment, or a vault
+    return str(dlt.current.run_context().get_setting(provider.name))
+
+
+def _has(section: Any, path: list[str]) -> bool:
+    for part in path:
+        if not isinstance(section, dict) or part not in section:
+            return False
+        section = section[part]
+    return True

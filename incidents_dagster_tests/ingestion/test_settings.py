@@ -228,9 +228,57 @@ def test_a_value_is_taken_as_it_is_or_refused_by_name(
 
 @pytest.mark.parametrize("wrong", [["https://hooks.example.com/s3cr3t"], {"s3cr3t": 1}])
 def test_a_secret_is_in_no_message(configure: Configure, wrong: Any) -> None:
-    with pytest.raises(SettingsError, match=r"webhook_url in .* must be text\.$") as refused:
+    with pytest.raises(SettingsError, match=r"webhook_url in .* must be text, not a") as refused:
         configure(resources=["x"], webhook_url=wrong)
     assert "s3cr3t" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("OWNERS", '["s3cr3t', "not text: as JSON, it is not valid (line 1, column 2)"),
+        ("CLIENT", '{"auth": {"token": "s3cr3t"}', "must be a table, as in rest_api"),
+        ("CLIENT", "s3cr3t", "must be a table, as in rest_api, not text"),
+        ("RESOURCES", "s3cr3t", "must be a list, as in rest_api, not text"),
+        ("CLIENT__BASE_URL", "https://x:s3cr3t", "is not an address"),
+        ("CLIENT__BASE_URL", '["https://s3cr3t"]', "is not an http(s) address"),
+        ("COMPLETENESS", '{"total_path": "s3cr3t"', "must be a table, not text: "),
+        ("CHANGE_SENSOR__PARAMS", "s3cr3t", "must be a table, not text"),
+        ("FETCH_AHEAD", '["s3cr3t"]', "must be a whole number, not a list"),
+        ("FETCH_AHEAD", "4 s3cr3t " * 9, "must be a whole number, not text"),
+        ("FETCH_AHEAD", "four", "must be a whole number, not 'four'"),
+    ],
+)
+def test_what_is_malformed_in_the_environment_is_named_without_its_content(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    configure(resources=["x"])
+    monkeypatch.setenv(PREFIX + variable, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    message, setting = str(refused.value), variable.lower().replace("__", ".")
+    assert message.startswith(f"{setting} in {PREFIX}{variable} of the environment ")
+    assert told in message
+    assert "s3cr3t" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize(
+    "text", ['[sources]\nincidents = "s3cr3t"', '[[sources.incidents]]\na = "s3cr3t"']
+)
+def test_a_section_that_is_no_table_is_refused_with_its_file(tmp_path: Path, text: str) -> None:
+    secrets = tmp_path / ".dlt" / "secrets.toml"
+    secrets.write_text(text)
+    dlt.current.run_context().reload()
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert str(refused.value) == f"[sources.incidents] of {secrets} must be a table."
+
+
+def test_a_wrong_value_is_shown_without_a_secret(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "k3y-of-the-test")
+    assert _refusal(configure, fetch_ahead="k3y-of-the-test").endswith("not '***'.")
 
 
 def test_settings_show_no_secret(configure: Configure) -> None:
@@ -298,10 +346,15 @@ def test_a_share_may_be_nothing_and_all(configure: Configure) -> None:
     assert (settings.quarantine_share, settings.deleted_share) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("name", ["config.toml", "secrets.toml"])
-def test_a_file_that_is_not_toml_is_one_message_with_its_path(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [("config.toml", "[sources.incidents\n", 1), ("secrets.toml", "s3cr3t = 1\ns3cr3t = 2\n", 2)],
+)
+def test_a_file_that_is_not_toml_is_one_message_with_its_path_and_no_content(
+    tmp_path: Path, name: str, text: str, line: int
+) -> None:
     broken = tmp_path / ".dlt" / name
-    broken.write_text("[sources.incidents\n")
+    broken.write_text(text)
     # In a process of its own, because dlt reads the files once, when it is first used.
     program = (
         "from incidents_dagster.ingestion.settings import load_settings\n"
@@ -321,8 +374,8 @@ def test_a_file_that_is_not_toml_is_one_message_with_its_path(tmp_path: Path, na
         check=False,
         timeout=120,
     )
-    assert str(broken) in done.stdout
-    assert "line 1" in done.stdout
+    assert f"{broken} is not valid TOML, at line {line}, column " in done.stdout
+    assert "s3cr3t" not in done.stdout
     assert "Traceback" not in done.stderr
 
 

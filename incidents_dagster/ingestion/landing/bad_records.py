@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from incidents_dagster.ingestion.errors import RecordError
 from incidents_dagster.ingestion.rows.batches import Batch, Rejected
+from incidents_dagster.ingestion.secrets.names import is_credential
+from incidents_dagster.ingestion.secrets.redaction import redact
 
 # Fewer records count as that many: an incremental sync may read only a few bad ones, and would
 # otherwise fail every time and keep the good ones out.
@@ -61,14 +63,26 @@ class BadRecords:
         raise RecordError(
             f"{self.resource}: {bad:,} of {self.received:,} records cannot be loaded, so nothing "
             f"was loaded. quarantine_share = {self.share:g} allows at most that share of them, or "
-            f"of {SMALLEST_READ} if fewer were read. {found}. Check endpoint.data_selector and "
-            "columns in .dlt/config.toml."
+            f"of {SMALLEST_READ} if fewer were read. {found}. Check endpoint.data_selector, "
+            "primary_key and columns in .dlt/config.toml."
         )
 
 
 def most_frequent(reasons: Iterable[str]) -> list[str]:
-    """The most frequent reasons: `id is missing, null or empty (2)`."""
-    # Without the value at the end of a reason.
-    counts = Counter(reason.partition(", not ")[0].removesuffix(".") for reason in reasons)
+    """The most frequent reasons: `id is missing, null or empty (2)`.
+
+    For a wrong value, with the first one: `at should be timestamp (12, such as 'soon')`.
+    """
+    counts: Counter[str] = Counter()
+    samples: dict[str, str] = {}
+    for reason in reasons:
+        what, _, value = reason.removesuffix(".").partition(", not ")
+        counts[what] += 1
+        if what not in samples:
+            secret = is_credential(what.partition(" ")[0].lower())
+            samples[what] = "" if secret else redact(value)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [f"{reason} ({count:,})" for reason, count in ordered[:REASONS]]
+    return [
+        f"{what} ({count:,}{f', such as {samples[what]}' if samples[what] else ''})"
+        for what, count in ordered[:REASONS]
+    ]

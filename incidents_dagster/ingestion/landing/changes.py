@@ -4,7 +4,7 @@ Data flow: the table's newest row → `reading`: all records from there on, prov
 what the table already has → `deletions`: plus what is gone from the API, if everything was read.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -20,6 +20,7 @@ from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.deletions import Deletions, Gone
 from incidents_dagster.ingestion.landing.landing import FRESH, Landing
 from incidents_dagster.ingestion.landing.table_state import TableState
+from incidents_dagster.ingestion.reading.configured_fields import ConfiguredFields
 from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.reading.source import OpenApi
@@ -29,6 +30,7 @@ from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse.comparison import Full
 from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
+from incidents_dagster.ingestion.warehouse.stored_key import check_key
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 MOST_LAG = 86_400.0  # seconds; lags in other units may be any number
@@ -99,6 +101,7 @@ def changed_rows(
     """
     with read_only_connection(database, api.settings.wait_seconds, api.report) as connection:
         stored = StoredTable(Table.of(api.declared, name), connection)
+        check_key(stored, name, database)
         known = stored.types()
         if "_dlt_id" in known:  # created by plain dlt, which gives rows ids
             dlt.config["normalize.parquet_normalizer.add_dlt_id"] = True
@@ -111,7 +114,8 @@ def changed_rows(
         if mode is not Mode.INCREMENTAL or state.why_everything(source):
             start = None
 
-        reader = Reader(api, name, known, state.paths)
+        fields = ConfiguredFields.of(name, api.incremental.get(name), stored)
+        reader = Reader(api, name, known, fields, state.paths)
         bad = BadRecords(name, api.settings.quarantine_share)
         landing = Landing(stored, bad, quarantine.waiting(connection, name, stored.table))
         landing.full = None if start else full
@@ -126,6 +130,7 @@ def changed_rows(
             start, landing.full = None, full
             yield from landing.take(None)
             readings.append((yield from reader.read(None, landing.take)))
+        fields.check(known)
         bad.check()
         yield from landing.rest()
         changes = Changes(readings[-1].proof, missed=state.missed)
@@ -152,17 +157,7 @@ def changed_rows(
             state.began = changes.proof.began
         state.save(remembered)
 
-        if landing.last is not None and stored.table.takes_changes_alone:
-            # If no row comes twice, dlt need not look for the newest, which takes a quarter of a
-            # large load's memory. dlt ignores a False in its public hint, `deduplicated`.
-            hint: dict[str, Any] = {"x-stage-data-deduplicated": landing.unique(*readings)}
-            yield dlt.mark.with_hints(
-                landing.last, dlt.mark.make_hints(additional_table_hints=hint)
-            )
-        if landing.last is None and not stored.has_every_declared_column():
-            # Without rows, dlt creates no table and no columns unless told to; its own marker
-            # would also create an id column that may not be null.
-            yield stored.no_rows()
+        yield from _hints(stored, landing, readings)
         yield from quarantine.load(connection, name, bad.records, stored.table)
     # Frees all that was read, 32 MB at 100,000 rows, for the load.
     del reader, landing, readings, bad
@@ -209,6 +204,19 @@ def _remember(
     elif not proven:  # else what it missed is never requested
         state.whole = False
     state.missed = changes.missed
+
+
+def _hints(stored: StoredTable, landing: Landing, readings: list[Reading]) -> Iterator[Any]:
+    """Empty tables that tell dlt what the rows do not."""
+    if landing.last is not None and stored.table.takes_changes_alone:
+        # If no row comes twice, dlt need not look for the newest, which takes a quarter of a
+        # large load's memory. dlt ignores a False in its public hint, `deduplicated`.
+        hint: dict[str, Any] = {"x-stage-data-deduplicated": landing.unique(*readings)}
+        yield dlt.mark.with_hints(landing.last, dlt.mark.make_hints(additional_table_hints=hint))
+    if landing.last is None and not stored.has_every_declared_column():
+        # Without rows, dlt creates no table and no columns unless told to; its own marker
+        # would also create an id column that may not be null.
+        yield stored.no_rows()
 
 
 def check_replacement(

@@ -13,6 +13,7 @@ from dlt.sources.helpers.rest_client.detector import find_response_page_data
 
 from incidents_dagster.ingestion.errors import IncompleteError
 from incidents_dagster.ingestion.http.error_text import FAULTS, said_in
+from incidents_dagster.ingestion.reading.lists import lists_in
 
 VERDICTS = ("ok", "success")
 FAILED = ("error", "fail", "failed", "failure")
@@ -101,18 +102,31 @@ class Envelope:
             stem = self.where[: several.start()].rstrip(".")
             found = jsonpath.find_values(stem, body) if stem else [body]
         if not found:
-            there = ", ".join(list(body)[:8]) if isinstance(body, dict) else type(body).__name__
             raise IncompleteError(
                 f"The API's response has nothing at {where}, so nothing was loaded. "
-                f"It has: {there or 'no fields'}."
+                f"{self._there(body)}"
             )
         what = found[0]
         if not isinstance(what, list) and not (isinstance(what, dict) and (self.single or several)):
-            name = {dict: "an object", type(None): "null"}.get(type(what), type(what).__name__)
             raise IncompleteError(
-                f"The API's response has {name} at {where}, where a list of records is expected, "
-                "so nothing was loaded."
+                f"The API's response has {_kind(what)} at {where}, where a list of records is "
+                f"expected, so nothing was loaded. {self._there(body)}"
             )
+
+    def _there(self, body: Any) -> str:
+        """What the response has instead, and what to set."""
+        if lists := lists_in(body, self.where):
+            several = "lists are" if len(lists) > 1 else "the only list is"
+            paths = ", ".join(f'"{path}"' for path in lists)
+            return f"Set data_selector to where the records are; {several} at {paths}."
+        there = ", ".join(list(body)[:8]) if isinstance(body, dict) else _kind(body)
+        return f"It has no list; it has: {there or 'no fields'}."
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in JSON's words."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
+    return names.get(type(value), "null" if value is None else "a number")
 
 
 def beside(body: Any, where: str) -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 `start` says which value that is.
 """
 
+import math
 import re
 from copy import deepcopy
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from dlt.common.utils import map_nested_values_in_place
 from dlt.extract import DltSource
 
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.reading.rest_api_config import settings_errors
+from incidents_dagster.ingestion.reading.refusals import settings_errors
+from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import Since, Table
 
 FAR_SECONDS = 1e11  # the year 5138: more can only be milliseconds or less
 SUPPORTED = ("cursor_path", "start_param", "initial_value", "lag")
+# data_types of a cursor that can have a lag → whether it is a whole number.
+TAKES_LAG = {"timestamp": False, "double": False, "decimal": False, "date": True, "bigint": True}
 PLACEHOLDER = re.compile(r"{incremental\.(?:start_value|last_value|initial_value)(?::([^}]*))?}")
 
 
@@ -59,6 +63,28 @@ class Incremental:
     initial_value: Any = None
     lag: float = 0
     field: str = ""
+
+    def check_lag(self, data_type: str | None, resource: str) -> None:
+        """Checks that a cursor of this type can have the lag; None: its type is not known yet.
+
+        Raises:
+            SettingsError: It cannot.
+        """
+        if not self.lag or data_type is None:
+            return
+        setting = f"{resource}: incremental.lag = {self.lag:g}"
+        if data_type not in TAKES_LAG:
+            raise SettingsError(
+                f"{setting} needs a cursor of times or numbers, but the column {self.column!r} is "
+                f"{data_type}: set columns.{self.column}.data_type if it should not be (a primary "
+                "key is text by default), or set lag to 0."
+            )
+        if TAKES_LAG[data_type] and self.lag % 1:
+            unit = "days" if data_type == "date" else "the cursor's unit"
+            raise SettingsError(
+                f"{setting} must be a whole number: it is in {unit}, as the column "
+                f"{self.column!r} is {data_type}."
+            )
 
     def since(self, value: Any, data_type: str) -> Since | None:
         """What the API is asked for with cursor `value`; None for everything.
@@ -106,8 +132,10 @@ def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incrementa
     cursor = str(rest.pop("cursor_path", "")).removeprefix("$.").strip("'")
     if not cursor or re.search(r"[.*\[$]", cursor):
         raise SettingsError(f"{where}.cursor_path must name a top-level field of the records.")
-    if rest.get("lag", 0) < 0:
-        raise SettingsError(f"{where}.lag must be 0 or more.")
+    lag = rest.get("lag", 0)
+    number = isinstance(lag, (int, float)) and not isinstance(lag, bool)
+    if not number or not 0 <= lag < math.inf:
+        raise SettingsError(f"{where}.lag must be a number, 0 or more, {shown(lag)}.")
     if rest.get("initial_value") is None and PLACEHOLDER.search(str(endpoint)):
         raise SettingsError(f"{where}.initial_value is missing: the placeholder needs a value.")
     return Incremental(table.column_of(cursor), **rest, field=cursor)

@@ -37,6 +37,7 @@ class Proof:
         distinct: Distinct primary keys among the records; None without a primary key.
         quarantined: Distinct records that cannot be loaded.
         accepted: Whether an unproven read is accepted.
+        why_again: Why pages were read more than once; empty if they were not.
     """
 
     since: Since | None
@@ -49,7 +50,8 @@ class Proof:
     began: datetime | None
     distinct: int | None
     quarantined: int
-    accepted: bool
+    accepted: bool = False
+    why_again: str = ""
 
     @property
     def status(self) -> Status:
@@ -72,5 +74,11 @@ class Proof:
         if self.doubts:
             accepted = ", accepted" if self.accepted else ""
             return f"unproven{accepted}: {'; '.join(self.doubts)}"
-        again = f", read {self.readings} times" if self.readings > 1 else ""
+        again = f", read {times(self.readings)}" if self.readings > 1 else ""
+        again += f" as {self.why_again}" if self.why_again else ""
         return f"proven: {self.rows:,} records in {self.pages:,} pages{again}; {self.how}"
+
+
+def times(count: int) -> str:
+    """How often, in words."""
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

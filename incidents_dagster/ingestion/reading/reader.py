@@ -17,6 +17,7 @@ from incidents_dagster.ingestion.errors import (
     MovedError,
     causes,
 )
+from incidents_dagster.ingestion.reading.configured_fields import ConfiguredFields
 from incidents_dagster.ingestion.reading.duplicates import Duplicates
 from incidents_dagster.ingestion.reading.first_page import check_first_page
 from incidents_dagster.ingestion.reading.incremental import Moment
@@ -30,6 +31,7 @@ from incidents_dagster.ingestion.tables import Table
 
 MOST_READINGS = 3  # from the beginning, for whatever reason
 MOST_CATCHING_UP = 5  # reads of what changed meanwhile
+PLACES = "pages are requested by their place in the list"
 UNITS = {"timestamp": 1, "date": 86_400}  # seconds in a lag of 1
 
 
@@ -78,6 +80,7 @@ class Reader:
         api: The open API.
         name: The resource.
         known: The table's columns with dlt's hints; those of the records are added.
+        fields: Looks for the configured fields in the records.
         paths: What `Pages.seen` was in earlier syncs; the paths of this one are added.
     """
 
@@ -86,13 +89,15 @@ class Reader:
         api: OpenApi,
         name: str,
         known: TTableSchemaColumns,
+        fields: ConfiguredFields | None = None,
         paths: set[str] | None = None,
     ) -> None:
-        self._api, self._name, self._known = api, name, known
+        self._api, self._name, self._known, self._fields = api, name, known, fields
         self._paths = set() if paths is None else paths
         self._table = Table.of(api.declared, name)
         self._incremental = api.incremental.get(name)
         self._one_moment = True
+        self._why_again = ""
 
     def read(self, start: Start | None, land: Land) -> Generator[pa.Table, None, Reading]:
         """Reads every record, some more than once; a newer version comes after an older one.
@@ -125,6 +130,7 @@ class Reader:
             distinct=len(keys) if self._table.keyed else None,
             quarantined=len(self._seen.bad),
             accepted=self._api.settings.accept_unproven,
+            why_again=self._why_again if readings > 1 else "",
         )
         seen = self._seen
         return Reading(proof, keys, seen.rows, seen.newest, pages.unanswered, seen.not_asked)
@@ -172,6 +178,11 @@ class Reader:
         column = self._known.get(self._incremental.column, {}) if self._incremental else {}
         return str(column.get("data_type", ""))
 
+    @property
+    def _timeless(self) -> str:
+        cursor = self._incremental.column if self._incremental else ""
+        return f"the cursor {cursor!r} is not a time"
+
     def _until_agreed(
         self, start: Start | None, land: Land
     ) -> Generator[pa.Table, None, tuple[int, Pages, list[str]]]:
@@ -188,7 +199,7 @@ class Reader:
                 yield from self._pass(start.value if start else None, pages, land)
                 self._seen.check_total(pages)
             except Exception as error:
-                self._again(error, left)
+                self._why_again = self._again(error, left)
             else:
                 # Without a time, the API cannot be asked for what changed meanwhile.
                 timeless = bool(self._incremental) and not self._unit and not pages.one_moment
@@ -201,6 +212,7 @@ class Reader:
                 elif earlier and left:
                     self.report("records moved between pages; reading again.")
                 earlier = pages
+                self._why_again = self._timeless if timeless else PLACES
             if left:
                 self._seen.begin_again()
                 yield from land(None)
@@ -212,8 +224,8 @@ class Reader:
             )
         return MOST_READINGS, pages, [*pages.all_doubts, doubt]
 
-    def _again(self, error: Exception, left: int, most: int = MOST_READINGS) -> None:
-        """Raises, unless reading again may help and tries are left."""
+    def _again(self, error: Exception, left: int, most: int = MOST_READINGS) -> str:
+        """Raises, unless reading again may help and tries are left; returns why it may."""
         moved = next((cause for cause in causes(error) if isinstance(cause, MovedError)), None)
         if not moved:
             raise error
@@ -223,6 +235,7 @@ class Reader:
                 f"nothing was loaded. {moved.advice}"
             ) from None
         self.report(f"{moved}; reading from the beginning.")
+        return str(moved)
 
     def _pass(self, since: Any, pages: Pages, land: Land) -> Iterator[pa.Table]:
         """Reads everything once, or what changed `since` a value of the cursor."""
@@ -234,6 +247,8 @@ class Reader:
                     records, self._known, self._table.primary_key, self._table.typed, most
                 )
                 self._known.update(batch.new_columns)
+                if self._fields:
+                    self._fields.add(records, batch)
                 seen.add(batch, pages.began)
                 duplicates.add(batch.rows)
                 yield from land(Arrived(batch, seen.began))

@@ -1,20 +1,21 @@
-"""`[sources.incidents]` for rest_api: spells out short forms, and names the settings it rejects.
+"""`[sources.incidents]` for rest_api: spells out short forms, and checks what rest_api does not.
 
-Checks only what rest_api would accept and then fail on; it checks the rest itself.
+That is what rest_api would accept and then ignore or fail on; `refusals` words what it refuses.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 from dlt.common import jsonpath
-from dlt.common.exceptions import DictValidationException, DltException
+from dlt.common.schema.typing import TColumnSchema
 from jsonpath_ng.exceptions import JSONPathError
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.reading.refusals import refused
 from incidents_dagster.ingestion.secrets.placeholders import double_braces
-from incidents_dagster.ingestion.secrets.redaction import redact
-from incidents_dagster.ingestion.settings_files import SECTION, config_file
+
+# What dlt knows about a column.
+HINTS = sorted(TColumnSchema.__annotations__)
 
 
 def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
@@ -29,31 +30,33 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
     for where, holder in holders.items():
         endpoint = holder.get("endpoint", {})
         if not isinstance(endpoint, (str, dict)):
-            raise SettingsError(refused(f"{where}.endpoint is neither a table nor a path"))
+            raise SettingsError(
+                refused(f"{where}.endpoint is neither a table nor a path", f"{where}.endpoint")
+            )
         holder["endpoint"] = {"path": endpoint} if isinstance(endpoint, str) else endpoint
-        columns = holder.get("columns", {})
-        for name, hints in columns.items() if isinstance(columns, dict) else ():
-            if not isinstance(hints, dict):
-                raise SettingsError(refused(f"{where}.columns.{name} is not a table"))
+        _check_columns(holder.get("columns") or {}, f"{where}.columns")
 
     endpoints = [holder["endpoint"] for holder in holders.values()]
     double_braces(api["client"], formatted=False)
     for endpoint in endpoints:
         double_braces(endpoint)
-    for holder in [api["client"], *endpoints]:
+    for place, holder in zip(["client", *holders], [api["client"], *endpoints], strict=True):
         paginator = holder.get("paginator")
         limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1
         if isinstance(limit, int) and limit < 1:
-            raise SettingsError(refused(f"paginator: limit={limit} is below 1"))
+            raise SettingsError(refused(f"paginator: limit={limit} is below 1", place))
         _quote(holder, "data_selector")
         params = holder.get("params")
         values = params.values() if isinstance(params, dict) else ()
         for incremental in (holder.get("incremental"), *values):
             if isinstance(incremental, dict):
                 _quote(incremental, "cursor_path")
-        selector = holder.get("data_selector")
-        if isinstance(selector, str) and selector and not is_jsonpath(selector):
-            raise SettingsError(refused(f"data_selector {selector!r} is not a JSONPath"))
+        paths = {"data_selector": holder.get("data_selector")}
+        if isinstance(paginator, dict):
+            paths |= {f"paginator.{k}": v for k, v in paginator.items() if k.endswith("_path")}
+        for name, path in paths.items():
+            if isinstance(path, str) and path and not is_jsonpath(path):
+                raise SettingsError(refused(f"{name} {path[:40]!r} is not a JSONPath", place))
     return endpoints
 
 
@@ -64,6 +67,33 @@ def needed_for(name: str, resources: list[dict[str, Any]]) -> list[dict[str, Any
     for wanted in needed:  # grows meanwhile
         needed += [o for o in endpoints if o in endpoints[wanted] and o not in needed]
     return [resource for resource in resources if resource["name"] in needed]
+
+
+def _check_columns(columns: Any, where: str) -> None:
+    """Refuses hints that dlt ignores or fails on; dlt itself checks their values."""
+    if not isinstance(columns, (dict, list)):
+        raise SettingsError(refused(f"{where} is not a table", where))
+    for place, hints in columns.items() if isinstance(columns, dict) else enumerate(columns):
+        column = f"{where}.{place}" if isinstance(columns, dict) else f"{where}[{place}]"
+        if not isinstance(hints, dict):
+            raise SettingsError(refused(f"{column} is not a table", where))
+        name = hints.get("name", place)
+        # dlt takes `columns.state.name`, a table, for the column's name, and ignores it.
+        nested = [hint for hint, value in hints.items() if isinstance(value, dict)]
+        nested = [hint for hint in nested if not hint.startswith("x-")]
+        if nested or not isinstance(name, str) or (isinstance(columns, dict) and name != place):
+            hint = nested[0] if nested else "name"
+            raise SettingsError(
+                refused(
+                    f"{column}.{hint} is not a hint of a column. A column is a field at the top "
+                    "level of the records; nested values are JSON, so they have no columns",
+                    where,
+                )
+            )
+        if unknown := [h for h in hints if h not in HINTS and not h.startswith("x-")]:
+            guess = get_close_matches(unknown[0], HINTS, n=1)
+            advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(HINTS)}."
+            raise SettingsError(refused(f"{column}.{unknown[0]} is unknown: {advice}", where))
 
 
 def is_jsonpath(path: str) -> bool:
@@ -82,30 +112,3 @@ def _quote(settings: dict[str, Any], name: str) -> None:
         settings[name] = ".".join(
             part if part.isascii() else f"'{part}'" for part in path.split(".")
         )
-
-
-@contextmanager
-def settings_errors() -> Iterator[None]:
-    """Turns dlt's errors about a configuration into a SettingsError that names the setting."""
-    try:
-        yield
-    except DictValidationException as error:
-        fault = _most_telling(error)
-        setting = fault.path.strip("./").replace("/", ".")
-        raise SettingsError(refused(f"{setting}: {fault.msg}")) from None
-    except (DltException, ValueError, TypeError, KeyError) as error:
-        raise SettingsError(refused(str(error))) from None
-
-
-def refused(why: str) -> str:
-    first_line = next(iter(redact(why).splitlines()), "")
-    return f"[{SECTION}] of {config_file()} is not valid for dlt's rest_api: {first_line}"
-
-
-def _most_telling(error: DictValidationException) -> DictValidationException:
-    # A value that fits none of several shapes has an error for each; the shape that was meant is
-    # the one that fits deepest, with no unexpected or missing fields.
-    faults = [_most_telling(fault) for fault in error.nested_exceptions or []]
-    deeper = [fault for fault in faults if fault.path.count("/") > error.path.count("/")]
-    unlikely = ("received unexpected", "missing required")
-    return min(deeper, key=lambda f: (f.msg.startswith(unlikely), len(f.msg)), default=error)

@@ -30,13 +30,8 @@ from incidents_dagster.ingestion.reading.next_page import NamedPath
 from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
 from incidents_dagster.ingestion.reading.progress import Progress
-from incidents_dagster.ingestion.reading.rest_api_config import (
-    endpoints,
-    is_jsonpath,
-    needed_for,
-    refused,
-    settings_errors,
-)
+from incidents_dagster.ingestion.reading.refusals import refused, settings_errors
+from incidents_dagster.ingestion.reading.rest_api_config import endpoints, is_jsonpath, needed_for
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.settings import Settings
@@ -161,7 +156,8 @@ def declared_source(settings: Settings) -> DltSource:
     for setting in ("total_path", "more_path"):
         path = getattr(settings.completeness, setting)
         if path and not is_jsonpath(path):
-            raise SettingsError(refused(f"completeness.{setting} {path!r} is not a JSONPath"))
+            name = f"completeness.{setting}"
+            raise SettingsError(refused(f"{name} {path[:40]!r} is not a JSONPath", name))
     source = _build(api)
     tables: dict[str, str] = {}
     for name, resource in source.resources.items():
@@ -191,6 +187,7 @@ def declared_source(settings: Settings) -> DltSource:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
     for name, incremental in take_incrementals(api, source).items():
         table = Table.of(source, name)
+        incremental.check_lag(table.declared.get(incremental.column, {}).get("data_type"), name)
         if not any("dedup_sort" in column for column in table.declared.values()):
             hints = table.declared.get(incremental.column, {})
             cursor = hints.get(DECLARED_FIELD, incremental.field)

@@ -41,7 +41,7 @@ def check_auth(auth: Any) -> None:
     if isinstance(auth, dict):
         # Before any message is made of it.
         _remember_all(auth)
-        fields = SECRET_FIELDS.get(auth.get("type", "bearer"), ())
+        fields = SECRET_FIELDS.get(str(auth.get("type", "bearer")), ())
         auth = {"type": "bearer", **dict.fromkeys(fields, ""), **auth}
         if auth.get("location") == "cookie":
             raise ValueError("client.auth: dlt has not implemented location 'cookie'")

@@ -154,6 +154,13 @@ class StoredTable:
         """The median of a column of numbers; 0 if there is none."""
         return float(self._value(f"SELECT median({quoted(column)}) FROM {self.present()}") or 0)
 
+    def has_values(self, column: str) -> bool:
+        """Whether any row has a value in `column`."""
+        if column not in {c.name for c in self.columns()}:
+            return False
+        sql = f"SELECT 1 FROM {self.table.qualified} WHERE {quoted(column)} IS NOT NULL LIMIT 1"
+        return bool(self._value(sql))
+
     def newest(self) -> datetime | None:
         """The newest value of the `newest_first` column, in UTC; None if there is none."""
         if not self.table.newest_first:

@@ -18,7 +18,7 @@ from fakes.messages import Asked
 from fakes.web import Web
 from incidents_dagster.ingestion.errors import RecordError
 from incidents_dagster.ingestion.landing import quarantine
-from incidents_dagster.ingestion.landing.bad_records import BadRecords
+from incidents_dagster.ingestion.landing.bad_records import BadRecords, most_frequent
 from incidents_dagster.ingestion.rows.batches import Rejected
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, run_sync
@@ -166,7 +166,7 @@ def test_a_record_waits_until_a_good_version_is_loaded(
     assert quarantine.waiting(connection, "x", INCIDENTS) == []
     bad = _bad({"id": record_id, "at": "soon"})
     _put_aside(connection, "200.5", bad, _bad({}, NO_ID, None))
-    waits = (2, ["at should be timestamp (1)", "id is missing, null or empty (1)"])
+    waits = (2, ["at should be timestamp (1, such as 'soon')", "id is missing, null or empty (1)"])
     assert still_bad() == waits, "there is no table yet"
     _good(connection, "100.9", record_id)
     assert still_bad() == waits, "the good version is older"
@@ -228,7 +228,7 @@ def test_a_share_of_the_records_may_be_bad(
         records.check()
 
 
-def test_the_refusal_counts_reasons_and_shows_nothing_of_the_records() -> None:
+def test_the_refusal_counts_reasons_and_shows_one_value_of_each() -> None:
     reasons = [BAD_TIME, "at should be timestamp, not 'never'.", *[NO_ID] * 1_200, "a b.", "c d."]
     rejected = [_bad({"title": "theirs"}, reason) for reason in reasons]
     BadRecords("x", 0.1, rejected, 20_000).check()
@@ -237,9 +237,22 @@ def test_the_refusal_counts_reasons_and_shows_nothing_of_the_records() -> None:
     assert str(refused.value) == (
         "x: 1,204 of 5,000 records cannot be loaded, so nothing was loaded. quarantine_share = 0.1 "
         "allows at most that share of them, or of 100 if fewer were read. "
-        "id is missing, null or empty (1,200); at should be timestamp (2); a b (1). "
-        "Check endpoint.data_selector and columns in .dlt/config.toml."
+        "id is missing, null or empty (1,200); at should be timestamp (2, such as "
+        "'soon'); a b (1). Check endpoint.data_selector, primary_key and columns in "
+        ".dlt/config.toml."
     )
+
+
+def test_a_value_that_may_be_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "k3y-of-the-test")
+    reasons = [
+        "api_token should be bigint, not 'abc'.",
+        "n should be bigint, not 'k3y-of-the-test'.",
+    ]
+    assert most_frequent(reasons) == [
+        "api_token should be bigint (1)",
+        "n should be bigint (1, such as '***')",
+    ]
 
 
 # --- By dlt, in DuckDB ----------------------------------------------------------------------------

@@ -590,6 +590,12 @@ def test_an_initial_value_is_asked_with_until_there_are_rows_and_in_a_full_refre
         ({"incremental": {**GOOD, "lag": -1}}, "incremental.lag"),
         ({"incremental": {**GOOD, "lag": "an hour"}}, "lag"),
         (
+            {"incremental": {**GOOD, "lag": float("nan")}},
+            "lag must be a number, 0 or more, not n",
+        ),
+        ({"incremental": {**GOOD, "lag": True}}, "lag must be a number, 0 or more, not True"),
+        ({"params": {"since": {"type": "incremental", "cursor_path": "at", "lag": "1h"}}}, "'1h'"),
+        (
             {"incremental": {"cursor_path": "at"}, "path": "/{incremental.start_value}"},
             "incremental.initial_value",
         ),
@@ -624,25 +630,46 @@ def test_incremental_needs_a_merge_by_key(it: Api, more: dict[str, Any]) -> None
         declared_source(settings)
 
 
-def test_a_cursor_that_no_record_has_is_told_by_its_setting(it: Api) -> None:
-    it.reads({}, cursor_path="updatedAt")
-    it.records = [_row(1, 0)]
-    it.sync()
-    with pytest.raises(Exception, match="Pipeline") as failed:
+@pytest.mark.parametrize(
+    ("column", "first", "lag", "told"),
+    [
+        (
+            {"data_type": "text"},
+            "a",
+            60,
+            "lag = 60 needs a cursor of times or numbers, but the col",
+        ),
+        ({}, "r10", 60, "lag = 60 needs a cursor of times or numbers, but the column 'at' is text"),
+        ({}, 10, 0.5, "lag = 0.5 must be a whole number: it is in the cursor's unit, as the"),
+        ({"data_type": "date"}, "2026-01-01", 1.5, "lag = 1.5 must be a whole number: it is in d"),
+    ],
+)
+def test_a_lag_that_the_cursor_cannot_have_is_refused_by_the_first_sync(
+    it: Api, column: dict[str, Any], first: Any, lag: float, told: str
+) -> None:
+    it.records = [{"id": "1", "at": first}]
+    it.reads(column, lag=lag)
+    with pytest.raises(Exception, match="lag") as failed:
         it.sync()
-    told = explain(failed.value)
-    assert told.startswith("incremental.cursor_path: ")
-    assert "'updated_at'" in told
-    assert "id, at, v" in told
+    assert explain(failed.value).startswith(f"x: incremental.{told}")
+    assert len(it.asked) == (not column), "refused at once if the type is declared"
 
 
-def test_a_lag_on_a_text_is_told_by_its_setting(it: Api) -> None:
-    it.reads({"data_type": "text"}, lag=60)
-    it.records = [_row(1, 0)]
-    it.sync()
-    with pytest.raises(Exception, match="Pipeline") as failed:
+def test_a_lag_on_an_id_is_refused_before_anything_is_asked(it: Api) -> None:
+    it.records = [{"id": 1, "at": 1}]
+    it.reads({}, cursor_path="id", lag=60)
+    with pytest.raises(SettingsError, match=r"'id' is text.*a primary key is text by default"):
         it.sync()
-    assert explain(failed.value).startswith("incremental.lag needs times or numbers")
+    assert it.web.asked == []
+
+
+def test_a_cursor_that_is_null_everywhere_has_everything_read(it: Api, query: Query) -> None:
+    it.reads({}, lag=60)
+    it.records = [{"id": "1", "at": None, "v": "a"}]
+    assert it.sync() == [None]
+    it.records = [{"id": "1", "at": None, "v": "b"}]
+    assert it.sync() == [None]
+    assert query(TABLE) == [("1", "b")]
 
 
 def test_a_format_that_does_not_fit_the_cursor_is_told(it: Api) -> None:

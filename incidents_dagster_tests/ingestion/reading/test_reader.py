@@ -329,6 +329,7 @@ def test_records_that_are_read_twice_are_counted_once(
     configure(**resource(web.base_url, PAGE), quarantine_share=0.02)
     proof = _synced()
     assert (proof.readings, proof.rows, proof.distinct) == (2, 10, 9)
+    assert "10 records in 6 pages, read twice as pages are requested by their place" in str(proof)
     assert query("SELECT count(*) FROM incidents.quarantine") == [(1,)]
 
 

@@ -1,5 +1,6 @@
 """What rest_api refuses is refused in one message that names the setting and the file."""
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -102,14 +103,108 @@ def test_what_deletes_by_another_key_cannot_be_read_incrementally(configure: Con
 
 
 KEY = "k3y-of-the-test"
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        (_client(headers=KEY), "client.headers must be a table, not text"),
+        (_client(headers={"X": [KEY]}), "client.headers[X] must be text, not a list"),
+        (_client(auth=KEY), "client.auth must be one of 'bearer', 'api_key', "),
+        (_client(auth={"type": KEY}), "client.auth.type must be one of 'bearer', 'api_key', "),
+        (_client(auth={"type": [KEY]}), "client.auth.type must be one of "),
+        (_client(auth=f'{{"token": "{KEY}"'), "client.auth must be one of "),
+        (_client(paginator=KEY), "'page_number' or a table, not text"),
+        (_client(paginator={"type": [KEY]}), "client.paginator.type must be one of 'json_link', "),
+        (_client(paginator={"type": "offset", "limit": [KEY]}), "must be a whole number, not a "),
+        (_client(paginator={"type": "cursor", "cursor_path": [KEY]}), "cursor_path must be text"),
+        (_resource(endpoint={"params": KEY}), "resources[0].endpoint.params must be a table"),
+        (_resource(endpoint={"json": [KEY]}), "resources[0].endpoint.json must be a table"),
+        (_resource(endpoint={"path": {"a": KEY}}), "resources[0].endpoint.path must be text, not"),
+        (_resource(endpoint={"incremental": KEY}), "endpoint.incremental must be a table, not te"),
+        (_resource(columns=KEY), "resources[0].columns is not a table"),
+        (_resource(columns=[KEY]), "resources[0].columns[0] is not a table"),
+        (_resource(columns={"a": [KEY]}), "resources[0].columns.a is not a table"),
+        (_resource(columns={"a": {"nullable": [KEY]}}), "columns.a.nullable of x must be true or"),
+        (_resource(primary_key={"a": KEY}), "resources[0].primary_key must be text or a list"),
+        (_resource(processing_steps=KEY), "resources[0].processing_steps must be a list, not text"),
+    ],
+)
+@pytest.mark.sample(10)
+def test_what_is_malformed_is_named_without_its_content(
+    configure: Configure, section: dict[str, Any], told: str
+) -> None:
+    settings = configure(**{"resources": ["x"], **_client(), **section})
+    with pytest.raises(SettingsError) as refused:
+        declared_source(settings)
+    message = str(refused.value)
+    assert told in message
+    assert KEY not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_wrong_setting_of_rest_api_is_looked_for_where_it_is(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__HEADERS", '{"X-Key": ')
+    settings = configure(resources=["x"], **_client())
+    with pytest.raises(SettingsError, match=r"^SOURCES__INCIDENTS__CLIENT__HEADERS of the envir"):
+        declared_source(settings)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"state": {"name": {"data_type": "text"}}}, "columns.state.name is not a hint"),
+        ({"state": {"data_type": "json", "id": {}}}, "columns.state.id is not a hint of a column"),
+        ({"state": {"name": "status"}}, "columns.state.name is not a hint of a column"),
+        ({"state": {"nulable": True}}, "columns.state.nulable is unknown: did you mean 'nullable'"),
+        ({"state": {"required": True}}, "columns.state.required is unknown: known are "),
+        ([{"name": "state", "datatype": "text"}], "columns[0].datatype is unknown: did you mean"),
+        ([{"name": {"data_type": "text"}}], "columns[0].name is not a hint of a column"),
+    ],
+)
+@pytest.mark.parametrize("holder", ["resources[0]", "resource_defaults"])
+def test_unknown_keys_below_columns_are_refused(
+    configure: Configure, columns: Any, told: str, holder: str
+) -> None:
+    given: dict[str, Any] = _resource(columns=columns)
+    if holder == "resource_defaults":
+        given = {"resources": ["x"], "resource_defaults": {"columns": columns}}
+    with pytest.raises(SettingsError) as refused:
+        declared_source(configure(**given, **_client()))
+    assert f"{holder}.{told}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [{"name": "state", "data_type": "text", "nullable": True}],
+        {"state": {"name": "state", "data_type": "text", "x-own": {"a": 1}}},
+    ],
+)
+def test_columns_that_dlt_knows_are_taken(configure: Configure, columns: Any) -> None:
+    table = Table.of(declared_source(configure(**_resource(columns=columns), **_client())), "x")
+    assert table.declared["state"]["data_type"] == "text"
+
+
+@pytest.mark.parametrize("setting", ["next_url_path", "cursor_path"])
+def test_a_path_of_the_paginator_that_is_no_jsonpath_is_one_message(
+    configure: Configure, setting: str
+) -> None:
+    kind = "json_link" if setting == "next_url_path" else "cursor"
+    client = _client(paginator={"type": kind, setting: "[["})
+    with pytest.raises(SettingsError, match=rf"paginator\.{setting} '\[\[' is not a JSONPath"):
+        declared_source(configure(resources=["x"], **client))
+
+
 OAUTH = {"type": "oauth2_client_credentials", "client_id": "me", "client_secret": KEY}
 
 
 @pytest.mark.parametrize(
     ("auth", "named"),
     [
-        (5, "5"),
-        (["bearer"], "bearer"),
+        (5, "'bearer'"),
+        (["bearer"], "not a list"),
         ("api_kye", "api_kye"),
         ({"type": 5, "api_key": KEY}, "type"),
         ({"type": "api_kye", "api_key": KEY}, "api_kye"),
@@ -128,7 +223,7 @@ def test_an_auth_that_rest_api_does_not_know_is_one_message(
     configure: Configure, auth: Any, named: str
 ) -> None:
     settings = configure(resources=["x"], **_client(auth=auth))
-    with pytest.raises(SettingsError, match=r"client\.auth|client: field `auth`") as refused:
+    with pytest.raises(SettingsError, match=r"client\.auth") as refused:
         _declare_and_open(settings)
     message = str(refused.value)
     assert named in message

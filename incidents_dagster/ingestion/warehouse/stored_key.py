@@ -1,0 +1,65 @@
+"""Whether a table has the primary key that is configured; rows of two keys cannot be told apart.
+
+dlt keeps each schema that it loaded with in `_dlt_version`, in the same file.
+"""
+
+import json
+from pathlib import Path
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.tables import DATASET
+from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
+
+
+def check_key(stored: StoredTable, resource: str, file: Path) -> None:
+    """Checks the configured primary key against the table's, before anything is read.
+
+    Args:
+        stored: The table in the file.
+        resource: The resource that is loaded into it.
+        file: The DuckDB file, for the message.
+
+    Raises:
+        SettingsError: It is another one. A table that each sync replaces may have any.
+    """
+    table = stored.table
+    columns = [column.name for column in stored.columns()]
+    if not columns or table.write_disposition == "replace":
+        return
+    key, its_key = table.primary_key, _loaded_key(stored)
+    if lacking := [name for name in key if name not in columns]:
+        has = f"has no column {lacking[0]!r}"
+        has += f"; its primary key is {_named(its_key)}" if its_key else ""
+    elif its_key and {*its_key} != {*key}:
+        has = f"has the primary key {_named(its_key)}"
+    else:
+        return
+    back = f" back to {_named(its_key)}" if its_key else ""
+    raise SettingsError(
+        f"{resource}: the configured primary_key is {_named(key)}, but the table "
+        f"{DATASET}.{table.name} {has}, so nothing was read. Set primary_key{back} in "
+        f".dlt/config.toml, or move {file} away, to read everything into a new one."
+    )
+
+
+def _loaded_key(stored: StoredTable) -> list[str]:
+    """The primary key that the table was last loaded with; empty if it had none."""
+    found = stored.connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = '_dlt_version' "
+        "AND database_name = current_database()",
+        [DATASET],
+    ).fetchall()
+    if not found:
+        return []
+    versions = stored.connection.execute(
+        f"SELECT schema FROM {DATASET}._dlt_version WHERE schema_name = ? "
+        "ORDER BY inserted_at DESC LIMIT 1",
+        [DATASET],
+    ).fetchall()
+    schema = json.loads(versions[0][0]) if versions else {}
+    columns = schema.get("tables", {}).get(stored.table.name, {}).get("columns", {})
+    return [name for name, hints in columns.items() if hints.get("primary_key")]
+
+
+def _named(key: list[str]) -> str:
+    return ", ".join(map(repr, key)) if key else "none"

@@ -1,0 +1,54 @@
+"""The settings that the definitions are made of: those with which the code location was loaded.
+
+Dagster gives each run a process, which loads the definitions again. There they must be those of the
+code location, whatever is configured by then: else a run that selects an asset or a check that is
+no longer configured fails with an error of Dagster's own, and is retried. So the code location
+leaves its settings, without secrets, in the environment of the processes that it starts.
+"""
+
+import json
+import multiprocessing
+import os
+from contextlib import suppress
+from typing import Any
+
+from incidents_dagster.ingestion.secrets.names import is_credential
+from incidents_dagster.ingestion.settings import Settings, load_settings
+
+VARIABLE = "INCIDENTS_LOADED_SETTINGS"
+# Linux starts no process with a longer variable; such a run gets today's settings.
+MOST_CHARACTERS = 100_000
+# What definitions do not depend on, and what may hold a secret.
+LEFT_OUT = ("auth", "headers", "json", "data")
+
+
+def loaded_settings() -> Settings:
+    """Those of the code location that started this process; else the configured ones, loaded now.
+
+    Raises:
+        SettingsError: The configured ones are not valid.
+    """
+    parent = multiprocessing.parent_process()
+    left_by, _, left = os.environ.get(VARIABLE, "").partition(":")
+    if parent and left_by == str(parent.pid):
+        with suppress(ValueError):
+            return Settings.model_validate(json.loads(left))
+    settings = load_settings()
+    text = json.dumps(_without_secrets(settings), default=str)
+    if len(text) <= MOST_CHARACTERS:
+        os.environ[VARIABLE] = f"{os.getpid()}:{text}"
+    return settings
+
+
+def _without_secrets(settings: Settings) -> dict[str, Any]:
+    given = settings.model_dump(exclude={"webhook_url"})
+    given["api"]["client"] = {"base_url": settings.base_url}
+    resources = given["api"]["resources"]
+    for holder in [given["api"].get("resource_defaults", {}), *resources]:
+        endpoint = holder.get("endpoint") if isinstance(holder, dict) else None
+        if isinstance(endpoint, dict):
+            kept = {name: value for name, value in endpoint.items() if name not in LEFT_OUT}
+            params = kept.get("params") or {}
+            kept["params"] = {n: v for n, v in params.items() if not is_credential(n.lower())}
+            holder["endpoint"] = kept
+    return given

@@ -1,0 +1,69 @@
+"""A process that the code location starts has its settings, and nobody else has."""
+
+import multiprocessing
+import os
+from collections.abc import Callable
+
+import pytest
+
+from incidents_dagster.ingestion.settings_files import config_file
+from incidents_dagster.loaded_settings import MOST_CHARACTERS, VARIABLE, loaded_settings
+
+KEY = "k3y-of-the-test"
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")  # as it was, afterwards
+
+
+def _names_in_a_process() -> list[str]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_names)
+
+
+def _names() -> list[str]:
+    return loaded_settings().resource_names
+
+
+def test_a_process_has_the_settings_of_the_one_that_started_it(
+    write_config: Callable[[str], None],
+) -> None:
+    assert _names() == ["incident_data"]
+    write_config(config_file().read_text().replace("incident_data", "alerts"))
+    assert _names_in_a_process() == ["incident_data"]
+    assert _names() == ["alerts"]
+    assert _names_in_a_process() == ["alerts"]
+
+
+def test_those_that_another_process_left_are_not_taken(
+    write_config: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded_settings()
+    left = os.environ[VARIABLE].partition(":")[2]
+    monkeypatch.setenv(VARIABLE, f"1:{left}")
+    write_config(config_file().read_text().replace("incident_data", "alerts"))
+    assert _names_in_a_process() == ["alerts"]
+
+
+def test_no_secret_is_left(
+    write_config: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = f'headers = {{ "X-Key" = "{KEY}" }}, params = {{ token = "{KEY}", page = 1 }}'
+    write_config(
+        f'[sources.incidents]\nwebhook_url = "{KEY}"\n[sources.incidents.client]\n'
+        f'auth = {{ token = "{KEY}" }}\nheaders = {{ "X-Key" = "{KEY}" }}\n'
+        f'[[sources.incidents.resources]]\nname = "x"\nendpoint = {{ path = "/x", {secrets} }}\n'
+        f'[sources.incidents.resource_defaults]\nendpoint = {{ auth = {{ token = "{KEY}" }} }}\n'
+    )
+    assert KEY in str(loaded_settings().api)
+    assert KEY not in os.environ[VARIABLE]
+    assert "page" in os.environ[VARIABLE]
+
+
+def test_settings_that_no_variable_can_hold_are_not_left(
+    write_config: Callable[[str], None],
+) -> None:
+    write_config(f'[[sources.incidents.resources]]\nname = "{"x" * MOST_CHARACTERS}"')
+    loaded_settings()
+    assert os.environ[VARIABLE] == ""
