@@ -7,6 +7,8 @@ from typing import Any
 
 import dagster as dg
 
+import incidents_dagster
+
 ABOVE = ("incidents_dagster.ingestion", "incidents_dagster.demo_api")  # know no Dagster
 SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -51,6 +53,8 @@ def load_definitions() -> dg.Definitions:
     for name in list(sys.modules):
         if name.startswith("incidents_dagster.") and not name.startswith(ABOVE):
             del sys.modules[name]
+            # `from incidents_dagster import checks` would find the old one here.
+            vars(incidents_dagster).pop(name.split(".")[1], None)
     defs: dg.Definitions = importlib.import_module("incidents_dagster.definitions").defs
     return defs
 

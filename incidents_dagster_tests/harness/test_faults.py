@@ -201,7 +201,8 @@ def ordinary_case(name: str) -> tuple[str, Any]:
 
 def test_an_ordinary_case_is_right_and_a_lost_field_is_wrong() -> None:
     point, case = ordinary_case("one page: offset, no total")
-    assert ordinary.tried(point, case).verdict == "right"
+    right = ordinary.tried(point, case)
+    assert right.verdict == "right", right.note
 
     def loses_a_title(story: Story) -> None:
         story.loaded()
