@@ -182,7 +182,7 @@ class Story:
             raise WrongError(f"red, and the table changed: {run.message}")
         if run.message is not None and not clear(run.message):
             raise WrongError(f"no clear message: {run.message[:300]}")
-        if self.came == "unproven" and (taken := _alive(before) - _alive(after)):
+        if self.came == "unproven" and (taken := _alive(before) - _alive(after)) > 0:
             raise WrongError(f"unproven, and {taken} rows are marked as deleted")
 
     def _heard(self, says: str, said: str) -> None:

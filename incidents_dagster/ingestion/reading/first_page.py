@@ -39,10 +39,9 @@ def check_first_page(
     asked.add(question)
     rows = to_arrow(page, dict(known), table.primary_key, table.typed).rows
     before = distinct([rows.select(table.primary_key)])
+    every = distinct([before, keys]) if len(keys) else before
     # An API without such a page may send its first one instead.
-    if len(rows) and len(distinct([before, keys] if len(keys) else [before])) == len(before) + len(
-        keys
-    ):
+    if len(rows) and len(every) == len(before) + len(keys):
         raise IncompleteError(
             f"{name}: page {first - 1} has {len(before):,} records that no later page has, so "
             f"nothing was loaded: set paginator.base_page to {first - 1} in .dlt/config.toml."

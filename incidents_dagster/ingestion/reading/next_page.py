@@ -38,7 +38,7 @@ LAST = ({"last"}, {"done"}, {"final"}, {"finished"}, {"complete"}, {"end"})
 PAGES = ({"pages"}, {"page", "count"}, {"total", "pages"}, {"last"}, {"last", "page"})
 # A total of something else than records.
 NO_TOTAL = {"time", "ms", "millis", "seconds", "duration", "took", "bytes", "size", "cost"}
-NO_TOTAL |= {"page", "pages", "score"}
+NO_TOTAL |= {"page", "pages", "score", "shards"}
 SIZE = re.compile(
     r"(?:max|page|results?|items?|records?|sysparm|num|\$)?[\W_]*"
     r"(?:size|limit|per[\W_]?page|results?|records?|len|top|first|count|take|rows)\W?",
@@ -55,14 +55,12 @@ class NamedPath:
         path: What it is set to.
         is_in: Whether a response has the path; null counts.
         parent_is_in: Whether a response has the object that the path is in, other than the whole.
-        at_top: Whether it is a field of the whole response.
     """
 
     setting: str
     path: str
     is_in: Callable[[Response], bool]
     parent_is_in: Callable[[Response], bool]
-    at_top: bool = False
 
     def __str__(self) -> str:
         return f"{self.setting} {self.path!r}"
@@ -71,9 +69,7 @@ class NamedPath:
     def of_body(cls, setting: str, path: Any) -> "NamedPath":
         """A JSONPath in the body."""
         parent = str(path).rpartition(".")[0].removeprefix("$").strip(".")
-        return cls(
-            setting, str(path), _finds(path), _finds(parent) if parent else _never, not parent
-        )
+        return cls(setting, str(path), _finds(path), _finds(parent) if parent else _never)
 
 
 def _finds(path: Any) -> Callable[[Response], bool]:
@@ -150,13 +146,11 @@ class Around:
         names: The paths of all values.
         more: Where it says or suggests that there are more; empty if it does not.
         complete: Whether it says that there are no more.
-        sized: Whether the request says how many records a page may have.
     """
 
     names: list[str]
     more: str
     complete: bool
-    sized: bool
 
     @classmethod
     def of(cls, response: Response, where: str, asked: Asked, rows: int, pages: int) -> "Around":
@@ -182,7 +176,7 @@ class Around:
         else:
             more = names + [path for path, said in counts.items() if said]
             complete = not more and bool(counts)
-        return cls([*around], more[0] if more else "", complete, asked.size is not None)
+        return cls([*around], more[0] if more else "", complete)
 
     def why_unproven(self, path: NamedPath, response: Response, shown: bool) -> str:
         """Why more pages may exist than the only one; empty if anything shows that none do.
@@ -194,9 +188,7 @@ class Around:
         """
         if self.more:
             return f"no response has {path}, but there is {self.more}, so more pages may exist"
-        # In a list whose pages may have any size, the whole object is all there is to go by.
-        at_top = path.at_top and isinstance(response.json(), dict)
-        if shown or self.complete or path.parent_is_in(response) or (at_top and not self.sized):
+        if shown or self.complete or path.parent_is_in(response):
             return ""
         return (
             f"no response has {path}{nearest(path, self)}; if the list has no second page, set "
@@ -247,6 +239,6 @@ def _counted(path: str, value: Any, rows: int, pages: int) -> list[int]:
     words = _words(path.rpartition(".")[2])
     if words in PAGES:
         return [pages]
-    if "total" in words and not words & NO_TOTAL:
+    if "total" in words and not _words(path) & NO_TOTAL:
         return [rows]
     return [rows] if words == {"count"} and value > rows else []

@@ -100,6 +100,9 @@ class OpenApi:
                 endpoint = asking_from(endpoint, incremental, since if asked else None)
             if asked and params:
                 endpoint["params"] = {**endpoint.get("params", {}), **params}
+            if asked and from_page is not None:
+                only = {"base_page": from_page, "page": from_page, "maximum_page": from_page + 1}
+                endpoint["paginator"] = {**self._paging(endpoint), **only}
             seen = (
                 pages if asked and pages else Pages(resource["name"], pages.seen if pages else None)
             )
@@ -107,7 +110,8 @@ class OpenApi:
                 pages.parents.append(seen)
             endpoint["paginator"] = self._paginator(resource["name"], endpoint, seen)
             config["resources"].append({**resource, "endpoint": endpoint})
-        return _build(config).resources[name].add_metrics(self.progress[name])
+        built = _build(config).resources[name]
+        return built if from_page is not None else built.add_metrics(self.progress[name])
 
     def first_page(self, name: str) -> int:
         """The number of the first page of resource `name`; 0 if its pages are not numbered."""
