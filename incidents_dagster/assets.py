@@ -132,10 +132,12 @@ class SyncConfig(dg.Config):
 def _check_unchanged(current: Settings) -> None:
     """Refuses settings for which Dagster would have other assets or checks."""
     source = declared_source(current)
-    if {name: Table.of(source, name) for name in source.resources} != tables:
+    same = {name: Table.of(source, name) for name in source.resources} == tables
+    if not same or current.freshness != settings.freshness:
         raise SettingsError(
-            f"The resources in {where('resources')}, or their columns, have changed since this "
-            "code location was loaded: reload the code location, and start the run again."
+            f"The resources in {where('resources')}, their columns, or what the checks compare "
+            "with have changed since this code location was loaded: reload the code location, and "
+            "start the run again."
         )
 
 

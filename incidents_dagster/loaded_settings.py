@@ -48,7 +48,10 @@ def _without_secrets(settings: Settings) -> dict[str, Any]:
         endpoint = holder.get("endpoint") if isinstance(holder, dict) else None
         if isinstance(endpoint, dict):
             kept = {name: value for name, value in endpoint.items() if name not in LEFT_OUT}
-            params = kept.get("params") or {}
+            params = kept.get("params")
+            params = params if isinstance(params, dict) else {}
+            if isinstance(path := kept.get("path"), str):
+                kept["path"] = path.partition("?")[0]
             kept["params"] = {n: v for n, v in params.items() if not is_credential(n.lower())}
             holder["endpoint"] = kept
     return given

@@ -101,7 +101,10 @@ def _other_than_read(
         return "", metadata
     cure = "incidents_reconcile marks what is gone from the API." if rows > read else "Sync again."
     if waiting := said.get("rows_waiting"):
-        cure = f"{waiting:,} are marked as deleted if the next full read lacks them, too."
+        cure = (
+            f"{waiting:,} wait for a second look: they are marked as deleted if the next full read "
+            "lacks them, too."
+        )
     return f"{rows:,} rows in the table{where}, {read:,} read from the API. {cure}", metadata
 
 

@@ -30,7 +30,8 @@ class MovedError(IncompleteError):
     """
 
     advice = (
-        "Check the paginator and [completeness] in .dlt/config.toml, or sync at a quieter time."
+        "Check the paginator, primary_key and [completeness] in .dlt/config.toml, or sync at a "
+        "quieter time."
     )
 
 
@@ -38,8 +39,8 @@ class RepeatedError(MovedError):
     """A record arrived more than once, so another one may be missing."""
 
     advice = (
-        "Have the API sort by a unique field, in endpoint.params; if it lists some records twice, "
-        'or counts more than it shows, set completeness.total_path = "".'
+        "Have the API sort by a unique field, in endpoint.params. If it counts more than it shows, "
+        'set completeness.total_path = "".'
     )
 
 

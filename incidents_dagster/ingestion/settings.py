@@ -215,7 +215,7 @@ class Settings(Section):
         "are marked as deleted only if the next one lacks them, too",
     )
     second_look_share: float = Field(
-        default=0.1,
+        default=0.2,
         ge=0,
         le=1,
         description="the same as a share of the table's rows; up to three rows never wait",

@@ -65,9 +65,11 @@ def odd_time(value: str, *places: int) -> Callable[[Story], None]:
     def story(story: Story) -> None:
         for place in places or range(len(story.api.rows)):
             story.api.rows[place]["updated_at"] = value
+        clock(story, NOW)
         story.sync()
         story.sync()
-        change(story, 11)
+        change(story, 11, at=NOW + 1)
+        clock(story, NOW + 1)
         story.sync()
         story.sync(mode="reconcile")
 

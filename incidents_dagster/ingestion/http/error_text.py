@@ -15,6 +15,8 @@ from incidents_dagster.ingestion.secrets.redaction import redact
 FAULTS = ("error", "errors")
 SAYING = ("message", "detail", "title", "error_description", "code", "error", "reason", "msg")
 EXTRACT_CHARACTERS = 100
+MOST_CHARACTERS = 1_000  # of a body that is no JSON; more would only be redacted and cut
+OPENINGS = ("<", "{", "[")  # of a page, or of JSON that is broken
 DEPTH = 3  # of an error in an error, or in a list of them
 
 
@@ -30,11 +32,13 @@ def said_in(fault: Any) -> str:
 
 
 def said_by(response: requests.Response) -> str:
-    """The message in the body of a response with an error, if that is JSON."""
+    """The message in the body of a response with an error, if that is JSON or plain text."""
     try:
         body = json.loads(response.content)
     except (ValueError, RecursionError):
-        return ""
+        kind = response.headers.get("Content-Type", "")
+        text = response.text[:MOST_CHARACTERS].strip()
+        return "" if "html" in kind or text.startswith(OPENINGS) else said_in(text)
     if not isinstance(body, dict):
         return ""
     fault = next((body[name] for name in FAULTS if body.get(name)), None)

@@ -25,7 +25,7 @@ from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
-from incidents_dagster.ingestion.reading.start import Start, starting_at
+from incidents_dagster.ingestion.reading.start import Start, passed_by, starting_at
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse.comparison import Full
@@ -173,8 +173,8 @@ def _plan(
     if not (incremental := api.incremental.get(name)):
         return start, Full(FRESH)
     lag = max(FRESH, timedelta(seconds=min(incremental.lag, MOST_LAG)))
-    passed = start.value if start and not state.why_incomplete(source) else None
-    return start, Full(lag, incremental.column, passed)
+    passed = passed_by(incremental, stored, state.began, start)
+    return start, Full(lag, incremental.column, None if state.why_incomplete(source) else passed)
 
 
 def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, changes: Changes) -> None:

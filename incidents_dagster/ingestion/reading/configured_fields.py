@@ -110,17 +110,17 @@ class ConfiguredFields:
         if not wanted or not self._records:
             return
         raise SettingsError(
-            f"{self._resource}: no record has the field {wanted[0]!r} of {setting}, so nothing was "
-            f"loaded. {self._advice(setting, wanted[0])}"
+            f"{self._resource}: {setting} is {wanted[0]!r}, and no record has that field, so "
+            f"nothing was loaded. {self._advice(setting, wanted[0])}"
         )
 
     def _advice(self, setting: str, field: str) -> str:
         if not self._there:
             return "They are no objects with fields: check endpoint.data_selector."
         like = _like(field, self._there)
-        if not like and setting == CURSOR:
-            like = [name for name in self._there if OF_CHANGE.search(name)]
-        fields = f"ConfiguredFields that look like it: {_listed(like)}." if like else ""
+        if setting == CURSOR:
+            like += [name for name in self._there if OF_CHANGE.search(name) and name not in like]
+        fields = f"Fields that look like it: {_listed(like)}." if like else ""
         fields = fields or f"They have: {_listed(self._there)}."
         tails = {path.partition(".")[2]: path for path in self._below}
         if nested := [tails[tail] for tail in _like(field.rpartition(".")[2], tails)]:

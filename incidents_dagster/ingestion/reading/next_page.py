@@ -100,9 +100,7 @@ def _(paginator: JSONResponseCursorPaginator) -> NamedPath:
 @path_of.register
 def _(paginator: HeaderLinkPaginator) -> NamedPath:
     key = paginator.links_next_key
-    return NamedPath(
-        "links_next_key", key, lambda r: key in r.links, lambda r: bool(r.links), False
-    )
+    return NamedPath("links_next_key", key, lambda r: key in r.links, lambda r: bool(r.links))
 
 
 @path_of.register

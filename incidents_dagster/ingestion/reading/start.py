@@ -67,6 +67,23 @@ def starting_at(
     return Start(value, found[1])
 
 
+def passed_by(
+    incremental: Incremental, stored: StoredTable, began: datetime | None, start: Start | None
+) -> Any:
+    """What the cursor had passed when the last proven read began; None if that is not known.
+
+    Args:
+        incremental: The endpoint's.
+        stored: The table.
+        began: When that read began, by the API's clock.
+        start: Where the next sync starts.
+    """
+    if start is None or began is None:
+        return None
+    moment = _in_column(began, stored, incremental.column)
+    return start.value if moment is None else _less_lag(incremental, moment)
+
+
 def _in_column(moment: datetime, stored: StoredTable, column: str) -> Any:
     """`moment` as a value of a column; None if the column holds something else than times."""
     kind = next(one.type for one in stored.columns() if one.name == column)

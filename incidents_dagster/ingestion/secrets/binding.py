@@ -55,8 +55,8 @@ def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain:
                 parts[1] = replace(parts[1], headers={})
         elif any(part.secret for part in general) and not parts[0].secret:
             withheld = (
-                "it got no key, because that of client.auth and the defaults is for "
-                f"{host_of(base_url)} alone: give the endpoint an auth of its own"
+                "it got no key, because that of client.auth and the defaults is for another "
+                f"address, {host_of(base_url)}: give the endpoint an auth of its own"
             )
         auths = [part.auth for part in parts if part.auth]
         headers = {name: value for part in parts for name, value in part.headers.items()}
