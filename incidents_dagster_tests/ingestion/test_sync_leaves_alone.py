@@ -119,6 +119,7 @@ FOREIGN = {
     "a note": b"Do not remove this file.\n",
     "DuckDB's mark in a text": b"My dear DUCK, " + b"quack " * 1000,
     "zeros": bytes(8192),
+    "SQLite, for which DuckDB would download an extension": b"SQLite format 3\0" + bytes(8192),
     "half a header": b"\0" * 8 + b"DUCK@" + bytes(100),
 }
 

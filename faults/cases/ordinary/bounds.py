@@ -9,7 +9,7 @@ from faults.cases.ordinary.case import Case, change
 from faults.running.stories import Story, WrongError
 
 HUGE = 220_000_000  # bytes of a page
-COLUMNS = 1_000  # more of them than that are none of a table's
+COLUMNS = 1_010  # max_columns as shipped, and the few that are dlt's and ours
 
 
 def huge(packed: bool) -> Callable[[Story], None]:

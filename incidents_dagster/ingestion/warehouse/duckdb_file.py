@@ -24,7 +24,7 @@ from incidents_dagster.ingestion.errors import (
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.ingestion.settings_files import has_api
 from incidents_dagster.ingestion.tables import DATASET, STAGING
-from incidents_dagster.ingestion.warehouse.file_errors import ailment
+from incidents_dagster.ingestion.warehouse.file_errors import ailment, refuse_sqlite
 
 # Without INCIDENTS_DUCKDB_PATH, and while no API is configured.
 OWN_FILE, DEMO_FILE = "data/warehouse.duckdb", "data/demo.duckdb"
@@ -172,6 +172,7 @@ def open_file(
         DatabaseFileError: It cannot be opened.
     """
     database = database.resolve()
+    refuse_sqlite(database)
     deadline, told = time.monotonic() + seconds, report is None
     while True:
         try:

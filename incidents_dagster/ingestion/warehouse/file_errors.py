@@ -3,7 +3,7 @@
 import errno
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -11,7 +11,12 @@ import duckdb
 from incidents_dagster.ingestion.errors import IngestionError, causes
 
 FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
+SQLITE = b"SQLite format 3"
 REFUSED = re.compile("Permission denied|Read-only file system|Operation not permitted")
+DAMAGED = (
+    "{file} is damaged, or not a DuckDB database: move it away, and {log} if it exists, then sync "
+    "again; everything is read again."
+)
 # What DuckDB says about the file, and what to do; in order of precedence.
 AILMENTS: dict[re.Pattern[str], str] = {
     FULL: "the disk of {folder} is full: free some space, then sync again.",
@@ -29,15 +34,23 @@ AILMENTS: dict[re.Pattern[str], str] = {
     re.compile(
         "not a valid DuckDB database file|Could not read enough bytes|Corrupt database file"
         "|Serialization Error|Failed to deserialize"
-    ): (
-        "{file} is damaged, or not a DuckDB database: move it away, and {log} if it exists, then "
-        "sync again; everything is read again."
-    ),
+    ): DAMAGED,
 }
 
 
 class DatabaseFileError(IngestionError):
     """The DuckDB file, or its disk, cannot be used; the message says what to do."""
+
+
+def refuse_sqlite(database: Path) -> None:
+    """Refuses a file of SQLite, for which DuckDB would download an extension.
+
+    Raises:
+        DatabaseFileError: It is one.
+    """
+    with suppress(OSError), database.open("rb") as file:
+        if file.read(len(SQLITE)) == SQLITE:
+            raise DatabaseFileError(DAMAGED.format(file=database, log=f"{database}.wal"))
 
 
 @contextmanager
