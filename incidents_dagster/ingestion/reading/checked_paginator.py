@@ -20,15 +20,10 @@ from incidents_dagster.ingestion.errors import IncompleteError, MovedError
 from incidents_dagster.ingestion.reading.duplicates import check_page
 from incidents_dagster.ingestion.reading.ends import End, TotalIs, end_of
 from incidents_dagster.ingestion.reading.envelope import Envelope
-from incidents_dagster.ingestion.reading.next_page import (
-    Around,
-    Asked,
-    NamedPath,
-    nearest,
-    path_of,
-)
+from incidents_dagster.ingestion.reading.further_records import ListRead, doubts_about
+from incidents_dagster.ingestion.reading.next_page import Asked, NamedPath, path_of
 from incidents_dagster.ingestion.reading.pages import Marks, Pages, date_of
-from incidents_dagster.ingestion.reading.partial import total_in_headers, why_partial
+from incidents_dagster.ingestion.reading.partial import why_partial
 
 REMEMBERED_PAGES = 10
 # Empty pages in a row, for APIs that filter page by page.
@@ -219,28 +214,23 @@ class CheckedPaginator(BasePaginator):
             pages.at_least += min(self._totals)
 
     def _look_for_more(self, response: Response, total: int | None, counted: int) -> None:
-        """Looks for signs of more records than the paginator has found."""
-        pages, envelope, asked = self._pages, self._envelope, self._request
-        around = Around.of(response, envelope.where, asked, self._rows, self._count)
-        in_headers = total_in_headers(response) if envelope.total_path else None
-        if total is None and in_headers is not None:
-            if in_headers > counted:
-                pages.doubts[f"a header says that there are {in_headers:,} records in all"] = None
-            total = in_headers
-        agrees = total == counted
-        short = not self._rows or (asked.size is not None and self._rows < asked.size)
-        for path in self._paths():
-            if pages.has_seen(path):
-                continue
-            if path in self._named:
-                if self._count > 1 or not short:
-                    pages.unseen[str(path)] = f"no response has {path}{nearest(path, around)}"
-            elif self._count == 1 and (why := around.why_unproven(path, response, short or agrees)):
+        pages, unseen = self._pages, [p for p in self._paths() if not self._pages.has_seen(p)]
+        next_page = next((path for path in unseen if path not in self._named), None)
+        read = ListRead(
+            response,
+            self._envelope,
+            self._end,
+            self._request,
+            self._count,
+            self._rows,
+            counted,
+            total,
+        )
+        for path, why in doubts_about(read, next_page, [p for p in unseen if p in self._named]):
+            if path:
                 pages.unseen[str(path)] = why
-        if self._end.one_page and around.more:
-            pages.doubts[f"the paginator asks for one page, but there is {around.more}"] = None
-        elif "next" in response.links and not self._end.names_pages:
-            pages.doubts['the last response has the header Link with rel="next"'] = None
+            else:
+                pages.doubts[why] = None
 
     def _paths(self) -> list[NamedPath]:
         assert self.inner

@@ -38,7 +38,7 @@ LAST = ({"last"}, {"done"}, {"final"}, {"finished"}, {"complete"}, {"end"})
 PAGES = ({"pages"}, {"page", "count"}, {"total", "pages"}, {"last"}, {"last", "page"})
 # A total of something else than records.
 NO_TOTAL = {"time", "ms", "millis", "seconds", "duration", "took", "bytes", "size", "cost"}
-NO_TOTAL |= {"page", "pages", "score", "shards"}
+NO_TOTAL |= {"page", "pages", "score"}
 SIZE = re.compile(
     r"(?:max|page|results?|items?|records?|sysparm|num|\$)?[\W_]*"
     r"(?:size|limit|per[\W_]?page|results?|records?|len|top|first|count|take|rows)\W?",
@@ -237,6 +237,6 @@ def _counted(path: str, value: Any, rows: int, pages: int) -> list[int]:
     words = _words(path.rpartition(".")[2])
     if words in PAGES:
         return [pages]
-    if "total" in words and not _words(path) & NO_TOTAL:
+    if "total" in words and not words & NO_TOTAL and "shards" not in path:
         return [rows]
     return [rows] if words == {"count"} and value > rows else []
