@@ -139,7 +139,9 @@ def dagster_dev(checkout: Path, *command: str, **environment: str) -> Iterator[D
     """
     command = command or MAKE_DEV
     port = _free_port()
-    env = {**os.environ, "DAGSTER_CLI_DEV_PORT": str(port), **environment}
+    # The environment is that of this test run, where the package is installed from elsewhere.
+    env = {**os.environ, "PYTHONPATH": str(checkout), "DAGSTER_CLI_DEV_PORT": str(port)}
+    env |= environment
     for name in ("DLT_PROJECT_DIR", "INCIDENTS_DUCKDB_PATH"):
         env.pop(name, None)
     log = checkout.parent / "dagster_dev.log"

@@ -122,7 +122,7 @@ def test_a_sync_that_brings_nothing_succeeds_and_says_so(
     assert first.success
     assert shown(first)["rows_loaded"] == 0
     assert any("returned no rows" in line for line in log_lines(first, instance))
-    assert [check.passed for check in first.get_asset_check_evaluations()] == [True] * 8
+    assert [check.passed for check in first.get_asset_check_evaluations()] == [True] * 9
     second = sync()
     assert second.success
     assert shown(second)["dagster/row_count"] == 0
@@ -202,11 +202,11 @@ def test_a_second_sync_asks_only_for_what_changed(
     api.requests.clear()
     metadata = shown(sync())
     # What shares the newest minute but one, and the newest, and the new one.
-    assert (metadata["rows_read"], metadata["rows_loaded"], metadata["rows_new"]) == (3, 1, 1)
+    assert (metadata["rows_read"], metadata["rows_loaded"], metadata["rows_new"]) == (17, 1, 1)
     (request,) = api.requests
-    assert request.query["updated_since"] == "2026-11-01T04:09:00Z"
+    assert request.query["updated_since"] == "2026-11-01T03:55:00Z"
     assert metadata["cursor_column"] == "updated_at"
-    assert metadata["changed_since"] == "2026-11-01T04:09:00Z"
+    assert metadata["changed_since"] == "2026-11-01T03:55:00Z"
     assert metadata["distinct_ids"] == metadata["total_at_api"] == 3
 
 
@@ -240,7 +240,7 @@ def test_an_unproven_sync_is_no_materialization_and_does_not_count_for_freshness
     assert why in warnings[0].user_message
     # Dagster by itself would skip them all.
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
-    assert len(checks) == 8
+    assert len(checks) == 9
     assert checks["ids_are_unique"].passed
     assert not checks["table_matches_source"].passed
     assert why in (checks["table_matches_source"].description or "")

@@ -21,6 +21,7 @@ CHECKS = {
     "created_is_not_after_updated",
     "timestamps_are_not_in_the_future",
     "table_matches_source",
+    "incremental_misses_nothing",
     "quarantine_is_empty",
 }
 # schedule → its job, and when
@@ -146,10 +147,12 @@ def test_a_further_resource_gets_its_asset_and_checks_without_code(tmp_path: Pat
         "checks": [
             "alerts:ids_are_not_null",
             "alerts:ids_are_unique",
+            "alerts:incremental_misses_nothing",
             "alerts:quarantine_is_empty",
             "alerts:table_matches_source",
             "incident_data:ids_are_not_null",
             "incident_data:ids_are_unique",
+            "incident_data:incremental_misses_nothing",
             "incident_data:quarantine_is_empty",
             "incident_data:statuses_are_present",
             "incident_data:table_matches_source",

@@ -96,7 +96,7 @@ def test_a_tick_is_one_small_question(api: DemoServer, ticker: Ticker) -> None:
     assert request.query == {
         **{"sort": "-updated_at", "limit": "100", "offset": "0"},
         # The newest change, less the minute of lag.
-        "updated_since": "2026-11-01T04:09:00Z",
+        "updated_since": "2026-11-01T03:55:00Z",
     }
 
 

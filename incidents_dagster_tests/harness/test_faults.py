@@ -2,7 +2,9 @@
 
 import json
 import random
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import incidents_dagster
 from fakes.incident_pages import IncidentPages, Page
 from fakes.incidents import incident
 from faults.cases.answers import Case, cases, on
@@ -199,6 +202,19 @@ def ordinary_case(name: str) -> tuple[str, Any]:
     return next(found for found in ordinary.numbered() if found[1].name == name)
 
 
+@pytest.fixture
+def loaded_modules() -> Iterator[None]:
+    """The modules that a code location loads anew, as they were, for the tests that follow."""
+    kept = {n: m for n, m in sys.modules.items() if n.startswith("incidents_dagster.")}
+    names = {**vars(incidents_dagster)}
+    yield
+    for name in [n for n in sys.modules if n.startswith("incidents_dagster.")]:
+        del sys.modules[name]
+    sys.modules.update(kept)
+    vars(incidents_dagster).update(names)
+
+
+@pytest.mark.usefixtures("loaded_modules")
 def test_an_ordinary_case_is_right_and_a_lost_field_is_wrong() -> None:
     point, case = ordinary_case("one page: offset, no total")
     right = ordinary.tried(point, case)

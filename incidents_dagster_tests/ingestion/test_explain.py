@@ -96,7 +96,7 @@ ANSWERS: dict[str, tuple[Any, Any, str]] = {
     "429": (None, Reply([{"message": {"id": IN_BODY}}], 429), "sync less often"),
     "500": (None, Reply({"error": IN_BODY}, 500), "the API is failing"),
     "unknown status": (None, Reply({"data": [RECORD]}, 418), "returned 418 "),
-    "status without a name": (None, Reply(IN_BODY.encode(), 499), "returned 499"),
+    "status without a name": (None, Reply(f"<p>{IN_BODY}".encode(), 499), "returned 499"),
     "hang up": (None, HANG_UP, "closed the connection without responding"),
     "half an answer": (
         None,
@@ -201,7 +201,7 @@ def test_a_key_that_was_withheld_was_not_refused(
         with pytest.raises(ResourceExtractionError) as failed:
             fetch(settings, "x")
         told.append(explain(failed.value))
-    withheld = f"it got no key, because that of client.auth and the defaults is for {web.base_url}"
+    withheld = f"that of client.auth and the defaults is for another address, {web.base_url}"
     assert withheld in told[0]
     assert withheld not in told[1]
 

@@ -142,7 +142,7 @@ def changed_rows(
                 api.settings,
                 state,
                 other_source=state.other_than(source) if stored.row_count() else "",
-                insist=mode is Mode.RECONCILE,
+                insist=mode in (Mode.RECONCILE, Mode.ADOPT),
                 adopt=mode is Mode.ADOPT,
             )
             readings[-1], gone = yield from deletions.mark(readings[-1], reader, landing)

@@ -56,9 +56,12 @@ def _loaded_key(stored: StoredTable) -> list[str]:
         "ORDER BY inserted_at DESC LIMIT 1",
         [DATASET],
     ).fetchall()
-    schema = json.loads(versions[0][0]) if versions else {}
-    columns = schema.get("tables", {}).get(stored.table.name, {}).get("columns", {})
-    return [name for name, hints in columns.items() if hints.get("primary_key")]
+    try:
+        schema = json.loads(versions[0][0]) if versions else {}
+        columns = schema.get("tables", {}).get(stored.table.name, {}).get("columns", {})
+        return [name for name, hints in columns.items() if hints.get("primary_key")]
+    except (ValueError, AttributeError):  # damaged: dlt writes it anew
+        return []
 
 
 def _named(key: list[str]) -> str:

@@ -62,7 +62,7 @@ def _fetch(settings: Settings | None = None) -> tuple[list[Any], int, str | None
 def test_a_passing_fault_is_retried_three_times(
     api: DemoServer, waits: list[float], status: int
 ) -> None:
-    api.faults.answers.extend(Response("body-of-answer", status) for _ in range(9))
+    api.faults.answers.extend(Response("<p>body-of-answer</p>", status) for _ in range(9))
     records, counted, message = _fetch()
     assert (api.faults.request_count, counted, waits) == (4, 4, [2, 4, 8])
     assert not records
@@ -76,7 +76,7 @@ def test_a_passing_fault_is_retried_three_times(
 def test_a_lasting_fault_fails_at_once(
     api: DemoServer, waits: list[float], status: int, advice: str
 ) -> None:
-    api.faults.answers.append(Response("body-of-answer", status))
+    api.faults.answers.append(Response("<p>body-of-answer</p>", status))
     records, counted, message = _fetch()
     assert (api.faults.request_count, counted, waits) == (1, 1, [])
     assert not records

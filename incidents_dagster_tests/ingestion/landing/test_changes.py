@@ -52,7 +52,7 @@ def test_after_a_sync_nothing_is_new_and_a_question_is_one_request(
             "limit": "100",
             "offset": "0",
             "sort": "-updated_at",
-            "updated_since": "2026-11-01T04:09:00Z",
+            "updated_since": "2026-11-01T03:55:00Z",
         }
     ]
     api.faults.page_cap = 1

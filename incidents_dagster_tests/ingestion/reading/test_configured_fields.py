@@ -72,7 +72,7 @@ def test_a_cursor_that_no_record_has_is_refused_with_those_that_look_like_it(
 ) -> None:
     sync.records = [{**FULL, "id": str(n)} for n in range(5)]
     message = sync.refusal(cursor=cursor)
-    told = f"x: no record has the field {cursor!r} of incremental.cursor_path"
+    told = f"x: incremental.cursor_path is {cursor!r}, and no record has that field"
     assert message.startswith(f"{told}, so nothing was loaded. {like}")
     assert "config.toml" in message
     assert query("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'x'") == [(0,)]
@@ -84,12 +84,12 @@ def test_a_cursor_that_no_record_has_is_refused_with_those_that_look_like_it(
         (
             "idd",
             [FULL],
-            "'idd' of primary_key, so nothing was loaded. Fields that look li",
+            "primary_key is 'idd', and no record has that field, so nothing was loaded. Fields that",
         ),
         ("uuid", [FULL] * 3, "Fields that look like it: id."),
         ("number", [FULL] * 3, "They have: id, createdAt, updatedAt, state."),
         ("incidentKey", [{"incident_id": 1}], "Fields that look like it: incident_id."),
-        (["id", "team"], [FULL] * 3, "no record has the field 'team' of primary_key"),
+        (["id", "team"], [FULL] * 3, "primary_key is 'team', and no record has that field"),
         ("id", [{"incident": {"id": 1}, "n": 1}], "where it cannot be: incident.id."),
         ("id", ["a", "b"], "They are no objects with fields: check endpoint.data_selector."),
         ("id", [{}], "They are no objects"),
@@ -102,7 +102,7 @@ def test_a_key_that_no_record_has_is_refused_by_its_setting(
     sync(key)  # without any record, nothing is known
     sync.records = records
     message = sync.refusal(key)
-    assert "of primary_key, so nothing was loaded" in message
+    assert "primary_key is " in message
     assert told in message
 
 
@@ -147,6 +147,6 @@ def test_very_many_records_without_a_key_end_the_read(
     monkeypatch.setattr(fields, "ENOUGH", 4)
     monkeypatch.setattr("incidents_dagster.ingestion.rows.batches.BATCH_ROWS", 2)
     sync.records = [{"number": n} for n in range(8)] + [{"uid": 1}]
-    assert sync.refusal("uid").startswith("x: no record has the field 'uid' of primary_key")
+    assert sync.refusal("uid").startswith("x: primary_key is 'uid', and no record has that field")
     sync.records = [{"uid": 0}, *sync.records]  # the first batch has one
     sync("uid")

@@ -153,7 +153,8 @@ def _clean(value: Any) -> Any:
 
 
 def _exactly(one: Any, other: Any) -> bool:
-    return json.dumps(one) == json.dumps(other)  # tells 1 from 1.0 and from true
+    # Tells 1 from 1.0 and from true; the order of keys says nothing.
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _stands_for(kind: str, cell: Any, value: Any) -> bool:
