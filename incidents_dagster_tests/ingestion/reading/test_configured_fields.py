@@ -84,7 +84,7 @@ def test_a_cursor_that_no_record_has_is_refused_with_those_that_look_like_it(
         (
             "idd",
             [FULL],
-            "primary_key is 'idd', and no record has that field, so nothing was loaded. Fields that",
+            "primary_key is 'idd', and no record has that field, so nothing was loaded. Fields",
         ),
         ("uuid", [FULL] * 3, "Fields that look like it: id."),
         ("number", [FULL] * 3, "They have: id, createdAt, updatedAt, state."),
