@@ -43,6 +43,7 @@ def loaded_settings() -> Settings:
 def _without_secrets(settings: Settings) -> dict[str, Any]:
     given = settings.model_dump(exclude={"webhook_url"})
     given["api"]["client"] = {"base_url": settings.base_url}
+    del given["change_sensor"]["params"]
     resources = given["api"]["resources"]
     for holder in [given["api"].get("resource_defaults", {}), *resources]:
         endpoint = holder.get("endpoint") if isinstance(holder, dict) else None

@@ -53,7 +53,9 @@ def test_no_secret_is_left(
     write_config(
         f'[sources.incidents]\nwebhook_url = "{KEY}"\n[sources.incidents.client]\n'
         f'auth = {{ token = "{KEY}" }}\nheaders = {{ "X-Key" = "{KEY}" }}\n'
-        f'[[sources.incidents.resources]]\nname = "x"\nendpoint = {{ path = "/x", {secrets} }}\n'
+        f'[[sources.incidents.resources]]\nname = "x"\n'
+        f'endpoint = {{ path = "/x?token={KEY}", {secrets} }}\n'
+        f'[sources.incidents.change_sensor]\nparams = {{ token = "{KEY}" }}\n'
         f'[sources.incidents.resource_defaults]\nendpoint = {{ auth = {{ token = "{KEY}" }} }}\n'
     )
     assert KEY in str(loaded_settings().api)
