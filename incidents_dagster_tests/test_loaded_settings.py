@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -18,8 +19,8 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _names_in_a_process() -> list[str]:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_names)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_names).result(timeout=60)
 
 
 def _names() -> list[str]:
