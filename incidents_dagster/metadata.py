@@ -75,8 +75,8 @@ def sync_metadata(
         metadata["rows_reverted"] = changes.reverted
     if missed := changes.missed:
         metadata |= {f"missed_{name}": value for name, value in missed.items()}
-    if gone.waiting:
-        metadata["rows_waiting"] = gone.waiting
+    if changes.waiting:
+        metadata["rows_waiting"] = changes.waiting
     if gone.beyond_window:
         metadata["rows_beyond_window"] = gone.beyond_window
     stored = StoredTable(table, connection)

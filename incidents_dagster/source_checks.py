@@ -92,19 +92,18 @@ def _other_than_read(
         since = Since(said["cursor_column"], said["changed_since"])
     stored = StoredTable(table, connection)
     rows, sql = stored.count(since), stored.counting(since)
-    if not since:  # the API no longer shows these
-        rows -= said.get("rows_beyond_window", 0)
+    rows -= said.get("rows_beyond_window", 0)  # the API no longer shows these
     metadata = {"rows": rows, "ids_read": read, "sql": sql, **proof}
     where = f" with {since.column} at or after {since.value}" if since else ""
-    # A quarantined record may have an earlier, good version in the table.
-    if read <= rows <= read + bad:
-        return "", metadata
     cure = "incidents_reconcile marks what is gone from the API." if rows > read else "Sync again."
     if waiting := said.get("rows_waiting"):
         cure = (
-            f"{waiting:,} wait for a second look: they are marked as deleted if the next full read "
-            "lacks them, too."
+            f"{waiting:,} rows wait for a second look: they are marked as deleted if the next full "
+            "read lacks them, too."
         )
+    # A quarantined record may have an earlier, good version in the table.
+    elif read <= rows <= read + bad:
+        return "", metadata
     return f"{rows:,} rows in the table{where}, {read:,} read from the API. {cure}", metadata
 
 

@@ -56,6 +56,7 @@ AUTOMATIONS = {
     "incident_change_sensor": False,
     "incidents_reconcile_weekly": True,
     "incidents_sync_hourly": True,
+    "old_runs_sensor": True,
     "sync_failure_sensor": True,
 }
 

@@ -58,13 +58,19 @@ class Changes:
 
     Attributes:
         proof: Whether these were all records.
+        full: Whether everything was read.
+        loads: Whether there is anything to load.
         gone: What a full read lacks of the table.
+        waiting: Rows that the last full read lacked, and that wait for a second look.
         reverted: Rows that a full read brought in an older version than the table's.
         missed: As `TableState.missed`.
     """
 
     proof: Proof
+    full: bool = False
+    loads: bool = False
     gone: Gone = field(default_factory=Gone)
+    waiting: int = 0
     reverted: int = 0
     missed: dict[str, Any] = field(default_factory=dict)
 
@@ -108,6 +114,7 @@ def changed_rows(
         # Not in the resource's own state, which dlt resets whenever a table is replaced.
         remembered = dlt.current.source_state().setdefault("tables", {}).setdefault(name, {})
         state = TableState.read(remembered)
+        state.turn_to(source)
         start, full = _plan(api, stored, name, state, source)
         if start and mode is Mode.INCREMENTAL and (why := state.why_everything(source)):
             api.report(f"{name}: {why}: reading everything.")
@@ -134,6 +141,7 @@ def changed_rows(
         bad.check()
         yield from landing.rest()
         changes = Changes(readings[-1].proof, missed=state.missed)
+        second_look = state.look_again
         if start is None:
             check_replacement(stored, state, readings[-1], api.settings)
             deletions = Deletions(
@@ -146,15 +154,16 @@ def changed_rows(
                 adopt=mode is Mode.ADOPT,
             )
             readings[-1], gone = yield from deletions.mark(readings[-1], reader, landing)
-            changes = Changes(readings[-1].proof, gone, missed=state.missed)
+            changes = Changes(readings[-1].proof, gone=gone, missed=state.missed)
             if changes.proof.proven:
                 reverted = yield from landing.revert(reader.versions())
-                missed = landing.misses() if full.passed is not None else {}
+                # A second look comes right after another full read.
+                missed = state.missed if second_look else landing.misses()
                 changes = replace(changes, reverted=reverted, missed=missed)
         _tell(api, name, start, readings[-1], changes)
-        _remember(state, source, changes, is_full=start is None, first=not stored.row_count())
-        if changes.proof.proven and (landing.last is not None or not state.began):
-            state.began = changes.proof.began
+        loads = landing.last is not None
+        changes = replace(changes, full=start is None, loads=loads, waiting=state.waiting)
+        _remember(state, source, changes, first=not stored.row_count())
         state.save(remembered)
 
         yield from _hints(stored, landing, readings)
@@ -173,8 +182,10 @@ def _plan(
     if not (incremental := api.incremental.get(name)):
         return start, Full(FRESH)
     lag = max(FRESH, timedelta(seconds=min(incremental.lag, MOST_LAG)))
+    if start is None or state.why_incomplete(source):
+        return start, Full(lag)
     passed = passed_by(incremental, stored, state.began, start)
-    return start, Full(lag, incremental.column, None if state.why_incomplete(source) else passed)
+    return start, Full(lag, incremental.column, start.value, passed)
 
 
 def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, changes: Changes) -> None:
@@ -184,25 +195,28 @@ def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, change
             f"{name}: {changes.reverted:,} rows are older at the API than they were in the table, "
             "as after a restored backup, and were replaced."
         )
-    if start and reading.not_asked > reading.rows / 2:
-        incremental = api.incremental[name]
+    incremental = api.incremental.get(name)
+    # A placeholder may have a format that cuts the value, such as to a day.
+    if start and incremental and incremental.start_param and reading.not_asked > reading.rows / 2:
         api.report(
             f"{name}: {reading.not_asked:,} of {reading.rows:,} records had not changed since "
-            f"{start.value}: the API may ignore {incremental.start_param or 'the filter'}, so that "
+            f"{start.value}: the API may ignore {incremental.start_param}, so that "
             "each sync reads more than it asks for."
         )
 
 
-def _remember(
-    state: TableState, source: SourceId, changes: Changes, is_full: bool, first: bool
-) -> None:
+def _remember(state: TableState, source: SourceId, changes: Changes, first: bool) -> None:
     proven = changes.proof.proven
     if changes.gone.settled or first:
         state.source = source
-    if is_full and (changes.gone.settled or not proven):
+    elif changes.loads and state.other_than(source):
+        state.source = None  # rows of two
+    if changes.full and (changes.gone.settled or not proven):
         state.whole = proven
     elif not proven:  # else what it missed is never requested
         state.whole = False
+    if proven and (changes.loads or not state.began):
+        state.began = changes.proof.began
     state.missed = changes.missed
 
 
@@ -227,7 +241,9 @@ def check_replacement(
     Raises:
         IncompleteError: The table is replaced by each sync, and the read is unproven or empty.
     """
-    if stored.table.write_disposition != "replace" or not state.whole or not stored.row_count():
+    if stored.table.write_disposition != "replace" or not stored.row_count():
+        return
+    if not state.whole and state.source:
         return
     why, setting = "", ""
     if not reading.proof.proven and not settings.accept_unproven:

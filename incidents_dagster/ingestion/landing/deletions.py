@@ -18,6 +18,7 @@ from incidents_dagster.ingestion.errors import IncompleteError
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.landing import Landing
 from incidents_dagster.ingestion.landing.table_state import TableState
+from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
@@ -79,12 +80,18 @@ class Deletions:
         """
         if not (self.stored.table.takes_changes_alone and self.stored.exists()):
             return reading, Gone(settled=reading.proof.proven)
+        if self.adopt and reading.proof.status is Status.ACCEPTED:
+            reader.report("the source is accepted; an unproven read marks no row as deleted.")
+            return reading, Gone(settled=True)
         missing, why = self._missing(reading), self._no_ground(reading)
         if len(missing) and not why:
             # They may have changed while pages were read, and moved to a page already read.
             reading = yield from reader.meanwhile(reading, landing.take)
             yield from landing.rest()
             missing = self._missing(reading)
+        again = self.state.look_again
+        if not why:
+            self.state.look_again, self.state.waiting = False, 0
         beyond, rest = self._beyond_window(missing)
         if (many := self._too_many(rest, len(beyond))) and not self.adopt:
             if self.other_source:
@@ -93,6 +100,8 @@ class Deletions:
                     f"Move the DuckDB file away to start over, or run {ADOPT} to keep it and mark "
                     "them as deleted."
                 )
+            if not why:  # the next full read may show that they are beyond a window
+                self.state.missing = {*self._hashes(rest)}
             why = why or (
                 f"{many}, more than deleted_share allows. If they are gone, run {ADOPT}, or raise "
                 "deleted_share in .dlt/config.toml"
@@ -104,7 +113,7 @@ class Deletions:
                     f"{self.bad.resource} cannot be reconciled, nothing was loaded: {why}."
                 )
             return reading, Gone()
-        gone, waiting = self._looked_at(rest, reading)
+        gone, waiting = self._looked_at(rest, reading, again)
         if len(gone):
             yield from landing.mark(gone, datetime.now(timezone.utc))
         if waiting:
@@ -156,6 +165,8 @@ class Deletions:
     def _beyond_window(self, missing: pa.Table) -> tuple[pa.Table, pa.Table]:
         """The `missing` rows that are older than all that the API shows, and the others."""
         nothing = missing.slice(0, 0)
+        if self.adopt:
+            self.state.window = ""
         if self.adopt or self.other_source or not len(missing):
             return nothing, missing
         for column in [self.state.window] if self.state.window else self.stored.time_columns():
@@ -164,6 +175,8 @@ class Deletions:
                 continue
             older = pc.fill_null(pc.less(missing[column], oldest), False)
             if self.state.window:
+                if not pc.any(older).as_py():
+                    self.state.window = ""  # the API shows them again
                 return missing.filter(older), missing.filter(pc.invert(older))
             again = self.state.missing.intersection(self._hashes(missing))
             if pc.all(older).as_py() and len(again) >= WINDOW_ROWS:
@@ -171,10 +184,9 @@ class Deletions:
                 return missing, nothing
         return nothing, missing
 
-    def _looked_at(self, missing: pa.Table, reading: Reading) -> tuple[pa.Table, int]:
+    def _looked_at(self, missing: pa.Table, reading: Reading, again: bool) -> tuple[pa.Table, int]:
         """The `missing` rows to mark, and how many wait for a second look."""
         state, hashes = self.state, self._hashes(missing)
-        again, state.look_again = state.look_again, False
         settings, there = self.settings, self.stored.count()
         few = max(ALWAYS_FEW, min(settings.second_look_rows, settings.second_look_share * there))
         unseen = [one not in state.missing for one in hashes]
@@ -182,7 +194,7 @@ class Deletions:
             state.missing = set()
             return missing, 0
         state.missing = {one for one, first in zip(hashes, unseen, strict=True) if first}
-        state.look_again = not again  # not one full read after another
+        state.waiting, state.look_again = len(state.missing), not again  # no chain of full reads
         return missing.filter(pc.invert(pa.array(unseen))), len(state.missing)
 
     def _hashes(self, rows: pa.Table) -> list[str]:

@@ -60,8 +60,8 @@ class Landing:
             self._held, self._older, self.missed = [], [], {}
             self._bad.forget()
             return
-        if self.full and not self.full.began:
-            self.full = replace(self.full, began=arrived.began)
+        if self.full and not self.full.now:
+            self.full = replace(self.full, now=arrived.began)
         self._bad.add(arrived.batch)
         self._new_columns.update(arrived.batch.new_columns)
         yield from self._load(self._without_fresh(arrived.batch.rows, arrived.began))

@@ -18,10 +18,12 @@ class TableState:
 
     Attributes:
         whole: Whether the table was proven complete, and no sync has missed records since.
-        source: What the rows were read from; None if that is not on record.
+        source: What the rows were read from; None if that is not on record, or not one source.
+        last: What the last sync read from, as a hash; all below belongs to that.
         began: When, by the API's clock, the last proven read began that had anything to load.
         paths: The paths that the configuration names and a response has had; see `Pages.seen`.
         missing: Hashes of the rows that the last full read lacked and that wait for a second look.
+        waiting: How many rows wait for a second look.
         look_again: Whether the next sync is to read everything for that.
         window: The time column by which the API shows only the newest records; empty if it shows
             all.
@@ -31,9 +33,11 @@ class TableState:
 
     whole: bool = False
     source: SourceId | None = None
+    last: str = ""
     began: datetime | None = None
     paths: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
+    waiting: int = 0
     look_again: bool = False
     window: str = ""
     missed: dict[str, Any] = field(default_factory=dict)
@@ -57,9 +61,18 @@ class TableState:
             if value or stored.get(name):
                 stored[name] = value
 
+    def turn_to(self, source: SourceId) -> None:
+        """Forgets what was found out about another source."""
+        if self.last != source.hash + source.paging:
+            self.last = source.hash + source.paging
+            self.paths, self.window, self.missed = set(), "", {}
+            self.missing, self.waiting, self.look_again = set(), 0, False
+
     def other_than(self, source: SourceId) -> str:
-        """In which way the table's rows are from another source; empty if they are not."""
-        if self.source is None or self.source == source:
+        """Why the table's rows may be from another source; empty if they are not."""
+        if self.source is None:
+            return "it is not on record what the table's rows were read from"
+        if self.source.hash == source.hash:
             return ""
         if self.source.address != source.address:
             return f"the table has the rows of {self.source.address}"
@@ -69,11 +82,13 @@ class TableState:
         """Why the table may not have all of `source`; empty if it has."""
         if not self.whole:
             return "the table is not proven complete"
-        if self.source is None or self.began is None:
-            return "the table was written by an earlier release"
-        return self.other_than(source)
+        if other := self.other_than(source):
+            return other
+        if self.source and self.source.paging != source.paging:
+            return "pages are found in another way than before"
+        return "" if self.began else "no sync is on record"
 
     def why_everything(self, source: SourceId) -> str:
         """Why a sync of `source` has to read everything; empty if it need not."""
-        waiting = f"{len(self.missing):,} rows were missing from the API"
+        waiting = f"{self.waiting:,} rows were missing from the API"
         return self.why_incomplete(source) or (waiting if self.look_again else "")

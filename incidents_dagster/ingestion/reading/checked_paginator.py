@@ -214,8 +214,10 @@ class CheckedPaginator(BasePaginator):
             pages.at_least += min(self._totals)
 
     def _look_for_more(self, response: Response, total: int | None, counted: int) -> None:
-        pages, unseen = self._pages, [p for p in self._paths() if not self._pages.has_seen(p)]
-        next_page = next((path for path in unseen if path not in self._named), None)
+        assert self.inner
+        pages, next_page = self._pages, path_of(self.inner)
+        seen = next_page is not None and pages.has_seen(next_page)
+        named = [path for path in self._named if not pages.has_seen(path)]
         read = ListRead(
             response,
             self._envelope,
@@ -226,7 +228,7 @@ class CheckedPaginator(BasePaginator):
             counted,
             total,
         )
-        for path, why in doubts_about(read, next_page, [p for p in unseen if p in self._named]):
+        for path, why in doubts_about(read, next_page, seen, named):
             if path:
                 pages.unseen[str(path)] = why
             else:

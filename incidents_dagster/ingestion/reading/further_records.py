@@ -11,7 +11,7 @@ from requests import Response
 from incidents_dagster.ingestion.reading.ends import End
 from incidents_dagster.ingestion.reading.envelope import Envelope
 from incidents_dagster.ingestion.reading.next_page import Around, Asked, NamedPath, nearest
-from incidents_dagster.ingestion.reading.partial import total_in_headers
+from incidents_dagster.ingestion.reading.partial import total_in_header, total_in_range
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,39 @@ class ListRead:
 
 
 def doubts_about(
-    read: ListRead, next_page: NamedPath | None, named: Iterable[NamedPath]
+    read: ListRead, next_page: NamedPath | None, seen: bool, named: Iterable[NamedPath]
 ) -> Iterator[tuple[NamedPath | None, str]]:
     """Why the list may have further records.
 
     Args:
         read: The list.
-        next_page: Where the paginator looks for the next page; None if a response has had it.
+        next_page: Where the paginator looks for the next page; None if it does not.
+        seen: Whether any response has had that path.
         named: The paths of `[completeness]` that no response has had.
 
     Yields:
-        The path that the doubt is about, if it is about one, and the doubt.
+        The path that the doubt is about, if seeing it elsewhere would settle it, and the doubt.
     """
     response, asked, total = read.response, read.asked, read.total
     around = Around.of(response, read.envelope.where, asked, read.rows, read.pages)
+    in_range, in_header = total_in_range(response), total_in_header(response)
+    if in_range is not None and in_range > read.counted:
+        yield None, f"the header Content-Range says that there are {in_range:,} records in all"
     # An API that reports no total has none in its headers, either.
-    in_headers = total_in_headers(response) if read.envelope.total_path else None
-    if total is None and in_headers is not None:
-        total = in_headers
-        if in_headers > read.counted:
-            yield None, f"a header says that there are {in_headers:,} records in all"
+    elif total is None and read.envelope.total_path and in_header is not None:
+        total = in_header
+        if in_header > read.counted:
+            yield (
+                None,
+                f"a header says that there are {in_header:,} records in all; if it counts others, "
+                'too, set completeness.total_path = ""',
+            )
     short = not read.rows or (asked.size is not None and read.rows < asked.size)
-    if next_page and read.pages == 1:
+    if next_page and not next_page.is_in(response) and around.more and (seen or around.flagged):
+        yield None, f"the last response lacks {next_page}, but there is {around.more}"
+    elif next_page and around.flagged:
+        yield None, f"the list ends, but there is {around.more}"
+    elif next_page and not seen and read.pages == 1:
         shown = short or total == read.counted
         if why := around.why_unproven(next_page, response, shown):
             yield next_page, why
@@ -70,5 +81,7 @@ def doubts_about(
             yield path, f"no response has {path}{nearest(path, around)}"
     if read.end.one_page and around.more:
         yield None, f"the paginator asks for one page, but there is {around.more}"
+    elif read.end.one_page and read.rows == asked.size:
+        yield None, f"the paginator asks for one page, and it is full, with {read.rows:,} records"
     elif "next" in response.links and not read.end.names_pages:
         yield None, 'the last response has the header Link with rel="next"'

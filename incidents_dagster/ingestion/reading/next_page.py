@@ -30,15 +30,26 @@ WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 # Words in the name of a next page, and words that give it another meaning.
 NEXT = {"next", "after", "cursor", "continuation", "continue", "forward", "older", "scroll"}
-NEXT |= {"bookmark", "marker", "more", "resume", "resumption", "evaluated", "seek"}
-PREVIOUS = {"prev", "previous"}
+NEXT |= {"bookmark", "marker", "more", "resume", "resumption", "evaluated", "seek", "anchor"}
+NEXT |= {"pointer", "iterator"}
+NEXT_PAIRS = [{"page", "token"}, {"paging", "token"}, {"skip", "token"}, {"page", "state"}]
+NEXT_PAIRS += [{"last", "key"}, {"last", "id"}, {"max", "id"}, {"since", "id"}]
+OTHER = {"prev", "previous", "sync", "delta", "poll", "update", "info", "at", "filter", "query"}
 NOT_NEXT = {"before", "self", "first", "start", "current", "retry", "limit", "count", "size"}
-NOT_NEXT |= {"total", "created", "updated", "modified", "changed", "per"}
-LAST = ({"last"}, {"done"}, {"final"}, {"finished"}, {"complete"}, {"end"})
-PAGES = ({"pages"}, {"page", "count"}, {"total", "pages"}, {"last"}, {"last", "page"})
-# A total of something else than records.
-NO_TOTAL = {"time", "ms", "millis", "seconds", "duration", "took", "bytes", "size", "cost"}
-NO_TOTAL |= {"page", "pages", "score"}
+NOT_NEXT |= {"total", "created", "updated", "modified", "changed", "per", "opened", "closed"}
+# True says that there are more, and false that there are none.
+HAS_MORE = [{"more"}, {"has", "more"}, {"has", "next"}, {"has", "next", "page"}]
+HAS_MORE += [{"has", "more", "pages"}, {"has", "more", "results"}, {"more", "available"}]
+# The other way round.
+IS_LAST = ({"last"}, {"is", "last"}, {"last", "page"}, {"is", "last", "page"})
+# What only says something if there are more: true, or false.
+CUT = ({"truncated"}, {"is", "truncated"})
+UNFINISHED = ({"done"}, {"final"}, {"finished"}, {"complete"}, {"end"}, {"eof"})
+PAGES = [{"pages"}, {"page", "count"}, {"total", "pages"}, {"num", "pages"}, {"last"}]
+PAGES += [{"last", "page"}]
+TOTALS = {"total", "found", "hits", "count"}
+OF_RECORDS = {"record", "records", "result", "results", "item", "items", "element", "elements"}
+OF_RECORDS |= {"entries", "objects", "rows", "matches", "num", "number", "of", "all", "size"}
 SIZE = re.compile(
     r"(?:max|page|results?|items?|records?|sysparm|num|\$)?[\W_]*"
     r"(?:size|limit|per[\W_]?page|results?|records?|len|top|first|count|take|rows)\W?",
@@ -55,12 +66,14 @@ class NamedPath:
         path: What it is set to.
         is_in: Whether a response has the path; null counts.
         parent_is_in: Whether a response has the object that the path is in, other than the whole.
+        in_body: Whether it is a JSONPath in the body, rather than in a header.
     """
 
     setting: str
     path: str
     is_in: Callable[[Response], bool]
     parent_is_in: Callable[[Response], bool]
+    in_body: bool = False
 
     def __str__(self) -> str:
         return f"{self.setting} {self.path!r}"
@@ -69,7 +82,7 @@ class NamedPath:
     def of_body(cls, setting: str, path: Any) -> "NamedPath":
         """A JSONPath in the body."""
         parent = str(path).rpartition(".")[0].removeprefix("$").strip(".")
-        return cls(setting, str(path), _finds(path), _finds(parent) if parent else _never)
+        return cls(setting, str(path), _finds(path), _finds(parent) if parent else _never, True)
 
 
 def _finds(path: Any) -> Callable[[Response], bool]:
@@ -144,11 +157,13 @@ class Around:
         names: The paths of all values.
         more: Where it says or suggests that there are more; empty if it does not.
         complete: Whether it says that there are no more.
+        flagged: Whether a flag such as `has_more` says that there are.
     """
 
     names: list[str]
     more: str
     complete: bool
+    flagged: bool
 
     @classmethod
     def of(cls, response: Response, where: str, asked: Asked, rows: int, pages: int) -> "Around":
@@ -163,6 +178,7 @@ class Around:
         """
         around = dict(beside(response.json(), where))
         flags = {path: said for path, v in around.items() if (said := _flag(path, v)) is not None}
+        flagged = [path for path, more in flags.items() if more]
         names = [path for path, value in around.items() if _names_next(path, value, asked)]
         names += [
             f"the header {h}" for h, v in response.headers.items() if _names_next(h, v, asked)
@@ -170,11 +186,11 @@ class Around:
         names += ['the header Link with rel="next"'] if "next" in response.links else []
         counts = {path: v > n for path, v in around.items() for n in _counted(path, v, rows, pages)}
         if flags:
-            more, complete = [path for path, said in flags.items() if said], not any(flags.values())
+            more, complete = flagged, not flagged
         else:
             more = names + [path for path, said in counts.items() if said]
             complete = not more and bool(counts)
-        return cls([*around], more[0] if more else "", complete)
+        return cls([*around], more[0] if more else "", complete, bool(flagged))
 
     def why_unproven(self, path: NamedPath, response: Response, shown: bool) -> str:
         """Why more pages may exist than the only one; empty if anything shows that none do.
@@ -186,6 +202,8 @@ class Around:
         """
         if self.more:
             return f"no response has {path}, but there is {self.more}, so more pages may exist"
+        if path.in_body and isinstance(response.json(), list):
+            return f"no response can have {path}, as each is a list"
         if shown or self.complete or path.parent_is_in(response):
             return ""
         return (
@@ -213,30 +231,33 @@ def _flag(path: str, value: Any) -> bool | None:
     """Whether a true or false says that there are more records; None if it says something else."""
     value = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
     words = _words(path.rpartition(".")[2])
-    if not isinstance(value, bool) or words & PREVIOUS:
+    if not isinstance(value, bool):
         return None
-    if "more" in words or "truncated" in words or {"has", "next"} <= words:
+    if words in HAS_MORE:
         return value
-    return not value if words - {"is", "page"} in LAST else None
+    if words in IS_LAST:
+        return not value
+    return True if (words in CUT and value) or (words in UNFINISHED and not value) else None
 
 
 def _names_next(path: str, value: Any, asked: Asked) -> bool:
     if isinstance(value, bool) or not value or str(value) in asked.values or value == "null":
         return False
     words, leaf = _words(path), _words(path.rpartition(".")[2])
-    if words & PREVIOUS or (words & NOT_NEXT and "next" not in words):
+    if words & OTHER or (words & NOT_NEXT and "next" not in words):
         return False
-    token = {"page", "token"} <= words or leaf == {"offset"}
-    return bool(words & NEXT) or (token and not str(value).isdigit())
+    opaque = leaf in NEXT_PAIRS or leaf == {"offset"}
+    return bool(words & NEXT) or (opaque and not str(value).isdigit())
 
 
 def _counted(path: str, value: Any, rows: int, pages: int) -> list[int]:
     """What has been read so far, if `value` counts all pages or all records."""
-    if type(value) is not int:
+    if type(value) is not int or "shards" in path:
         return []
     words = _words(path.rpartition(".")[2])
     if words in PAGES:
         return [pages]
-    if "total" in words and not words & NO_TOTAL and "shards" not in path:
-        return [rows]
-    return [rows] if words == {"count"} and value > rows else []
+    if not words & TOTALS or words - TOTALS - OF_RECORDS:
+        return []
+    # A count that is no more may be that of the page.
+    return [rows] if "total" in words or value > rows else []

@@ -39,15 +39,19 @@ def why_partial(response: Response, where: str, last: bool) -> str:
     for path, value in beside(response.json(), where):
         if _is_set(value) and f".{re.sub(r'[^a-z.]', '', path.lower())}".endswith(names):
             return f"{path} is {str(value).lower()}"
-    if last and response.status_code == PARTIAL_CONTENT and total_in_headers(response) is None:
+    if last and response.status_code == PARTIAL_CONTENT and total_in_range(response) is None:
         return f"its status is {PARTIAL_CONTENT}"
     return ""
 
 
-def total_in_headers(response: Response) -> int | None:
-    """How many records there are in all, by a header; None if there is none."""
-    if found := CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")):
-        return int(found[1])
+def total_in_range(response: Response) -> int | None:
+    """How many records there are in all, by Content-Range; None if that does not say."""
+    found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None
+
+
+def total_in_header(response: Response) -> int | None:
+    """How many records there are in all, by a header made for that; None if there is none."""
     given = (response.headers.get(name, "") for name in TOTALS)
     return next((int(value) for value in given if value.isdigit()), None)
 

@@ -1,7 +1,8 @@
 """Identifies what a resource is read from: equal ids bring the same records.
 
-The id changes with the address and with everything that decides which records come. Page size,
-rate, columns and names are not part of it, so changing them costs no full read.
+The id changes with the address, with everything that decides which records come, and with how pages
+are found. Page size, rate, columns and names are not part of it, so changing them costs no full
+read.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import json
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from dlt.extract import DltSource
 
@@ -29,10 +30,12 @@ class SourceId:
     Attributes:
         address: Where, for messages: no query, no secret.
         hash: Of everything that decides which records come.
+        paging: Of how pages are found.
     """
 
     address: str
     hash: str
+    paging: str
 
 
 def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
@@ -47,7 +50,7 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
     endpoints(api)
     incrementals = take_incrementals(api, declared)
     base_url = settings.base_url or DEMO
-    parts = {}
+    parts, paging = {}, []
     for resource in needed_for(name, api["resources"]):
         endpoint, incremental = resource["endpoint"], incrementals.get(resource["name"])
         path, _, query = str(endpoint.get("path") or resource["name"]).partition("?")
@@ -67,13 +70,24 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
             and (incremental.field, incremental.start_param, incremental.initial_value),
             "key": resource.get("primary_key", api["resource_defaults"].get("primary_key")),
         }
-    text = json.dumps([*parts.values()], sort_keys=True, default=str)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return SourceId(str(parts[name]["address"]), digest)
+        paging.append(_paging(endpoint.get("paginator") or api["client"].get("paginator")))
+    return SourceId(str(parts[name]["address"]), _hash([*parts.values()]), _hash(paging))
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _paging(paginator: Any) -> Any:
+    """How pages are found, without their size."""
+    if not isinstance(paginator, dict):
+        return paginator
+    return {name: value for name, value in paginator.items() if name != "limit"}
 
 
 def _address(base_url: str, path: str) -> str:
-    joined = urljoin(base_url.rstrip("/") + "/", path.lstrip("/"))
+    own = "://" in path
+    joined = path if own else f"{base_url.rstrip('/')}/{path.lstrip('/')}"
     parts = urlsplit(joined)
     return f"{parts.scheme.lower()}://{parts.netloc.rpartition('@')[2].lower()}{parts.path}"
 

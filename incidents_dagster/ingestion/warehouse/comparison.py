@@ -56,15 +56,18 @@ class Full:
         lag: How long before the read (or after it, by another clock) a row may have changed so that
             an older version of it says nothing, as a replica may be behind.
         cursor: The column of the cursor.
-        passed: What the cursor has passed, so that incremental syncs should have brought what is
-            older; None if there were none.
-        began: When the read began; None for now.
+        passed: Where the next incremental sync would start: earlier ones should have brought what
+            is older. None if there were none.
+        began: When the last of them began, in the cursor's form: a row with a newer cursor than the
+            table's should have come with it.
+        now: When the read began; None for this moment.
     """
 
     lag: timedelta
     cursor: str = ""
     passed: Any = None
-    began: datetime | None = None
+    began: Any = None
+    now: datetime | None = None
 
 
 def compare(
@@ -100,17 +103,20 @@ def compare(
         if timed and not full:  # a time in the future is a mistake
             older += f" AND t.{newest} <= now() + INTERVAL 1 DAY"
     if full and full.passed is not None and full.cursor in comparable:
-        parameters["passed"], cursor = full.passed, quoted(full.cursor)
+        parameters |= {"passed": full.passed, "last": full.began}
+        cursor = quoted(full.cursor)
         ours = " OR ".join(differs[n] for n in table.typed if n in differs) or "false"
         missed = (
-            f"CASE WHEN ({older}) OR {is_back} OR r.{cursor} >= $passed THEN NULL "
-            f"WHEN {is_new} THEN '{Miss.NEW.value}' WHEN NOT ({ours}) THEN NULL "
-            f"WHEN r.{cursor} IS DISTINCT FROM t.{cursor} THEN '{Miss.FILTERED.value}' "
-            f"ELSE '{Miss.BLIND.value}' END"
+            f"CASE WHEN ({older}) OR {is_back} THEN NULL "
+            f"WHEN {is_new} AND coalesce(r.{cursor} < $passed, true) THEN '{Miss.NEW.value}' "
+            f"WHEN {is_new} OR NOT ({ours}) THEN NULL "
+            f"WHEN r.{cursor} IS NOT DISTINCT FROM t.{cursor} "
+            f"AND coalesce(r.{cursor} < $passed, true) THEN '{Miss.BLIND.value}' "
+            f"WHEN r.{cursor} > t.{cursor} AND r.{cursor} < $last THEN '{Miss.FILTERED.value}' END"
         )
     wanted = f"{is_new} OR {is_back} OR {' OR '.join(changed) or 'false'}"
     if full and older != "false" and timed:
-        began = full.began or datetime.now(timezone.utc)
+        began = full.now or datetime.now(timezone.utc)
         parameters |= {"since": began - full.lag, "until": began + full.lag}
         wanted = f"({wanted}) AND NOT ({older} AND t.{newest} BETWEEN $since AND $until)"
     same_key = " AND ".join(f"t.{k} = r.{k}" for k in map(quoted, table.primary_key))
