@@ -190,7 +190,11 @@ CASES = [
         "max_minutes",
         minutes=SOON,
     ),
-    final("a body without an end", endless("body", _plain + b"\r\n", b" " * 65536), "MB: check"),
+    final(
+        "a body without an end",
+        endless("body", _plain + b"\r\n", b" " * 65536),
+        "MB: ask for smaller pages",
+    ),
     final(
         "a gzip bomb",
         changed("bomb", lambda _: gzip.compress(bytes(2**23)), "Content-Encoding: gzip"),
@@ -266,9 +270,12 @@ CASES = [
     lasts("TLS where there is none", None, "failed the TLS handshake", address=SECURE, arrived=0),
     lasts("no TLS where there is", None, "", tls="good", arrived=0),
     lasts("self-signed", None, "REQUESTS_CA_BUNDLE", tls="good", address=SECURE, arrived=0),
-    harmless(
+    # Another address than before, so that everything is read.
+    Case(
         "a certificate that is trusted",
-        None,
+        (None,),
+        "right",
+        3,
         tls="good",
         address=SECURE,
         environment={"REQUESTS_CA_BUNDLE": str(TLS / "good.pem")},
