@@ -46,6 +46,7 @@ LOGIN = re.compile("sess|session|sid")
 # A header may hold one if its name has such a word, or its value such a beginning.
 SECRET_HEADER = re.compile("auth|key|token|secret|passw|pwd|cookie|credential|session|signature")
 SCHEME = re.compile(r"(basic|bearer|token|apikey|geniekey|splunk|negotiate)\s+\S", re.IGNORECASE)
+BRACKETS = "{}[]()<>\"'"
 
 
 def is_credential(name: str) -> bool:
@@ -103,6 +104,10 @@ def parts_of_header(name: str, value: str) -> Iterator[tuple[str, str, bool]]:
     These are the header, what follows its scheme (`Bearer …`), and its pairs (`session=…`).
     """
     certain, scheme = is_credential(name), bool(SCHEME.match(value))
+    if value.startswith("{") and (found := list(credentials_in(value))):  # JSON
+        yield name, value, certain
+        yield from ((key, held, True) for key, held in found)
+        return
     *before, rest = value.split(maxsplit=1) or [""]
     if "cookie" in name.lower():
         before, rest = [], value
@@ -115,5 +120,7 @@ def parts_of_header(name: str, value: str) -> Iterator[tuple[str, str, bool]]:
             yield key, held, is_login(key)
     if before and not any(is_login(key) for key, _ in pairs):
         yield name, rest, certain or scheme
+    if (inner := rest.strip(BRACKETS)) != rest and not pairs:
+        yield name, inner, certain or scheme
     # A header of another form may end in the secret.
     yield name, re.split(r"[\s=:;,\"]+", value.rstrip('=" '))[-1], False

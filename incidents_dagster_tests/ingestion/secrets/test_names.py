@@ -54,6 +54,8 @@ def test_credentials_are_found_at_any_depth() -> None:
         ("X-Api-Key", "abc", {"abc"}),
         ("Cookie", "theme=dark; session=abc; region=eu-west-1", {"abc"}),
         ("X-Auth-Region", "eu-west-1", set()),
+        ("Authorization", "Token {s3cret-77}", {"{s3cret-77}", "s3cret-77"}),
+        ("X-User-Key", '{"key": "s3cret-77", "user": "ann"}', {"s3cret-77"}),
     ],
 )
 def test_a_header_is_told_from_its_words(name: str, value: str, certain: set[str]) -> None:
