@@ -38,7 +38,7 @@ class Envelope:
     def __init__(self, selector: Any, total_path: str, more_path: str) -> None:
         self._choose(selector)
         self._guessed = selector is None
-        self.total_path = total_path
+        self.total_path, self.more_path = total_path, more_path
         self._total, self._more = _finder(total_path), _finder(more_path)
 
     def check(self, response: requests.Response, rows: list[Any]) -> None:

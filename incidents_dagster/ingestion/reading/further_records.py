@@ -67,10 +67,12 @@ def doubts_about(
                 f"a header says that there are {in_header:,} records in all; if it counts others, "
                 'too, set completeness.total_path = ""',
             )
+    # An API that does not say whether there are more has other flags by these names.
+    flagged = around.flagged and bool(read.envelope.more_path)
     short = not read.rows or (asked.size is not None and read.rows < asked.size)
-    if next_page and not next_page.is_in(response) and around.more and (seen or around.flagged):
+    if next_page and not next_page.is_in(response) and around.more and (seen or flagged):
         yield None, f"the last response lacks {next_page}, but there is {around.more}"
-    elif next_page and around.flagged:
+    elif next_page and flagged:
         yield None, f"the list ends, but there is {around.more}"
     elif next_page and not seen and read.pages == 1:
         shown = short or total == read.counted
