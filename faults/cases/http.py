@@ -198,7 +198,7 @@ CASES = [
     final(
         "a gzip bomb",
         changed("bomb", lambda _: gzip.compress(bytes(2**23)), "Content-Encoding: gzip"),
-        "MB: check",
+        "MB: ask for smaller pages",
     ),
     # Bodies.
     passes("half an answer", HALF),
