@@ -25,7 +25,7 @@ from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
-from incidents_dagster.ingestion.reading.start import Start, passed_by, starting_at
+from incidents_dagster.ingestion.reading.start import Start, starting_at
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse.comparison import Full
@@ -184,8 +184,7 @@ def _plan(
     lag = max(FRESH, timedelta(seconds=min(incremental.lag, MOST_LAG)))
     if start is None or state.why_incomplete(source):
         return start, Full(lag)
-    passed = passed_by(incremental, stored, state.began, start)
-    return start, Full(lag, incremental.column, start.value, passed)
+    return start, Full(lag, incremental.column, start.value, start.passed)
 
 
 def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, changes: Changes) -> None:

@@ -27,13 +27,16 @@ class Start:
     """Where to start reading.
 
     Attributes:
-        value: The cursor to send: the newest value in the table minus the lag.
+        value: The cursor to send: the newest value in the table, or when the last proven read began
+            if that is older, minus the lag.
         newest: The primary key of a row with the newest value. The response must contain it: an API
             that no longer has this row is not the one that the cursor came from.
+        passed: What the cursor had passed when the last proven read began.
     """
 
     value: Any
     newest: dict[str, Any]
+    passed: Any
 
     def seen_in(self, rows: pa.Table) -> bool:
         """Whether the `newest` row is among `rows`."""
@@ -64,24 +67,7 @@ def starting_at(
         value = _less_lag(incremental, found[0] if until is None else min(found[0], until))
     except OverflowError:  # the year 1
         return None
-    return Start(value, found[1])
-
-
-def passed_by(
-    incremental: Incremental, stored: StoredTable, began: datetime | None, start: Start | None
-) -> Any:
-    """What the cursor had passed when the last proven read began; None if that is not known.
-
-    Args:
-        incremental: The endpoint's.
-        stored: The table.
-        began: When that read began, by the API's clock.
-        start: Where the next sync starts.
-    """
-    if start is None or began is None:
-        return None
-    moment = _in_column(began, stored, incremental.column)
-    return start.value if moment is None else _less_lag(incremental, moment)
+    return Start(value, found[1], value if until is None else _less_lag(incremental, until))
 
 
 def _in_column(moment: datetime, stored: StoredTable, column: str) -> Any:
