@@ -55,6 +55,7 @@ class CheckedPaginator(BasePaginator):
         self.inner = inner
         self._envelope, self._mark, self._pages, self._named = envelope, mark, pages, named
         self._guessed = inner is None
+        self._next_page: NamedPath | None = None
         self._begin()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "CheckedPaginator":
@@ -118,9 +119,11 @@ class CheckedPaginator(BasePaginator):
         if self.inner is None:
             self.inner, _ = PaginatorFactory().create_paginator(response)
         assert self.inner
+        if self._count == 1:  # parsing a path takes as long as a small page
+            self._next_page = path_of(self.inner)
         self.inner.update_state(response, rows)
         self._take(response, rows)
-        for path in self._paths():
+        for path in filter(None, [self._next_page, *self._named]):
             if not pages.has_seen(path) and path.is_in(response):
                 pages.saw(path)
         last = not self.inner.has_next_page
@@ -214,8 +217,7 @@ class CheckedPaginator(BasePaginator):
             pages.at_least += min(self._totals)
 
     def _look_for_more(self, response: Response, total: int | None, counted: int) -> None:
-        assert self.inner
-        pages, next_page = self._pages, path_of(self.inner)
+        pages, next_page = self._pages, self._next_page
         seen = next_page is not None and pages.has_seen(next_page)
         named = [path for path in self._named if not pages.has_seen(path)]
         read = ListRead(
@@ -233,11 +235,6 @@ class CheckedPaginator(BasePaginator):
                 pages.unseen[str(path)] = why
             else:
                 pages.doubts[why] = None
-
-    def _paths(self) -> list[NamedPath]:
-        assert self.inner
-        path = path_of(self.inner)
-        return [path, *self._named] if path else [*self._named]
 
     def _counts_on(self, before: tuple[str, dict[str, Any]], request: Request) -> bool:
         """Whether the next page is named by a place in the list, such as `page=3` in a link.
