@@ -35,12 +35,10 @@ class Gone:
 
     Attributes:
         settled: Whether the table now shows what the API has, apart from rows beyond a window.
-        waiting: Rows that wait for a second look.
         beyond_window: Rows that are older than what the API shows.
     """
 
     settled: bool = False
-    waiting: int = 0
     beyond_window: int = 0
 
 
@@ -113,10 +111,10 @@ class Deletions:
                     f"{self.bad.resource} cannot be reconciled, nothing was loaded: {why}."
                 )
             return reading, Gone()
-        gone, waiting = self._looked_at(rest, reading, again)
+        gone = self._looked_at(rest, reading, again)
         if len(gone):
             yield from landing.mark(gone, datetime.now(timezone.utc))
-        if waiting:
+        if waiting := self.state.waiting:
             reader.report(
                 f"{waiting:,} rows are missing from the API. They are marked as deleted if the "
                 "next full read lacks them, too."
@@ -126,7 +124,7 @@ class Deletions:
                 f"{len(beyond):,} rows are older than all that the API shows, so they are not "
                 "marked as deleted."
             )
-        return reading, Gone(not waiting, waiting, len(beyond))
+        return reading, Gone(not waiting, len(beyond))
 
     def _no_ground(self, reading: Reading) -> str:
         """Why the read cannot show which rows were deleted; empty if it can."""
@@ -184,18 +182,18 @@ class Deletions:
                 return missing, nothing
         return nothing, missing
 
-    def _looked_at(self, missing: pa.Table, reading: Reading, again: bool) -> tuple[pa.Table, int]:
-        """The `missing` rows to mark, and how many wait for a second look."""
+    def _looked_at(self, missing: pa.Table, reading: Reading, again: bool) -> pa.Table:
+        """The `missing` rows to mark; the state keeps those that wait for a second look."""
         state, hashes = self.state, self._hashes(missing)
         settings, there = self.settings, self.stored.count()
         few = max(ALWAYS_FEW, min(settings.second_look_rows, settings.second_look_share * there))
         unseen = [one not in state.missing for one in hashes]
         if self.adopt or sum(unseen) <= (0 if reading.unanswered else few):
             state.missing = set()
-            return missing, 0
+            return missing
         state.missing = {one for one, first in zip(hashes, unseen, strict=True) if first}
         state.waiting, state.look_again = len(state.missing), not again  # no chain of full reads
-        return missing.filter(pc.invert(pa.array(unseen))), len(state.missing)
+        return missing.filter(pc.invert(pa.array(unseen)))
 
     def _hashes(self, rows: pa.Table) -> list[str]:
         return [
