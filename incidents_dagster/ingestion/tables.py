@@ -169,3 +169,13 @@ class Table:
 def quoted(name: str) -> str:
     """`name` as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def same_key(key: Iterable[str], one: str, other: str) -> str:
+    """SQL: whether rows of two aliases have the same primary key."""
+    return " AND ".join(f"{one}.{name} = {other}.{name}" for name in map(quoted, key))
+
+
+def key_as_text(key: Iterable[str], alias: str) -> str:
+    """SQL: the primary key as one text, as in `Rejected.record_id`."""
+    return " || ', ' || ".join(f"CAST({alias}.{name} AS VARCHAR)" for name in map(quoted, key))

@@ -24,9 +24,9 @@ from dlt.sources.helpers.rest_client.paginators import (
 from requests import Request, Response
 
 from incidents_dagster.ingestion.reading.envelope import beside
+from incidents_dagster.ingestion.secrets.names import words_of
 
 SHOWN_NAMES = 5
-WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 # Words in the name of a next page, and words that give it another meaning.
 NEXT = {"next", "after", "cursor", "continuation", "continue", "forward", "older", "scroll"}
@@ -224,7 +224,7 @@ def nearest(path: NamedPath, around: Around) -> str:
 
 
 def _words(name: str) -> set[str]:
-    return {word.lower() for word in WORD.findall(name)}
+    return set(words_of(name))
 
 
 def _flag(path: str, value: Any) -> bool | None:

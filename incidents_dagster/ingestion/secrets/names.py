@@ -49,9 +49,14 @@ SCHEME = re.compile(r"(basic|bearer|token|apikey|geniekey|splunk|negotiate)\s+\S
 BRACKETS = "{}[]()<>\"'"
 
 
+def words_of(name: str) -> list[str]:
+    """The words of a field's name, in lower case: `nextPage_token` has three."""
+    return [word.lower() for word in WORDS.findall(name)]
+
+
 def is_credential(name: str) -> bool:
     """Whether a parameter, header or field called `name` certainly holds a credential."""
-    words = [word.lower() for word in WORDS.findall(name)]
+    words = words_of(name)
     *before, last = [word for word in words if word != "x"] or [""]
     if ALWAYS.fullmatch(last) or GLUED.fullmatch(last):
         return True
@@ -64,7 +69,7 @@ def is_credential(name: str) -> bool:
 
 def is_login(name: str) -> bool:
     """Whether a cookie called `name` holds a credential or a session."""
-    words = [word.lower() for word in WORDS.findall(name)]
+    words = words_of(name)
     return is_credential(name) or any(map(LOGIN.fullmatch, words[-1:]))
 
 

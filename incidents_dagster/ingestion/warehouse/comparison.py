@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from incidents_dagster.ingestion.tables import DELETED_AT, quoted
+from incidents_dagster.ingestion.tables import DELETED_AT, key_as_text, quoted, same_key
 from incidents_dagster.ingestion.warehouse.stored_table import DLT_COLUMNS, StoredTable
 
 # With a space, as in no column: see `naming`.
@@ -93,7 +93,7 @@ def compare(
     parameters: dict[str, Any] = {}
     if again:
         parameters["again"] = list(again)
-        changed.append(f"list_contains($again, {_as_text(table.primary_key)})")
+        changed.append(f"list_contains($again, {key_as_text(table.primary_key, 'r')})")
     is_new = f"t.{quoted(table.primary_key[0])} IS NULL"
     is_back = f"t.{DELETED_AT} IS NOT NULL" if DELETED_AT in existing else "false"
     newest, older, missed, timed = quoted(str(table.newest_first)), "false", "NULL", False
@@ -119,13 +119,13 @@ def compare(
         began = full.now or datetime.now(timezone.utc)
         parameters |= {"since": began - full.lag, "until": began + full.lag}
         wanted = f"({wanted}) AND NOT ({older} AND t.{newest} BETWEEN $since AND $until)"
-    same_key = " AND ".join(f"t.{k} = r.{k}" for k in map(quoted, table.primary_key))
     # The query only returns positions, so that the rows keep their types.
     positions = pa.array(range(len(rows)), pa.int64())
     stored.connection.register("_rows", rows.append_column(POSITION, positions))
     found = stored.connection.sql(
         f"SELECT r.{quoted(POSITION)}, {older} AS older, {missed}::VARCHAR AS missed FROM _rows r "
-        f"LEFT JOIN {table.qualified} t ON {same_key} WHERE {wanted} ORDER BY ALL",
+        f"LEFT JOIN {table.qualified} t ON {same_key(table.primary_key, 't', 'r')} "
+        f"WHERE {wanted} ORDER BY ALL",
         params=parameters or None,
     ).to_arrow_table()
     stored.connection.unregister("_rows")
@@ -146,7 +146,3 @@ def _differs(name: str, kind: str | None, is_read: bool) -> str:
     """SQL: whether a column differs in a row `r` that was read and the table's row `t`."""
     old, new = f"t.{quoted(name)}" if kind else "NULL", f"r.{quoted(name)}" if is_read else "NULL"
     return f"{old}{'::VARCHAR' if kind == 'JSON' else ''} IS DISTINCT FROM {new}"
-
-
-def _as_text(primary_key: list[str]) -> str:
-    return " || ', ' || ".join(f"CAST(r.{k} AS VARCHAR)" for k in map(quoted, primary_key))

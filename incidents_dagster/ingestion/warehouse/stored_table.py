@@ -22,6 +22,7 @@ from incidents_dagster.ingestion.tables import (
     Since,
     Table,
     quoted,
+    same_key,
 )
 from incidents_dagster.ingestion.warehouse import comments
 
@@ -108,9 +109,9 @@ class StoredTable:
         if not len(keys):
             return self.connection.sql(f"{rows} WHERE {_changed(since)}").to_arrow_table()
         self.connection.register("_keys", keys)
-        same_key = " AND ".join(f"t.{k} = k.{k}" for k in map(quoted, self.table.primary_key))
+        same = same_key(self.table.primary_key, "t", "k")
         found = self.connection.sql(
-            f"{rows} ANTI JOIN _keys k ON {same_key} WHERE {_changed(since)}"
+            f"{rows} ANTI JOIN _keys k ON {same} WHERE {_changed(since)}"
         ).to_arrow_table()
         self.connection.unregister("_keys")
         return found
@@ -124,9 +125,9 @@ class StoredTable:
     def oldest_besides(self, rows: pa.Table, column: str) -> Any:
         """The oldest value of a time column in the rows that are not among `rows`, or None."""
         self.connection.register("_rows", rows.select(self.table.primary_key))
-        same_key = " AND ".join(f"t.{k} = r.{k}" for k in map(quoted, self.table.primary_key))
+        same = same_key(self.table.primary_key, "t", "r")
         oldest = self._value(
-            f"SELECT min({quoted(column)}) FROM {self.present()} t ANTI JOIN _rows r ON {same_key}"
+            f"SELECT min({quoted(column)}) FROM {self.present()} t ANTI JOIN _rows r ON {same}"
         )
         self.connection.unregister("_rows")
         return oldest
