@@ -21,7 +21,8 @@ from incidents_dagster.ingestion.reading.duplicates import check_page
 from incidents_dagster.ingestion.reading.ends import End, TotalIs, end_of
 from incidents_dagster.ingestion.reading.envelope import Envelope
 from incidents_dagster.ingestion.reading.further_records import ListRead, doubts_about
-from incidents_dagster.ingestion.reading.next_page import Asked, NamedPath, path_of
+from incidents_dagster.ingestion.reading.named_paths import NamedPath, path_of
+from incidents_dagster.ingestion.reading.page_size import Asked
 from incidents_dagster.ingestion.reading.pages import Marks, Pages, date_of
 from incidents_dagster.ingestion.reading.partial import why_partial
 

@@ -10,7 +10,9 @@ from requests import Response
 
 from incidents_dagster.ingestion.reading.ends import End
 from incidents_dagster.ingestion.reading.envelope import Envelope
-from incidents_dagster.ingestion.reading.next_page import Around, Asked, NamedPath, nearest
+from incidents_dagster.ingestion.reading.named_paths import NamedPath
+from incidents_dagster.ingestion.reading.next_page import Around, nearest
+from incidents_dagster.ingestion.reading.page_size import Asked
 from incidents_dagster.ingestion.reading.partial import total_in_header, total_in_range
 
 

@@ -5,25 +5,15 @@ had that path, it may be mistyped, and everything after the first page missing: 
 looks at what surrounds the records. The names are those that public APIs use.
 """
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import singledispatch
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-from dlt.common import jsonpath
-from dlt.sources.helpers.rest_client.paginators import (
-    BasePaginator,
-    HeaderCursorPaginator,
-    HeaderLinkPaginator,
-    JSONLinkPaginator,
-    JSONResponseCursorPaginator,
-)
-from requests import Request, Response
+from requests import Response
 
 from incidents_dagster.ingestion.reading.envelope import beside
+from incidents_dagster.ingestion.reading.named_paths import NamedPath
+from incidents_dagster.ingestion.reading.page_size import Asked
 from incidents_dagster.ingestion.secrets.names import words_of
 
 SHOWN_NAMES = 5
@@ -50,103 +40,6 @@ PAGES += [{"last", "page"}]
 TOTALS = {"total", "found", "hits", "count"}
 OF_RECORDS = {"record", "records", "result", "results", "item", "items", "element", "elements"}
 OF_RECORDS |= {"entries", "objects", "rows", "matches", "num", "number", "of", "all", "size"}
-SIZE = re.compile(
-    r"(?:max|page|results?|items?|records?|sysparm|num|\$)?[\W_]*"
-    r"(?:size|limit|per[\W_]?page|results?|records?|len|top|first|count|take|rows)\W?",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True)
-class NamedPath:
-    """A path in the responses that the configuration names.
-
-    Attributes:
-        setting: The setting, such as `paginator.cursor_path`.
-        path: What it is set to.
-        is_in: Whether a response has the path; null counts.
-        parent_is_in: Whether a response has the object that the path is in, other than the whole.
-        in_body: Whether it is a JSONPath in the body, rather than in a header.
-    """
-
-    setting: str
-    path: str
-    is_in: Callable[[Response], bool]
-    parent_is_in: Callable[[Response], bool]
-    in_body: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.setting} {self.path!r}"
-
-    @classmethod
-    def of_body(cls, setting: str, path: Any) -> "NamedPath":
-        """A JSONPath in the body."""
-        parent = str(path).rpartition(".")[0].removeprefix("$").strip(".")
-        return cls(setting, str(path), _finds(path), _finds(parent) if parent else _never, True)
-
-
-def _finds(path: Any) -> Callable[[Response], bool]:
-    compiled = jsonpath.compile_path(path)
-    return lambda response: bool(jsonpath.find_values(compiled, response.json()))
-
-
-def _never(_: Response) -> bool:
-    return False
-
-
-@singledispatch
-def path_of(paginator: BasePaginator) -> NamedPath | None:
-    """Where `paginator` finds the next page; None if it does without."""
-    return None
-
-
-@path_of.register
-def _(paginator: JSONLinkPaginator) -> NamedPath:
-    return NamedPath.of_body("next_url_path", paginator.next_url_path)
-
-
-@path_of.register
-def _(paginator: JSONResponseCursorPaginator) -> NamedPath:
-    return NamedPath.of_body("cursor_path", paginator.cursor_path)
-
-
-@path_of.register
-def _(paginator: HeaderLinkPaginator) -> NamedPath:
-    key = paginator.links_next_key
-    return NamedPath("links_next_key", key, lambda r: key in r.links, lambda r: bool(r.links))
-
-
-@path_of.register
-def _(paginator: HeaderCursorPaginator) -> NamedPath:
-    key = paginator.cursor_key
-    return NamedPath("cursor_key", key, lambda r: key in r.headers, _never)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the first request of a list asks for.
-
-    Attributes:
-        values: The values of its parameters as text, which a response may repeat.
-        size: How many records a page may have; None if the request does not say.
-    """
-
-    values: frozenset[str]
-    size: int | None
-
-    @classmethod
-    def by(cls, request: Request) -> "Asked":
-        """What `request` asks for, in its query or its JSON body."""
-        given = [*parse_qsl(urlsplit(str(request.url)).query), *(request.params or {}).items()]
-        given += request.json.items() if isinstance(request.json, dict) else []
-        values = [(str(name), str(value)) for name, value in given]
-        sizes = [int(v) for name, v in values if is_size(name) and v.isdigit() and int(v)]
-        return cls(frozenset(value for _, value in values), min(sizes, default=None))
-
-
-def is_size(parameter: str) -> bool:
-    """Whether a parameter says how many records a page may have, such as `per_page`."""
-    return bool(SIZE.fullmatch(parameter))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from incidents_dagster.ingestion.reading.incremental import (
     asking_from,
     take_incrementals,
 )
-from incidents_dagster.ingestion.reading.next_page import NamedPath
+from incidents_dagster.ingestion.reading.named_paths import NamedPath
 from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
 from incidents_dagster.ingestion.reading.progress import Progress

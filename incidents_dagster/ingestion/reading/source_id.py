@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from dlt.extract import DltSource
 
 from incidents_dagster.ingestion.reading.incremental import take_incrementals
-from incidents_dagster.ingestion.reading.next_page import is_size
+from incidents_dagster.ingestion.reading.page_size import is_size
 from incidents_dagster.ingestion.reading.rest_api_config import endpoints, needed_for
 from incidents_dagster.ingestion.secrets.names import is_credential, may_be_secret
 from incidents_dagster.ingestion.settings import Settings
