@@ -71,10 +71,12 @@ def doubts_about(
             )
     # An API that does not say whether there are more has other flags by these names.
     flagged = around.flagged and bool(read.envelope.more_path)
-    short = not read.rows or (asked.size is not None and read.rows < asked.size)
+    full = asked.is_full(read.rows, around.values)
+    capped = full or bool(around.token)
+    short = not read.rows or (asked.size is not None and read.rows < asked.size and not capped)
     if next_page and not next_page.is_in(response) and around.more and (seen or flagged):
         yield None, f"the last response lacks {next_page}, but there is {around.more}"
-    elif next_page and flagged:
+    elif next_page and (flagged or (around.named and next_page.is_in(response))):
         yield None, f"the list ends, but there is {around.more}"
     elif next_page and not seen and read.pages == 1:
         shown = short or total == read.counted
@@ -85,7 +87,7 @@ def doubts_about(
             yield path, f"no response has {path}{nearest(path, around)}"
     if read.end.one_page and around.more:
         yield None, f"the paginator asks for one page, but there is {around.more}"
-    elif read.end.one_page and read.rows == asked.size:
+    elif read.end.one_page and full and read.rows and total != read.counted:
         yield None, f"the paginator asks for one page, and it is full, with {read.rows:,} records"
     elif "next" in response.links and not read.end.names_pages:
         yield None, 'the last response has the header Link with rel="next"'

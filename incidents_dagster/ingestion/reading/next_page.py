@@ -5,6 +5,8 @@ had that path, it may be mistyped, and everything after the first page missing: 
 looks at what surrounds the records. The names are those that public APIs use.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -23,6 +25,7 @@ NEXT = {"next", "after", "cursor", "continuation", "continue", "forward", "older
 NEXT |= {"bookmark", "marker", "more", "resume", "resumption", "evaluated", "seek", "anchor"}
 NEXT |= {"pointer", "iterator"}
 NEXT_PAIRS = [{"page", "token"}, {"paging", "token"}, {"skip", "token"}, {"page", "state"}]
+NEXT_PAIRS += [{"pagination", "token"}]
 NEXT_PAIRS += [{"last", "key"}, {"last", "id"}, {"max", "id"}, {"since", "id"}]
 OTHER = {"prev", "previous", "sync", "delta", "poll", "update", "info", "at", "filter", "query"}
 NOT_NEXT = {"before", "self", "first", "start", "current", "retry", "limit", "count", "size"}
@@ -35,6 +38,9 @@ IS_LAST = ({"last"}, {"is", "last"}, {"last", "page"}, {"is", "last", "page"})
 # What only says something if there are more: true, or false.
 CUT = ({"truncated"}, {"is", "truncated"})
 UNFINISHED = ({"done"}, {"final"}, {"finished"}, {"complete"}, {"end"}, {"eof"})
+# A text that may be a token, and words in the name of one that is none.
+TOKEN = re.compile(r"(?!\d{4}-\d\d)(?=.*\d)[\w+/=.~-]{8,}", re.ASCII)
+IDENTIFIES = {"id", "uuid", "request", "trace", "version", "etag", "hash", "checksum"}
 PAGES = [{"pages"}, {"page", "count"}, {"total", "pages"}, {"num", "pages"}, {"last"}]
 PAGES += [{"last", "page"}]
 TOTALS = {"total", "found", "hits", "count"}
@@ -47,16 +53,20 @@ class Around:
     """What surrounds the records of a list's last response, as far as it is about further pages.
 
     Attributes:
-        names: The paths of all values.
+        values: Path → value of each.
         more: Where it says or suggests that there are more; empty if it does not.
         complete: Whether it says that there are no more.
         flagged: Whether a flag such as `has_more` says that there are.
+        named: Whether a name with the word "next" says so, unless a flag says something else.
+        token: The path of a text that may be the next page by any name, if this one may be full.
     """
 
-    names: list[str]
+    values: Mapping[str, Any]
     more: str
     complete: bool
     flagged: bool
+    named: bool
+    token: str
 
     @classmethod
     def of(cls, response: Response, where: str, asked: Asked, rows: int, pages: int) -> "Around":
@@ -83,7 +93,15 @@ class Around:
         else:
             more = names + [path for path, said in counts.items() if said]
             complete = not more and bool(counts)
-        return cls([*around], more[0] if more else "", complete, bool(flagged))
+        token = next((p for p, value in around.items() if _may_be_token(p, value, asked)), "")
+        return cls(
+            around,
+            more[0] if more else "",
+            complete,
+            flagged=bool(flagged),
+            named=any("next" in _words(path) for path in more),
+            token=token if asked.may_be_full(rows) else "",
+        )
 
     def why_unproven(self, path: NamedPath, response: Response, shown: bool) -> str:
         """Why more pages may exist than the only one; empty if anything shows that none do.
@@ -97,22 +115,27 @@ class Around:
             return f"no response has {path}, but there is {self.more}, so more pages may exist"
         if path.in_body and isinstance(response.json(), list):
             return f"no response can have {path}, as each is a list"
-        if shown or self.complete or path.parent_is_in(response):
+        if shown or self.complete:
+            return ""
+        if self.token:
+            return f"no response has {path}, but {self.token} may be the next page"
+        if path.parent_is_in(response):
             return ""
         return (
-            f"no response has {path}{nearest(path, self)}; if the list has no second page, set "
+            f"no response has {path}{nearest(path, self)}. If the list has no second page, ask for "
+            "more records a page than there are, in endpoint.params (such as limit), or set "
             "accept_unproven = true"
         )
 
 
 def nearest(path: NamedPath, around: Around) -> str:
     """What a response has instead of `path`, for a message."""
-    ends = {name.rpartition(".")[2]: name for name in around.names}
-    alike = get_close_matches(path.path, around.names, n=1)
+    ends = {name.rpartition(".")[2]: name for name in around.values}
+    alike = get_close_matches(path.path, around.values, n=1)
     alike += [ends[end] for end in get_close_matches(path.path.rpartition(".")[2], ends, n=1)]
     if alike:
         return f", but it has {alike[0]}"
-    shown = ", ".join(around.names[:SHOWN_NAMES])
+    shown = ", ".join([*around.values][:SHOWN_NAMES])
     return f", only {shown} beside the records" if shown else ""
 
 
@@ -141,6 +164,12 @@ def _names_next(path: str, value: Any, asked: Asked) -> bool:
         return False
     opaque = leaf in NEXT_PAIRS or leaf == {"offset"}
     return bool(words & NEXT) or (opaque and not str(value).isdigit())
+
+
+def _may_be_token(path: str, value: Any, asked: Asked) -> bool:
+    if not isinstance(value, str) or value in asked.values or not TOKEN.fullmatch(value):
+        return False
+    return not _words(path) & (OTHER | NOT_NEXT | IDENTIFIES)
 
 
 def _counted(path: str, value: Any, rows: int, pages: int) -> list[int]:
