@@ -59,6 +59,7 @@ def sync_metadata(
         "proof": proof.status.value,
         "completeness": str(proof),
         "readings": proof.readings,
+        "full_read": changes.full,
         "quarantined": proof.quarantined,
         "database": file_of(connection),
         "rows_redacted": progress.redacted,

@@ -93,6 +93,9 @@ def _other_than_read(
     stored = StoredTable(table, connection)
     rows, sql = stored.count(since), stored.counting(since)
     rows -= said.get("rows_beyond_window", 0)  # the API no longer shows these
+    # A full read may bring more than it asks for: rows of before the initial value, or without a
+    # cursor.
+    most = stored.count() if since and said.get("full_read") else rows
     metadata = {"rows": rows, "ids_read": read, "sql": sql, **proof}
     where = f" with {since.column} at or after {since.value}" if since else ""
     cure = "incidents_reconcile marks what is gone from the API." if rows > read else "Sync again."
@@ -102,7 +105,7 @@ def _other_than_read(
             "read lacks them, too."
         )
     # A quarantined record may have an earlier, good version in the table.
-    elif read <= rows <= read + bad:
+    elif read <= most and rows <= read + bad:
         return "", metadata
     return f"{rows:,} rows in the table{where}, {read:,} read from the API. {cure}", metadata
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from faults.cases.ordinary.case import Case, change, record, records
+from faults.cases.ordinary.case import BEGIN, Case, change, hours, record, records
 from faults.running.stories import Story, WrongError
 
 CHECK = "incremental_misses_nothing"
@@ -78,6 +78,41 @@ def harmless(story: Story) -> None:
     story.quiet(story.run(mode="reconcile"))
 
 
+def from_a_value_on(story: Story) -> None:
+    """Records without a time of change come with every request, so they are never missed."""
+    story.configure(
+        endpoint__incremental={
+            "cursor_path": "updated_at",
+            "start_param": "updated_since",
+            "initial_value": BEGIN.isoformat(),
+            "lag": 60,
+        }
+    )
+    for place in (3, 4):
+        story.api.rows[place]["updated_at"] = None
+    story.quiet(story.run())
+    story.quiet(story.run())
+    story.api.rows += [{**record(101), "updated_at": None}]
+    story.api.rows[3] = {**story.api.rows[3], "status": "closed"}
+    story.quiet(story.run(mode="reconcile"))
+    story.quiet(story.run())
+
+
+def before_the_value(story: Story) -> None:
+    """The API does not know the filter, so that a full read brings older records, too."""
+    story.api.keeps = lambda row, query: True
+    story.configure(
+        endpoint__incremental={
+            "cursor_path": "updated_at",
+            "start_param": "updated_since",
+            "initial_value": hours(10),
+            "lag": 60,
+        }
+    )
+    story.quiet(story.run())
+    story.quiet(story.run(mode="reconcile"))
+
+
 def ignored(story: Story) -> None:
     """The API does not know the parameter of the filter, and returns all records."""
     story.api.keeps = lambda row, query: True
@@ -111,6 +146,9 @@ CASES = [
         Case(f"signed links and counters: {style}", harmless, style, total)
         for style, total in (("offset", False), ("cursor", True), ("page number", False))
     ),
+    Case("an initial_value, and records without a cursor", from_a_value_on),
+    Case("an initial_value, and records without a cursor: cursor", from_a_value_on, "cursor", True),
+    Case("an initial_value that is ignored", before_the_value, "cursor"),
     *(
         Case(f"a filter that is ignored: {style}", ignored, style)
         for style in ("offset", "cursor", "single page")

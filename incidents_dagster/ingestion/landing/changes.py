@@ -184,7 +184,8 @@ def _plan(
     lag = max(FRESH, timedelta(seconds=min(incremental.lag, MOST_LAG)))
     if start is None or state.why_incomplete(source):
         return start, Full(lag)
-    return start, Full(lag, incremental.column, start.value, start.passed)
+    filtered = incremental.initial_value is not None
+    return start, Full(lag, incremental.column, start.value, start.passed, filtered=filtered)
 
 
 def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, changes: Changes) -> None:

@@ -58,6 +58,8 @@ class Full:
         cursor: The column of the cursor.
         passed: Where the next incremental sync would start: earlier ones should have brought what
             is older. None if there were none.
+        filtered: Whether the read, too, asks for what changed since a value. What has no cursor and
+            comes nevertheless would also come with the next incremental sync.
         began: When the last of them began, in the cursor's form: a row with a newer cursor than the
             table's should have come with it.
         now: When the read began; None for this moment.
@@ -68,6 +70,7 @@ class Full:
     passed: Any = None
     began: Any = None
     now: datetime | None = None
+    filtered: bool = False
 
 
 def compare(
@@ -105,13 +108,14 @@ def compare(
     if full and full.passed is not None and full.cursor in comparable:
         parameters |= {"passed": full.passed, "last": full.began}
         cursor = quoted(full.cursor)
+        is_old = f"coalesce(r.{cursor} < $passed, {str(not full.filtered).lower()})"
         ours = " OR ".join(differs[n] for n in table.typed if n in differs) or "false"
         missed = (
             f"CASE WHEN ({older}) OR {is_back} THEN NULL "
-            f"WHEN {is_new} AND coalesce(r.{cursor} < $passed, true) THEN '{Miss.NEW.value}' "
+            f"WHEN {is_new} AND {is_old} THEN '{Miss.NEW.value}' "
             f"WHEN {is_new} OR NOT ({ours}) THEN NULL "
             f"WHEN r.{cursor} IS NOT DISTINCT FROM t.{cursor} "
-            f"AND coalesce(r.{cursor} < $passed, true) THEN '{Miss.BLIND.value}' "
+            f"AND {is_old} THEN '{Miss.BLIND.value}' "
             f"WHEN r.{cursor} > t.{cursor} AND r.{cursor} < $last THEN '{Miss.FILTERED.value}' END"
         )
     wanted = f"{is_new} OR {is_back} OR {' OR '.join(changed) or 'false'}"
