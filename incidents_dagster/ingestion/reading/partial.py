@@ -10,11 +10,13 @@ from typing import Any
 from requests import Response
 
 from incidents_dagster.ingestion.reading.envelope import beside
+from incidents_dagster.ingestion.secrets.names import words_of
 
 PARTIAL_CONTENT = 206
 CONTENT_RANGE = re.compile(r".*/(\d+)")
 TOTALS = ("X-Total-Count", "X-Total", "Total-Count", "X-Total-Results", "X-Pagination-Total-Count")
-# True or above zero, in any response. Elasticsearch and GitHub, among others.
+# True or above zero, in any response. Elasticsearch and GitHub, among others. A number only beside
+# the records, or in an object about the response: elsewhere it counts something by its state.
 FAILED = (".timedout", ".incompleteresults", "shards.failed")
 # In the last one: before that, they only say that another page follows.
 SHORTENED: tuple[str, ...] = (
@@ -25,6 +27,8 @@ SHORTENED: tuple[str, ...] = (
     ".truncated",
 )
 SHORTENED += (".istruncated", ".resultstruncated", ".terminatedearly", ".exceededtransferlimit")
+ABOUT = {"meta", "metadata", "page", "pagination", "paging", "info", "response", "result"}
+ABOUT |= {"results", "search", "query", "status", "shards"}
 
 
 def why_partial(response: Response, where: str, last: bool) -> str:
@@ -37,7 +41,7 @@ def why_partial(response: Response, where: str, last: bool) -> str:
     """
     names = (*FAILED, *SHORTENED) if last else FAILED
     for path, value in beside(response.json(), where):
-        if _is_set(value) and f".{re.sub(r'[^a-z.]', '', path.lower())}".endswith(names):
+        if _is_set(path, value) and f".{re.sub(r'[^a-z.]', '', path.lower())}".endswith(names):
             return f"{path} is {str(value).lower()}"
     if last and response.status_code == PARTIAL_CONTENT and total_in_range(response) is None:
         return f"its status is {PARTIAL_CONTENT}"
@@ -56,5 +60,7 @@ def total_in_header(response: Response) -> int | None:
     return next((int(value) for value in given if value.isdigit()), None)
 
 
-def _is_set(value: Any) -> bool:
-    return value is True or value == "true" or (isinstance(value, (int, float)) and value > 0)
+def _is_set(path: str, value: Any) -> bool:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return value is True or value == "true"
+    return value > 0 and ABOUT.issuperset(words_of(path.rpartition(".")[0]))

@@ -3,6 +3,7 @@
 That is what rest_api would accept and then ignore or fail on; `refusals` words what it refuses.
 """
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -45,18 +46,15 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
         limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1
         if isinstance(limit, int) and limit < 1:
             raise SettingsError(refused(f"paginator: limit={limit} is below 1", place))
-        _quote(holder, "data_selector")
         params = holder.get("params")
         values = params.values() if isinstance(params, dict) else ()
         for incremental in (holder.get("incremental"), *values):
-            if isinstance(incremental, dict):
-                _quote(incremental, "cursor_path")
-        paths = {"data_selector": holder.get("data_selector")}
+            if isinstance(incremental, dict) and "cursor_path" in incremental:
+                incremental["cursor_path"] = quoted(incremental["cursor_path"])
+        check_paths(holder, ["data_selector"], "", place)
         if isinstance(paginator, dict):
-            paths |= {f"paginator.{k}": v for k, v in paginator.items() if k.endswith("_path")}
-        for name, path in paths.items():
-            if isinstance(path, str) and path and not is_jsonpath(path):
-                raise SettingsError(refused(f"{name} {path[:40]!r} is not a JSONPath", place))
+            paths = [name for name in paginator if name.endswith("_path")]
+            check_paths(paginator, paths, "paginator.", place)
     return endpoints
 
 
@@ -96,19 +94,34 @@ def _check_columns(columns: Any, where: str) -> None:
             raise SettingsError(refused(f"{column}.{unknown[0]} is unknown: {advice}", where))
 
 
-def is_jsonpath(path: str) -> bool:
-    """Whether dlt can parse `path`."""
+def check_paths(settings: dict[str, Any], names: Iterable[str], prefix: str, place: str) -> None:
+    """Quotes names in another script in the JSONPaths among `settings`, in place.
+
+    Raises:
+        SettingsError: dlt cannot parse one; it is called by `prefix` and its name.
+    """
+    for name in names:
+        path = settings.get(name)
+        if not isinstance(path, str) or not path:
+            continue
+        settings[name] = quoted(path)
+        if not _is_jsonpath(settings[name]):
+            raise SettingsError(refused(f"{prefix}{name} {path[:40]!r} is not a JSONPath", place))
+
+
+def quoted(path: Any) -> Any:
+    """A JSONPath with quotes around names in another script, without which dlt cannot parse it."""
+    if not isinstance(path, str) or path.isascii() or _is_jsonpath(path):
+        return path
+    parts = (part.partition("[") for part in path.split("."))  # a name, and perhaps `[*]`
+    return ".".join(
+        f"{name if name.isascii() else repr(name)}{bracket}{rest}" for name, bracket, rest in parts
+    )
+
+
+def _is_jsonpath(path: str) -> bool:
     try:
         jsonpath.compile_path(path)
     except JSONPathError:
         return False
     return True
-
-
-def _quote(settings: dict[str, Any], name: str) -> None:
-    """Quotes names in another script in a JSONPath, which dlt takes for a mistake otherwise."""
-    path = settings.get(name)
-    if isinstance(path, str) and not path.isascii() and not is_jsonpath(path):
-        settings[name] = ".".join(
-            part if part.isascii() else f"'{part}'" for part in path.split(".")
-        )

@@ -31,7 +31,12 @@ from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
 from incidents_dagster.ingestion.reading.progress import Progress
 from incidents_dagster.ingestion.reading.refusals import refused, settings_errors
-from incidents_dagster.ingestion.reading.rest_api_config import endpoints, is_jsonpath, needed_for
+from incidents_dagster.ingestion.reading.rest_api_config import (
+    check_paths,
+    endpoints,
+    needed_for,
+    quoted,
+)
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.settings import Settings
@@ -44,6 +49,7 @@ from incidents_dagster.ingestion.tables import (
 )
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
+COMPLETENESS_PATHS = ("total_path", "more_path")
 # dlt's merge strategies that expect each primary key once.
 LETTING_IN_TWICE = ("upsert", "insert-only")
 
@@ -132,16 +138,16 @@ class OpenApi:
             config = endpoint.get("paginator") or "single_page"
             selector = selector or jsonpath.compile_path("$")
         completeness = self.settings.completeness
-        envelope = Envelope(selector, completeness.total_path, completeness.more_path)
+        paths = {name: quoted(getattr(completeness, name)) for name in COMPLETENESS_PATHS}
+        envelope = Envelope(selector, *paths.values())
         if config is not None:
             overlap = completeness.overlap_pages
             config = paginator(config, client["session"], mark, overlap, envelope.total)
         envelope.single = isinstance(config, SinglePagePaginator)
         named = [
             NamedPath.of_body(f"completeness.{name}", path)
-            for name in ("total_path", "more_path")
-            if (path := getattr(completeness, name))
-            and path != type(completeness).model_fields[name].default
+            for name, path in paths.items()
+            if path and path != type(completeness).model_fields[name].default
         ]
         return CheckedPaginator(config, envelope, mark, pages, named)
 
@@ -157,11 +163,9 @@ def declared_source(settings: Settings) -> DltSource:
     for holder in [api["client"], *endpoints(api)]:
         with settings_errors():
             check_auth(holder.pop("auth", None))
-    for setting in ("total_path", "more_path"):
-        path = getattr(settings.completeness, setting)
-        if path and not is_jsonpath(path):
-            name = f"completeness.{setting}"
-            raise SettingsError(refused(f"{name} {path[:40]!r} is not a JSONPath", name))
+    for name in COMPLETENESS_PATHS:
+        prefix, given = "completeness.", settings.completeness.model_dump()
+        check_paths(given, [name], prefix, prefix + name)
     source = _build(api)
     tables: dict[str, str] = {}
     for name, resource in source.resources.items():

@@ -170,6 +170,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any], str]
         "is",
     ),
     "partial": (cursor("next"), {"next": None, "meta": {"partial": True}}, {}, {}, "meta.partial"),
+    "a number of records": (cursor("next"), {"next": None, "meta": {"partial": 3}}, {}, {}, "is 3"),
     "truncated": (cursor("next"), {"next": None, "truncated": "true"}, {}, {}, "truncated is true"),
 }
 
@@ -212,6 +213,12 @@ WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any]]] = {
     "a header without next": (HEADER_LINK, {}, {"Link": '</x>; rel="last"'}, FULL),
     "a header of a short page": (HEADER_LINK, {}, {}, MORE_ROWS),
     "a total in the headers": (HEADER_LINK, {}, {"X-Total-Count": "50"}, FULL),
+    "counts of records by their state": (
+        "single_page",
+        {"counts": {"incomplete": 4, "partial": 1}, "stats": {"checks": {"timed_out": 2}}},
+        {},
+        {},
+    ),
     "shards that did not fail": (
         "single_page",
         {"_shards": {"failed": 0}, "timed_out": False},
@@ -244,6 +251,20 @@ def test_a_whole_list_stays_proven_though_the_path_is_left_out(
     listen: Listen, configure: Configure, what: str
 ) -> None:
     assert str(proof_of(listen, configure, *WHOLE[what])).startswith("proven")
+
+
+def test_names_in_any_script_need_no_quotes(listen: Listen, configure: Configure) -> None:
+    def answer(asked: Asked) -> Any:
+        pages = {"": (ROWS[:20], "二"), "二": (ROWS[20:], None)}
+        rows, following = pages[asked.query.get("after", "")]
+        return {"данные": {"list": rows}, "分页": {"следующий": following}, "итого": len(ROWS)}
+
+    section = resource(
+        listen(answer).base_url, cursor("分页.следующий"), data_selector="данные.list[*]"
+    )
+    proof = read(configure(**section, completeness={"total_path": "$.итого"})).proof
+    assert str(proof).startswith("proven: 50 records in 2 pages")
+    assert proof.expected == len(ROWS)
 
 
 def test_a_record_may_have_any_field(listen: Listen, configure: Configure) -> None:
