@@ -18,6 +18,7 @@ from faults.cases.ordinary import (
     time,
     truths,
     values,
+    vanished,
 )
 from faults.cases.ordinary.case import Case, records
 from faults.judging.outcome import Outcome, Result
@@ -38,7 +39,7 @@ WHAT = (
 )
 CASE_SECONDS = 60
 POINTS: dict[str, Sequence[Case]] = {
-    "evidence": evidence.CASES,
+    "evidence": [*evidence.CASES, *vanished.CASES],
     "sources": sources.CASES,
     "time": time.CASES,
     "truth": truths.CASES,

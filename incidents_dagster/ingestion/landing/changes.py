@@ -122,7 +122,7 @@ def changed_rows(
             start = None
 
         fields = ConfiguredFields.of(name, api.incremental.get(name), stored)
-        reader = Reader(api, name, known, fields, state.paths)
+        reader = Reader(api, name, known, fields, state.pages)
         bad = BadRecords(name, api.settings.quarantine_share)
         landing = Landing(stored, bad, quarantine.waiting(connection, name, stored.table))
         landing.full = None if start else full

@@ -21,7 +21,7 @@ class TableState:
         source: What the rows were read from; None if that is not on record, or not one source.
         last: What the last sync read from, as a hash; all below belongs to that.
         began: When, by the API's clock, the last proven read began that had anything to load.
-        paths: The paths that the configuration names and a response has had; see `Pages.seen`.
+        pages: Which paths that the configuration names a response has had; see `Pages.known`.
         missing: Hashes of the rows that the last full read lacked and that wait for a second look.
         waiting: How many rows wait for a second look.
         look_again: Whether the next sync is to read everything for that.
@@ -35,7 +35,7 @@ class TableState:
     source: SourceId | None = None
     last: str = ""
     began: datetime | None = None
-    paths: set[str] = field(default_factory=set)
+    pages: dict[str, int] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     waiting: int = 0
     look_again: bool = False
@@ -47,7 +47,7 @@ class TableState:
         """From dlt's own dict of the resource."""
         known = {f.name: stored[f.name] for f in fields(cls) if stored.get(f.name)}
         state = cls(**known)
-        state.paths, state.missing = {*state.paths}, {*state.missing}
+        state.missing = {*state.missing}
         state.source = SourceId(**known["source"]) if state.source else None
         state.began = datetime.fromisoformat(known["began"]) if state.began else None
         return state
@@ -55,7 +55,7 @@ class TableState:
     def save(self, stored: MutableMapping[str, Any]) -> None:
         """Into dlt's own dict of the resource."""
         values = asdict(self)
-        values |= {"paths": sorted(self.paths), "missing": sorted(self.missing)}
+        values["missing"] = sorted(self.missing)
         values["began"] = self.began.isoformat() if self.began else None
         for name, value in values.items():
             if value or stored.get(name):
@@ -65,7 +65,7 @@ class TableState:
         """Forgets what was found out about another source."""
         if self.last != source.hash + source.paging:
             self.last = source.hash + source.paging
-            self.paths, self.window, self.missed = set(), "", {}
+            self.pages, self.window, self.missed = {}, "", {}
             self.missing, self.waiting, self.look_again = set(), 0, False
 
     def other_than(self, source: SourceId) -> str:

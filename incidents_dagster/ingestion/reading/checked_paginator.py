@@ -19,7 +19,7 @@ from requests import Request, Response
 from incidents_dagster.ingestion.errors import IncompleteError, MovedError
 from incidents_dagster.ingestion.reading.duplicates import check_page
 from incidents_dagster.ingestion.reading.ends import End, TotalIs, end_of
-from incidents_dagster.ingestion.reading.envelope import Envelope
+from incidents_dagster.ingestion.reading.envelope import Envelope, beside
 from incidents_dagster.ingestion.reading.further_records import ListRead, doubts_about
 from incidents_dagster.ingestion.reading.named_paths import NamedPath, path_of
 from incidents_dagster.ingestion.reading.page_size import Asked
@@ -123,10 +123,11 @@ class CheckedPaginator(BasePaginator):
         if self._count == 1:  # parsing a path takes as long as a small page
             self._next_page = path_of(self.inner)
         self.inner.update_state(response, rows)
+        self._response = response
         self._take(response, rows)
         for path in filter(None, [self._next_page, *self._named]):
             if not pages.has_seen(path) and path.is_in(response):
-                pages.saw(path)
+                pages.saw(path, len(rows))
         last = not self.inner.has_next_page
         if why := why_partial(response, self._envelope.where, last):
             pages.doubts[f"the API says that its response is partial: {why}"] = None
@@ -147,7 +148,7 @@ class CheckedPaginator(BasePaginator):
         except (AttributeError, TypeError, ValueError) as error:
             raise IncompleteError(
                 "The API's response names a next page in a way that cannot be followed, so nothing "
-                "was loaded. Check the paginator in .dlt/config.toml."
+                f"was loaded. {self._advice()}"
             ) from error
         if self.inner.has_next_page and self._end.names_pages:
             self._pages.by_place |= self._counts_on(before, request)
@@ -155,6 +156,16 @@ class CheckedPaginator(BasePaginator):
             if asked in self._asked:
                 raise MovedError("the API's next page has already been read")
             self._asked.add(asked)
+
+    def _advice(self) -> str:
+        """What to set if the configured path has an object instead of a link or a cursor."""
+        path = self._next_page
+        if path and path.in_body:
+            around = beside(self._response.json(), self._envelope.where)
+            inside = [f'"{name}"' for name, _ in around if name.startswith(f"{path.path}.")]
+            if inside:
+                return f"{path} is an object; set {path.setting} to {' or '.join(inside)}."
+        return "Check the paginator in .dlt/config.toml."
 
     def _take(self, response: Response, rows: list[Any]) -> None:
         pages = self._pages
@@ -231,7 +242,8 @@ class CheckedPaginator(BasePaginator):
             counted,
             total,
         )
-        for path, why in doubts_about(read, next_page, seen, named):
+        most = pages.most_with(next_page) if next_page else 0
+        for path, why in doubts_about(read, next_page, seen, most, named):
             if path:
                 pages.unseen[str(path)] = why
             else:

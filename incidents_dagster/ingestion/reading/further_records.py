@@ -42,14 +42,19 @@ class ListRead:
 
 
 def doubts_about(
-    read: ListRead, next_page: NamedPath | None, seen: bool, named: Iterable[NamedPath]
+    read: ListRead,
+    next_page: NamedPath | None,
+    seen: bool,
+    most: int,
+    named: Iterable[NamedPath],
 ) -> Iterator[tuple[NamedPath | None, str]]:
     """Why the list may have further records.
 
     Args:
         read: The list.
         next_page: Where the paginator looks for the next page; None if it does not.
-        seen: Whether any response has had that path.
+        seen: Whether any response has had that path; see `Pages.has_seen`.
+        most: How many records were on a page with it, in any sync.
         named: The paths of `[completeness]` that no response has had.
 
     Yields:
@@ -78,10 +83,12 @@ def doubts_about(
         yield None, f"the last response lacks {next_page}, but there is {around.more}"
     elif next_page and (flagged or (around.named and next_page.is_in(response))):
         yield None, f"the list ends, but there is {around.more}"
-    elif next_page and not seen and read.pages == 1:
+    elif next_page and not next_page.is_in(response) and read.pages == 1:
+        # A page that may be full needs a sign in the response itself.
+        cut = 0 < most <= read.rows
         shown = short or total == read.counted
-        if why := around.why_unproven(next_page, response, shown):
-            yield next_page, why
+        if (cut or not seen) and (why := around.why_unproven(next_page, response, shown, cut)):
+            yield None if seen else next_page, why
     if read.pages > 1 or not short:
         for path in named:
             yield path, f"no response has {path}{nearest(path, around)}"

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from requests import Response
+from requests.utils import parse_header_links
 
 from incidents_dagster.ingestion.reading.envelope import beside
 from incidents_dagster.ingestion.reading.named_paths import NamedPath
@@ -86,7 +88,10 @@ class Around:
         names += [
             f"the header {h}" for h, v in response.headers.items() if _names_next(h, v, asked)
         ]
-        names += ['the header Link with rel="next"'] if "next" in response.links else []
+        links = links_in(response)
+        names += [f'the header Link with rel="{rel}"' for rel in links if "next" in _words(rel)]
+        if pages == 1 and _differ(links.get("last", ""), links.get("first", "")):
+            names.append('the header Link with rel="last"')
         counts = {path: v > n for path, v in around.items() for n in _counted(path, v, rows, pages)}
         if flags:
             more, complete = flagged, not flagged
@@ -103,13 +108,14 @@ class Around:
             token=token if asked.may_be_full(rows) else "",
         )
 
-    def why_unproven(self, path: NamedPath, response: Response, shown: bool) -> str:
+    def why_unproven(self, path: NamedPath, response: Response, shown: bool, cut: bool) -> str:
         """Why more pages may exist than the only one; empty if anything shows that none do.
 
         Args:
             path: Where the next page is expected; no response had it.
             response: The only one.
             shown: Whether a total, or a page shorter than asked for, shows that none do.
+            cut: Whether a page with the path had as many records, in an earlier sync.
         """
         if self.more:
             return f"no response has {path}, but there is {self.more}, so more pages may exist"
@@ -119,13 +125,26 @@ class Around:
             return ""
         if self.token:
             return f"no response has {path}, but {self.token} may be the next page"
-        if path.parent_is_in(response):
+        if path.parent_is_in(response) and not cut:
             return ""
         return (
             f"no response has {path}{nearest(path, self)}. If the list has no second page, ask for "
             "more records a page than there are, in endpoint.params (such as limit), or set "
             "accept_unproven = true"
         )
+
+
+def links_in(response: Response) -> dict[str, str]:
+    """The relation (`rel`) of each link in the header Link, as it is written, and its address."""
+    header = response.headers.get("Link", "")
+    links = [{k.lower(): v for k, v in one.items()} for one in parse_header_links(header)]
+    return {link["rel"]: link["url"] for link in links if "rel" in link}
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two links have different values of a parameter."""
+    here, there = (dict(parse_qsl(urlsplit(link).query)) for link in (one, other))
+    return any(here[name] != there[name] for name in here.keys() & there.keys())
 
 
 def nearest(path: NamedPath, around: Around) -> str:

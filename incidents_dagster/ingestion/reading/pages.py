@@ -58,14 +58,20 @@ class Pages:
         latest: The API's time at its latest response.
         fingerprint: Equal for two reads that returned the same records in the same order.
         parents: The pages of the resources that the requests took values from.
-        seen: Paths that the configuration names and a response has had, now or in an earlier sync.
-        unseen: Such a path → why these may not be all records as long as it is not `seen`.
+        full: Whether everything is read.
+        known: Path that the configuration names and a response has had, now or in an earlier sync →
+            how many records were on that page.
+        unseen: Such a path → why these may not be all records as long as no response has it.
     """
 
-    def __init__(self, resource: str = "", seen: set[str] | None = None) -> None:
-        """`seen` are the paths of earlier syncs; this read adds its own, with its `resource`."""
+    def __init__(
+        self, resource: str = "", known: dict[str, int] | None = None, full: bool = True
+    ) -> None:
+        """`known` are the paths of earlier syncs; this read adds its own, with its `resource`."""
         self._resource = resource
-        self.seen = set() if seen is None else seen
+        self.full = full
+        self.known = {} if known is None else known
+        self._seen: set[str] = set()
         self.unseen: dict[str, str] = {}
         self.count = self.rows = self.lists = self.ended = 0
         self.expected: int | None = 0
@@ -80,12 +86,23 @@ class Pages:
         self._started = time.monotonic()
 
     def has_seen(self, path: object) -> bool:
-        """Whether a response has had a path that the configuration names."""
-        return f"{self._resource}: {path}" in self.seen
+        """Whether a response has had a path that the configuration names.
 
-    def saw(self, path: object) -> None:
-        """Notes that a response has such a path."""
-        self.seen.add(f"{self._resource}: {path}")
+        For an incremental read, which may be a single page, one of an earlier sync counts, too.
+        """
+        return str(path) in self._seen or (not self.full and self._key(path) in self.known)
+
+    def most_with(self, path: object) -> int:
+        """How many records were on a page with such a path, in any sync; 0 if there was none."""
+        return self.known.get(self._key(path), 0)
+
+    def saw(self, path: object, rows: int) -> None:
+        """Notes that a page with so many records has such a path."""
+        self._seen.add(str(path))
+        self.known[self._key(path)] = max(rows, self.most_with(path))
+
+    def _key(self, path: object) -> str:
+        return f"{self._resource}: {path}"
 
     @property
     def seconds(self) -> float:

@@ -81,7 +81,7 @@ class Reader:
         name: The resource.
         known: The table's columns with dlt's hints; those of the records are added.
         fields: Looks for the configured fields in the records.
-        paths: What `Pages.seen` was in earlier syncs; the paths of this one are added.
+        known_pages: What `Pages.known` was in earlier syncs; that of this one is added.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class Reader:
         name: str,
         known: TTableSchemaColumns,
         fields: ConfiguredFields | None = None,
-        paths: set[str] | None = None,
+        known_pages: dict[str, int] | None = None,
     ) -> None:
         self._api, self._name, self._known, self._fields = api, name, known, fields
-        self._paths = set() if paths is None else paths
+        self._known_pages = {} if known_pages is None else known_pages
         self._table = Table.of(api.declared, name)
         self._incremental = api.incremental.get(name)
         self._one_moment = True
@@ -113,7 +113,7 @@ class Reader:
         readings, pages, doubts = yield from self._until_agreed(start, land)
         self._one_moment = pages.one_moment
         if start is None:
-            check_first_page(self._api, self._name, self._known, self._seen.keys(), self._paths)
+            check_first_page(self._api, self._name, self._known, self._seen.keys(), self._known_pages)
         doubts += yield from self._catch_up(pages, land)
         keys = self._seen.keys()
         proof = Proof(
@@ -150,7 +150,7 @@ class Reader:
             return reading
         for left in reversed(range(MOST_READINGS)):
             try:
-                yield from self._since(began, self._pages(), land)
+                yield from self._since(began, self._pages(full=False), land)
                 break
             except Exception as error:
                 self._again(error, left)
@@ -164,8 +164,8 @@ class Reader:
         """Logs a line about the resource."""
         self._api.report(f"{self._name}: {line}")
 
-    def _pages(self) -> Pages:
-        return Pages(self._name, self._paths)
+    def _pages(self, full: bool) -> Pages:
+        return Pages(self._name, self._known_pages, full)
 
     @property
     def _unit(self) -> int:
@@ -194,7 +194,7 @@ class Reader:
         earlier: Pages | None = None
         repeated = 0
         for left in reversed(range(MOST_READINGS)):
-            pages = self._pages()
+            pages = self._pages(full=start is None)
             try:
                 yield from self._pass(start.value if start else None, pages, land)
                 self._seen.check_total(pages)
@@ -275,7 +275,7 @@ class Reader:
             if not left:
                 return ["reading what changed meanwhile takes longer than the lag"]
             assert pages.began
-            left, later = left - 1, self._pages()
+            left, later = left - 1, self._pages(full=False)
             try:
                 yield from self._since(pages.began, later, land)
                 pages = later

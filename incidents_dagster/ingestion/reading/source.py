@@ -109,12 +109,12 @@ class OpenApi:
             if asked and from_page is not None:
                 only = {"base_page": from_page, "page": from_page, "maximum_page": from_page + 1}
                 endpoint["paginator"] = {**self._paging(endpoint), **only}
-            seen = (
-                pages if asked and pages else Pages(resource["name"], pages.seen if pages else None)
-            )
+            shown = pages or Pages()
+            if not asked:
+                shown = Pages(resource["name"], shown.known, shown.full)
             if pages and not asked:
-                pages.parents.append(seen)
-            endpoint["paginator"] = self._paginator(resource["name"], endpoint, seen)
+                pages.parents.append(shown)
+            endpoint["paginator"] = self._paginator(resource["name"], endpoint, shown)
             config["resources"].append({**resource, "endpoint": endpoint})
         built = _build(config).resources[name]
         return built if from_page is not None else built.add_metrics(self.progress[name])
