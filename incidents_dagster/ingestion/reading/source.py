@@ -5,7 +5,7 @@ rest_api's source of the same configuration: there is no code for any vendor.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
 from dlt.sources.rest_api import rest_api_source
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.http.fetch_ahead import AheadSession
 from incidents_dagster.ingestion.http.transport import ApiAdapter, open_session
 from incidents_dagster.ingestion.reading.checked_paginator import CheckedPaginator
 from incidents_dagster.ingestion.reading.envelope import Envelope
@@ -118,6 +119,11 @@ class OpenApi:
             config["resources"].append({**resource, "endpoint": endpoint})
         built = _build(config).resources[name]
         return built if from_page is not None else built.add_metrics(self.progress[name])
+
+    def once(self) -> AbstractContextManager[None]:
+        """Retries no request meanwhile."""
+        session: AheadSession = self._config["client"]["session"]
+        return session.once()
 
     def first_page(self, name: str) -> int:
         """The number of the first page of resource `name`; 0 if its pages are not numbered."""
