@@ -14,6 +14,7 @@ from typing import Any
 
 from incidents_dagster.ingestion.secrets.names import is_credential
 from incidents_dagster.ingestion.settings import Settings, load_settings
+from incidents_dagster.ingestion.settings_files import read_section
 
 VARIABLE = "INCIDENTS_LOADED_SETTINGS"
 # Linux starts no process with a longer variable; such a run gets today's settings.
@@ -26,11 +27,12 @@ def loaded_settings() -> Settings:
     """Those of the code location that started this process; else the configured ones, loaded now.
 
     Raises:
-        SettingsError: The configured ones are not valid.
+        SettingsError: A file is not TOML, or the configured ones are not valid.
     """
     parent = multiprocessing.parent_process()
     left_by, _, left = os.environ.get(VARIABLE, "").partition(":")
     if parent and left_by == str(parent.pid):
+        read_section()  # a file that is no TOML ends the run here, before dlt shows a part of it
         with suppress(ValueError):
             return Settings.model_validate(json.loads(left))
     settings = load_settings()

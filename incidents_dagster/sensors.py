@@ -80,12 +80,22 @@ def sync_failure_sensor(context: dg.RunFailureSensorContext) -> None:
         else event.step_failure_data.error_display_string.splitlines()[0]
         for event in context.get_step_failure_events()
     ]
-    why = "; ".join(filter(None, reasons)) or context.failure_event.message or "no reason given"
+    why = "; ".join(filter(None, reasons)) or _why_not_loaded(context)
+    why = why or context.failure_event.message or "no reason given"
     text = plain(redact(f"{run.job_name} failed (run {run.run_id}): {why}"))
     context.log.error(text)
     webhook = load_settings().webhook_url
     if webhook:
         _post(webhook, without_mentions(text), context)
+
+
+def _why_not_loaded(context: dg.RunFailureSensorContext) -> str:
+    """The error that kept the run's process from loading the definitions; empty if none did."""
+    logs = context.instance.all_logs(context.dagster_run.run_id, dg.DagsterEventType.ENGINE_EVENT)
+    events = [log.dagster_event for log in logs if log.dagster_event]
+    errors = [event.engine_event_data.error for event in events if event.engine_event_data.error]
+    # `SettingsError: …`, with its module
+    return errors[-1].message.strip().partition(": ")[2] if errors else ""
 
 
 def _post(webhook: str, text: str, context: dg.RunFailureSensorContext) -> None:

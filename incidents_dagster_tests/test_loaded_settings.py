@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings_files import config_file
 from incidents_dagster.loaded_settings import MOST_CHARACTERS, VARIABLE, loaded_settings
 
@@ -35,6 +36,14 @@ def test_a_process_has_the_settings_of_the_one_that_started_it(
     assert _names_in_a_process() == ["incident_data"]
     assert _names() == ["alerts"]
     assert _names_in_a_process() == ["alerts"]
+
+
+def test_a_file_that_is_not_toml_is_one_message_there_too() -> None:
+    assert _names() == ["incident_data"]
+    config_file().write_text(f'[sources.incidents\nkey = "{KEY}"\n')
+    with pytest.raises(SettingsError, match="is not valid TOML, at line 1, column") as refused:
+        _names_in_a_process()
+    assert KEY not in str(refused.value)
 
 
 def test_those_that_another_process_left_are_not_taken(

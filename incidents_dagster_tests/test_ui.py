@@ -32,6 +32,7 @@ CHROMIUM_ARGUMENTS = (
 )
 PAGE_SECONDS = 60
 RUN_SECONDS = 180
+SENSOR_SECONDS = 120  # a tick comes every 30
 
 DESCRIPTIONS = {
     "id": "Identifies the incident in the API; the primary key.",
@@ -262,4 +263,26 @@ def test_a_run_after_a_change_of_the_columns_asks_for_a_reload(
         config.write_text(config.read_text().replace("columns.status]", "columns.state]"))
         assert ui.ended(ui.launch(**selection)) == "FAILURE"
         assert "reload the code location" in ui.log.read_text()
+    assert api.requests == []
+
+
+@pytest.mark.thorough
+def test_a_file_that_is_not_toml_is_told_for_the_next_run(checkout: Path, api: DemoServer) -> None:
+    with dagster_dev(checkout) as ui:
+
+        def reports(what: str) -> bool:
+            return what in ui.log.read_text()
+
+        wait_until(
+            lambda: reports("sync_failure_sensor skipped"),
+            SENSOR_SECONDS,
+            "the first tick",
+        )
+        secrets = checkout / ".dlt" / "secrets.toml"
+        secrets.write_text('api_key = "s3cr3t-text\n')
+        run_id = ui.launch()
+        assert ui.ended(run_id) == "FAILURE"
+        told = f"(run {run_id}): {secrets} is not valid TOML, at line 1, column"
+        wait_until(lambda: reports(told), SENSOR_SECONDS, told)
+        assert not reports("s3cr3t-text")
     assert api.requests == []

@@ -28,10 +28,9 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
         Exception: The request failed, or a sync is running; `explain` says why.
     """
     name, database = settings.resource_names[0], database_path()
-    params = settings.change_sensor.params
     with (
         configured_or_demo(settings) as asked,
-        open_api(asked, lambda _: None, fetch_ahead=1) as api,
+        open_api(asked, lambda _: None, 1, settings.change_sensor.params) as api,
     ):
         table = Table.of(api.declared, name)
         # Not open during the request: a sync that wants to write would find the file in use.
@@ -39,7 +38,7 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
             stored = StoredTable(table, connection)
             check_key(stored, name, database)
             start = start_of(api, name, stored, began=None)
-        page = list(api.records(name, start.value if start else None, params).add_limit(1))
+        page = list(api.records(name, start.value if start else None).add_limit(1))
         with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
             stored, most = StoredTable(table, connection), settings.max_columns
             batch = to_arrow(page, stored.types(), table.primary_key, table.typed, most)

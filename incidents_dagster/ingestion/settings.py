@@ -118,6 +118,7 @@ class ChangeSensor(Section):
     )
     params: dict[str, Any] = Field(
         default={},
+        repr=False,
         description="parameters that it adds to the endpoint's, to get the newest changes on the "
         'first page; `config.toml` has `{ sort = "-updated_at" }`',
     )

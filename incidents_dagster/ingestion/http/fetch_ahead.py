@@ -6,9 +6,9 @@ sends them on its own threads and returns each response, or error, when the walk
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from dlt.sources.helpers.requests import Session
 from requests import PreparedRequest, Request, Response
-from tenacity import Retrying
+from tenacity import Retrying, stop_after_attempt
 
 from incidents_dagster.ingestion.http.deadline import Deadline
 from incidents_dagster.ingestion.http.pace import Pace
@@ -92,6 +92,15 @@ class AheadSession(Session):
                 thread = Thread(None, self._fetch, "fetch-ahead", (page, future), daemon=True)
                 self._threads.add(thread)
                 thread.start()
+
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """Retries nothing meanwhile; no other walk may be under way."""
+        retry, self._retry = self._retry, self._retry.copy(stop=stop_after_attempt(1))
+        try:
+            yield
+        finally:
+            self._retry = retry
 
     def close(self) -> None:
         """Ends all waits and threads. After five seconds, a request that hangs is left to its own

@@ -22,6 +22,10 @@ MB = 2**20
 WITH_RECORDS = (200, 201, 203, 206)
 
 
+class NoRecordsError(IngestionError):
+    """The status says that the response has no records."""
+
+
 class ApiResponse(requests.Response):
     """Parses its body once, however often dlt asks, and with orjson if that is exact.
 
@@ -56,11 +60,11 @@ class ApiResponse(requests.Response):
         """What requests would return or raise; without arguments, the same object each time.
 
         Raises:
-            IngestionError: The status says that the response has no records.
+            NoRecordsError: The status says that the response has no records.
         """
         if self.status_code not in WITH_RECORDS:
             name = next((s.phrase for s in HTTPStatus if s == self.status_code), "unknown")
-            raise IngestionError(
+            raise NoRecordsError(
                 f"{self._address} returned {self.status_code} ({name}), which carries no records: "
                 "check client.base_url and endpoint.path."
             )

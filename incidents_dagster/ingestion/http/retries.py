@@ -30,6 +30,12 @@ class _Wait(wait_exponential_retry_after):
             return wait_exponential.__call__(self, retry_state)
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether an error is one of those that are retried."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return isinstance(error, RETRIED_ERRORS) or status in RETRIED_STATUSES
+
+
 def retrying() -> Retrying:
     """Tenacity's loop for one request: `copy(sleep=…)` it and call it with the attempt.
 

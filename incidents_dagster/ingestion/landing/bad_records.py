@@ -50,6 +50,17 @@ class BadRecords:
         """Starts over, for a read that replaces this one."""
         self.records, self.received = [], 0
 
+    @property
+    def why_none(self) -> str:
+        """Why a read has no rows, for messages."""
+        if not self.records:
+            return "the API returned no records"
+        reasons = "; ".join(most_frequent(one.reason for one in self.records))
+        return (
+            f"none of {len(self.records):,} records could be loaded: {reasons}. An ordinary sync "
+            "puts them into incidents.quarantine"
+        )
+
     def check(self) -> None:
         """Fails a sync with so many bad records that the API or the settings must be wrong.
 

@@ -143,7 +143,7 @@ def changed_rows(
         changes = Changes(readings[-1].proof, missed=state.missed)
         second_look = state.look_again
         if start is None:
-            check_replacement(stored, state, readings[-1], api.settings)
+            check_replacement(stored, state, readings[-1], bad, api.settings)
             deletions = Deletions(
                 stored,
                 bad,
@@ -234,7 +234,7 @@ def _hints(stored: StoredTable, landing: Landing, readings: list[Reading]) -> It
 
 
 def check_replacement(
-    stored: StoredTable, state: TableState, reading: Reading, settings: Settings
+    stored: StoredTable, state: TableState, reading: Reading, bad: BadRecords, settings: Settings
 ) -> None:
     """Refuses to replace a table that was proven complete by less than a proven list.
 
@@ -248,12 +248,12 @@ def check_replacement(
     why, setting = "", ""
     if not reading.proof.proven and not settings.accept_unproven:
         why, setting = f"the read is {reading.proof}", "accept_unproven"
-    elif not reading.rows and not settings.allow_empty:
-        why, setting = "the API returned no records", "allow_empty"
+    elif not reading.rows and (bad.records or not settings.allow_empty):
+        why, setting = bad.why_none, "" if bad.records else "allow_empty"
     if why:
+        cure = f" If that is right, set {setting} = true in .dlt/config.toml." if setting else ""
         raise IncompleteError(
-            f"{stored.table.name} is not replaced, nothing was loaded: {why}. If that is right, "
-            f"set {setting} = true in .dlt/config.toml."
+            f"{stored.table.name} is not replaced, nothing was loaded: {why}.{cure}"
         )
 
 

@@ -130,9 +130,13 @@ class Deletions:
         """Why the read cannot show which rows were deleted; empty if it can."""
         if not reading.proof.proven:
             return str(reading.proof)
-        if not len(reading.keys) and not self.settings.allow_empty and not self.adopt:
+        if len(reading.keys):
+            return ""
+        if self.bad.records:
+            return self.bad.why_none
+        if not self.settings.allow_empty and not self.adopt:
             return (
-                "the API returned no records. If it may have none, set allow_empty = true in "
+                f"{self.bad.why_none}. If it may have none, set allow_empty = true in "
                 ".dlt/config.toml"
             )
         return ""

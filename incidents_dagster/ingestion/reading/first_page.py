@@ -1,16 +1,22 @@
 """Whether a list of numbered pages begins before the first page that is read.
 
 If `base_page` is 1 and the API counts from 0, the first page is never asked for, and no later one
-shows that. So the page before is requested, once for these settings.
+shows that. So the page before is requested, once for these settings, and without retries.
 """
 
 import pyarrow as pa
+import requests
 from dlt.common.schema.typing import TTableSchemaColumns
+from dlt.extract.exceptions import ResourceExtractionError
 
-from incidents_dagster.ingestion.errors import IncompleteError
+from incidents_dagster.ingestion.errors import IncompleteError, RecordError, causes
+from incidents_dagster.ingestion.http.responses import NoRecordsError
+from incidents_dagster.ingestion.http.retries import may_pass
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.rows.batches import distinct, to_arrow
 from incidents_dagster.ingestion.tables import Table
+
+REFUSALS = (requests.RequestException, IncompleteError, NoRecordsError, RecordError)
 
 
 def check_first_page(
@@ -33,8 +39,14 @@ def check_first_page(
     if not first or not table.keyed or question in asked:
         return
     try:
-        page = list(api.records(name, from_page=first - 1))
-    except Exception:  # an API without such a page refuses it in its own way
+        with api.once():
+            page = list(api.records(name, from_page=first - 1))
+    except ResourceExtractionError as error:  # an API without such a page refuses it in its own way
+        refusal = next((cause for cause in causes(error) if isinstance(cause, REFUSALS)), None)
+        if refusal is None:
+            raise
+        if may_pass(refusal):  # the next full read asks again
+            return
         page = []
     asked.add(question)
     rows = to_arrow(page, dict(known), table.primary_key, table.typed).rows

@@ -5,7 +5,7 @@ rest_api's source of the same configuration: there is no code for any vendor.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
 from dlt.sources.rest_api import rest_api_source
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.http.fetch_ahead import AheadSession
 from incidents_dagster.ingestion.http.transport import ApiAdapter, open_session
 from incidents_dagster.ingestion.reading.checked_paginator import CheckedPaginator
 from incidents_dagster.ingestion.reading.envelope import Envelope
@@ -39,6 +40,7 @@ from incidents_dagster.ingestion.reading.rest_api_config import (
 )
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
+from incidents_dagster.ingestion.secrets.placeholders import double_braces
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import (
     DATASET,
@@ -86,7 +88,6 @@ class OpenApi:
         self,
         name: str,
         since: Any = None,
-        params: dict[str, Any] | None = None,
         pages: Pages | None = None,
         from_page: int | None = None,
     ) -> DltResource:
@@ -95,7 +96,6 @@ class OpenApi:
         Args:
             name: The resource.
             since: Asks for what changed at or after this cursor value; None for everything.
-            params: Query parameters on top of the endpoint's own.
             pages: Records what the pages show.
             from_page: Fetches that page alone, of numbered ones.
         """
@@ -104,8 +104,6 @@ class OpenApi:
             endpoint, asked = {**resource["endpoint"]}, resource["name"] == name
             if incremental := self.incremental.get(resource["name"]):
                 endpoint = asking_from(endpoint, incremental, since if asked else None)
-            if asked and params:
-                endpoint["params"] = {**endpoint.get("params", {}), **params}
             if asked and from_page is not None:
                 only = {"base_page": from_page, "page": from_page, "maximum_page": from_page + 1}
                 endpoint["paginator"] = {**self._paging(endpoint), **only}
@@ -118,6 +116,11 @@ class OpenApi:
             config["resources"].append({**resource, "endpoint": endpoint})
         built = _build(config).resources[name]
         return built if from_page is not None else built.add_metrics(self.progress[name])
+
+    def once(self) -> AbstractContextManager[None]:
+        """Retries no request meanwhile."""
+        session: AheadSession = self._config["client"]["session"]
+        return session.once()
 
     def first_page(self, name: str) -> int:
         """The number of the first page of resource `name`; 0 if its pages are not numbered."""
@@ -213,7 +216,10 @@ def declared_source(settings: Settings) -> DltSource:
 
 @contextmanager
 def open_api(
-    settings: Settings, report: Callable[[str], None], fetch_ahead: int | None = None
+    settings: Settings,
+    report: Callable[[str], None],
+    fetch_ahead: int | None = None,
+    params: dict[str, Any] | None = None,
 ) -> Iterator[OpenApi]:
     """Opens the API, and closes it whatever happens.
 
@@ -221,6 +227,7 @@ def open_api(
         settings: What the user configured.
         report: Receives a line of progress every few seconds.
         fetch_ahead: Overrides the setting.
+        params: Query parameters on top of those of the main resource.
 
     Raises:
         SettingsError: A secret is missing, or rest_api rejects the configuration.
@@ -228,6 +235,9 @@ def open_api(
     declared = declared_source(settings)
     api = deepcopy(settings.api)
     client, holders = api["client"], endpoints(api)
+    if params:
+        holders[0]["params"] = {**(holders[0].get("params") or {}), **deepcopy(params)}
+        double_braces(holders[0])
     with ExitStack() as stack:
         client["session"], adapter = open_session(
             fetch_ahead or settings.fetch_ahead,

@@ -242,6 +242,16 @@ def test_an_empty_list_is_believed_if_it_may_be_empty(it: Api) -> None:
     assert len(it.sync()) == 9
 
 
+def test_a_list_of_bad_records_alone_is_no_empty_one(it: Api, query: Query) -> None:
+    it.sync()
+    it.reads(allow_empty=True, quarantine_share=0.5)
+    it.pages.rows = [{**row(n), "id": None} for n in range(4)]
+    for mode in (Mode.FULL_REFRESH, Mode.FULL_REFRESH):
+        assert it.sync(mode) == []
+        assert "none of 4 records could be loaded: id is missing, null or empty (4)." in it.said[-1]
+    assert query("SELECT count(*) FROM incidents.quarantine") == [(4,)]
+
+
 def test_adopting_marks_at_once_whatever_is_missing(it: Api) -> None:
     it.sync()
     _lose(it)

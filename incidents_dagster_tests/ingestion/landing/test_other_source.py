@@ -185,5 +185,10 @@ def test_a_table_that_is_not_merged(it: Api, configure: Configure, query: Query,
         failed.value
     )
     assert query("SELECT count(*) FROM incidents.x") == [(20,)]
+    it.rows.append({**row(0), "team": 0, "id": None})
+    with pytest.raises(Exception, match="Pipeline") as failed:
+        sync(allow_empty=True)
+    assert "none of 1 records could be loaded" in explain(failed.value)
+    it.rows.clear()
     sync(allow_empty=True)
     assert query("SELECT count(*) FROM incidents.x") == [(0,)]

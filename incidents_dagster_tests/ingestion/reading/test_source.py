@@ -62,8 +62,8 @@ def test_declaring_needs_neither_secret_nor_network(
 def test_declaring_and_opening_leave_the_settings_as_they_were(api: DemoServer) -> None:
     settings = load_settings()
     declared_source(settings)
-    with open_api(settings, print) as opened:
-        list(opened.records("incident_data", "2026-11-01", params={"sort": "id"}))
+    with open_api(settings, print, params={"sort": "id"}) as opened:
+        list(opened.records("incident_data", "2026-11-01"))
     assert settings == load_settings()
 
 
@@ -108,8 +108,8 @@ def test_params_go_on_top_of_the_endpoints_own(listen: Listen, configure: Config
         client={"base_url": web.base_url, "paginator": "single_page"},
         resources=[{"name": "x", "endpoint": endpoint}],
     )
-    with open_api(settings, print) as opened:
-        list(opened.records("x", params={"sort": "-id", "since": "7"}))
+    with open_api(settings, print, params={"sort": "-id", "since": "7"}) as opened:
+        list(opened.records("x"))
     assert web.asked[0].query == {"team": "a", "sort": "-id", "since": "7"}
 
 

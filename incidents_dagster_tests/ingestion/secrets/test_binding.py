@@ -56,14 +56,16 @@ def test_a_secret_header_arrives_and_shows_nowhere(
     assert KEY not in caplog.text
 
 
+@pytest.mark.parametrize("of_the_sensor", [False, True])
 def test_a_secret_parameter_arrives_and_shows_nowhere(
-    listen: Listen, configure: Configure, caplog: pytest.LogCaptureFixture
+    listen: Listen, configure: Configure, caplog: pytest.LogCaptureFixture, of_the_sensor: bool
 ) -> None:
     web = listen(lambda asked: [{"id": 1, "url": f"/x?app_key={asked.query['app_key']}&a=1"}])
-    defaults = {"endpoint": {"params": {"app_key": KEY, "sort_key": "id"}}}
+    params = {"app_key": KEY, "sort_key": "id"}
+    defaults = {} if of_the_sensor else {"endpoint": {"params": params}}
     settings = configure(client=_client(web), resource_defaults=defaults, resources=["x"])
     caplog.set_level(logging.DEBUG)
-    with open_api(settings, print) as api:
+    with open_api(settings, print, params=params if of_the_sensor else None) as api:
         assert list(api.records("x")) == [{"id": 1, "url": "/x?app_key=***&a=1"}]
     assert web.asked[0].query == {"app_key": KEY, "sort_key": "id"}
     assert KEY not in caplog.text
