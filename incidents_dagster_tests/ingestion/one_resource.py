@@ -42,8 +42,8 @@ class Read:
     said: list[str]
 
 
-def read(settings: Settings, name: str = "x") -> Read:
-    """Reads resource `name` as a sync does, without loading it."""
+def read(settings: Settings, name: str = "x", known_pages: dict[str, int] | None = None) -> Read:
+    """Reads resource `name` as a sync does, without loading it; `known_pages` as `Reader`'s."""
     said: list[str] = []
     ids: list[Any] = []
 
@@ -54,7 +54,7 @@ def read(settings: Settings, name: str = "x") -> Read:
 
     with open_api(settings, said.append) as api:
         known = Table.of(api.declared, name).declared
-        reading = Reader(api, name, dict(known)).read(None, land)
+        reading = Reader(api, name, dict(known), known_pages=known_pages).read(None, land)
         try:
             while True:
                 next(reading)

@@ -82,7 +82,9 @@ def first_and_last(_: dict[str, Any], page: Page) -> None:
     """Links to the first and the last page, as well."""
     link = page.headers.pop("Link", "")
     last = -(-len(page.rows) // 10)
-    ends = [f'<http://127.0.0.1/x?page={n}>; rel="{rel}"' for n, rel in ((1, "first"), (last, "last"))]
+    ends = [
+        f'<http://127.0.0.1/x?page={n}>; rel="{rel}"' for n, rel in ((1, "first"), (last, "last"))
+    ]
     page.headers["Link"] = ", ".join(filter(None, [link, *ends]))
 
 

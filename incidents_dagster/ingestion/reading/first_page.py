@@ -20,7 +20,7 @@ REFUSALS = (requests.RequestException, IncompleteError, NoRecordsError, RecordEr
 
 
 def check_first_page(
-    api: OpenApi, name: str, known: TTableSchemaColumns, keys: pa.Table, asked: set[str]
+    api: OpenApi, name: str, known: TTableSchemaColumns, keys: pa.Table, asked: dict[str, int]
 ) -> None:
     """Requests the page before the first one of resource `name`, if there may be one.
 
@@ -48,7 +48,7 @@ def check_first_page(
         if may_pass(refusal):  # the next full read asks again
             return
         page = []
-    asked.add(question)
+    asked[question] = len(page)
     rows = to_arrow(page, dict(known), table.primary_key, table.typed).rows
     before = distinct([rows.select(table.primary_key)])
     every = distinct([before, keys]) if len(keys) else before

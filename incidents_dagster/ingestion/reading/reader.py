@@ -113,7 +113,9 @@ class Reader:
         readings, pages, doubts = yield from self._until_agreed(start, land)
         self._one_moment = pages.one_moment
         if start is None:
-            check_first_page(self._api, self._name, self._known, self._seen.keys(), self._known_pages)
+            check_first_page(
+                self._api, self._name, self._known, self._seen.keys(), self._known_pages
+            )
         doubts += yield from self._catch_up(pages, land)
         keys = self._seen.keys()
         proof = Proof(

@@ -7,6 +7,7 @@ import pytest
 
 from fakes.messages import Asked, Reply
 from fakes.web import Web
+from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster_tests.ingestion.one_resource import read, resource
 
@@ -129,6 +130,27 @@ WRONG: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any], str]
         {},
         "the header Link",
     ),
+    "another spelling of the relation": (
+        HEADER_LINK,
+        {},
+        {"Link": '</x?after=c2>; rel="Next"'},
+        {},
+        'but there is the header Link with rel="Next"',
+    ),
+    "two relations of one link": (
+        HEADER_LINK,
+        {},
+        {"Link": '</x?after=c2>; rel="next last"'},
+        {},
+        'rel="next last"',
+    ),
+    "another last page": (
+        HEADER_LINK,
+        {},
+        {"Link": '</x?page=1>; rel="first", </x?page=5>; rel="last"'},
+        {},
+        'rel="last"',
+    ),
     "no size and no sign": (
         link("next"),
         {"took": 3},
@@ -211,6 +233,12 @@ WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any]]] = {
         FULL,
     ),
     "a header without next": (HEADER_LINK, {}, {"Link": '</x>; rel="last"'}, FULL),
+    "a header with the same last page": (
+        HEADER_LINK,
+        {},
+        {"Link": '</x?page=1&sort=id>; rel="first", </x?sort=id&page=1>; rel="last"'},
+        {},
+    ),
     "a header of a short page": (HEADER_LINK, {}, {}, MORE_ROWS),
     "a total in the headers": (HEADER_LINK, {}, {"X-Total-Count": "50"}, FULL),
     "counts of records by their state": (
@@ -251,6 +279,31 @@ def test_a_whole_list_stays_proven_though_the_path_is_left_out(
     listen: Listen, configure: Configure, what: str
 ) -> None:
     assert str(proof_of(listen, configure, *WHOLE[what])).startswith("proven")
+
+
+@pytest.mark.parametrize("beside", [{}, {"links": {"self": "/x"}}])
+def test_a_full_read_needs_evidence_of_its_own(
+    listen: Listen, configure: Configure, beside: dict[str, Any]
+) -> None:
+    def answer(asked: Asked) -> Any:
+        if "after" in asked.query:
+            return {"data": ROWS[30:], "links": {"next": None}}
+        return {"data": ROWS[:30], **(first or beside)}
+
+    first: dict[str, Any] = {"links": {"next": "/x?after=30"}}
+    known: dict[str, int] = {}
+    settings = configure(**resource(listen(answer).base_url, link("links.next")))
+    assert read(settings, known_pages=known).proof.proven
+    first = {}
+    assert not read(settings, known_pages=known).proof.proven
+
+
+def test_an_object_in_place_of_a_link_is_named(listen: Listen, configure: Configure) -> None:
+    server = listen(lambda _: {"data": ROWS, "_links": {"next": {"href": "/x?after=50"}}})
+    settings = configure(**resource(server.base_url, link("_links.next")))
+    with pytest.raises(Exception, match="is an object") as raised:
+        read(settings)
+    assert 'set next_url_path to "_links.next.href"' in explain(raised.value)
 
 
 def test_names_in_any_script_need_no_quotes(listen: Listen, configure: Configure) -> None:
