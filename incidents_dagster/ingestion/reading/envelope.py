@@ -13,7 +13,7 @@ from dlt.sources.helpers.rest_client.detector import find_response_page_data
 
 from incidents_dagster.ingestion.errors import IncompleteError
 from incidents_dagster.ingestion.http.error_text import FAULTS, said_in
-from incidents_dagster.ingestion.reading.lists import lists_in
+from incidents_dagster.ingestion.reading.lists import field, lists_in
 
 VERDICTS = ("ok", "success")
 FAILED = ("error", "fail", "failed", "failure")
@@ -139,15 +139,15 @@ def beside(body: Any, where: str) -> Iterator[tuple[str, Any]]:
     Yields:
         Texts, numbers, true, false and null; of lists, only links such as `{"rel": "next"}`.
     """
-    stem = re.split(r"\*|\.\.|\[", where)[0].removeprefix("$").strip(".")
+    stem = re.split(r"\*|\.\.|\[", where)[0].removeprefix("$").strip(".").replace("'", "")
     if stem:
         yield from _beside(body, stem, "", DEPTH)
 
 
 def _beside(body: Any, stem: str, path: str, depth: int) -> Iterator[tuple[str, Any]]:
     for name, value in body.items() if isinstance(body, dict) and depth else ():
-        here = f"{path}.{name}" if path else str(name)
-        if here == stem:
+        here = f"{path}.{field(name)}" if path else field(name)
+        if re.sub(r"[\[\]']", "", here) == stem:
             continue
         if isinstance(value, dict):
             yield from _beside(value, stem, here, depth - 1)

@@ -29,7 +29,7 @@ def lists_in(body: Any, wanted: str) -> list[str]:
                 unlike = 1 - SequenceMatcher(None, path.lower(), wanted.lower()).ratio()
                 found.append((of_others, unlike, path or "$"))
         level = [
-            (f"{path}.{_field(name)}" if path else _field(name), inner)
+            (f"{path}.{field(name)}" if path else field(name), inner)
             for path, value in level
             if isinstance(value, dict)
             for name, inner in value.items()
@@ -38,5 +38,6 @@ def lists_in(body: Any, wanted: str) -> list[str]:
     return ordered[:MOST_SHOWN]
 
 
-def _field(name: str) -> str:
-    return name if PLAIN.fullmatch(name) else f"'{name}'"
+def field(name: str) -> str:
+    """A field's name as a step of a JSONPath, in quotes if it needs them."""
+    return name if PLAIN.fullmatch(name) else f"['{name}']"

@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[Any, str | None, str]] = {
     "a list with a name of signs": (
         {"@odata.value": [A]},
         "value",
-        """the only list is at "'@odata.value'".""",
+        """the only list is at "['@odata.value']".""",
     ),
     "a list below the depth of any API": (
         {"a": {"b": {"c": {"d": {"e": {"f": [A]}}}}}},

@@ -130,6 +130,13 @@ WRONG: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any], str]
         {},
         "the header Link",
     ),
+    "a name with a dot": (
+        link("@odata.nextLink"),
+        {"@odata.nextLink": "/x?$skiptoken=50"},
+        {},
+        {},
+        "no response has next_url_path '@odata.nextLink', but there is ['@odata.nextLink']",
+    ),
     "another spelling of the relation": (
         HEADER_LINK,
         {},
