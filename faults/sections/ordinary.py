@@ -7,9 +7,12 @@ from faults.cases.ordinary import (
     bounds,
     deletions,
     evidence,
+    honest,
     keys,
     mistakes,
+    next_pages,
     not_ours,
+    partial,
     quiet,
     reconcile,
     redaction,
@@ -39,7 +42,13 @@ WHAT = (
 )
 CASE_SECONDS = 60
 POINTS: dict[str, Sequence[Case]] = {
-    "evidence": [*evidence.CASES, *vanished.CASES],
+    "evidence": [
+        *next_pages.CASES,
+        *honest.CASES,
+        *partial.CASES,
+        *vanished.CASES,
+        *evidence.CASES,
+    ],
     "sources": sources.CASES,
     "time": time.CASES,
     "truth": truths.CASES,

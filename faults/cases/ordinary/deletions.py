@@ -139,6 +139,19 @@ def bad_records(count: int, **fields: Any) -> Callable[[Story], None]:
     return story
 
 
+def bad_alone(story: Story) -> None:
+    """No record can be loaded, though a list may be empty: nothing is gone."""
+    story.loaded()
+    story.configure(allow_empty=True, quarantine_share=0.5)
+    good, story.api.rows = story.api.rows, [{**row, "id": None} for row in story.api.rows[:4]]
+    for _ in range(2):
+        story.sync("loaded", "none of 4 records could be loaded", mode="full_refresh")
+    if len(story.table()) != len(good):
+        raise WrongError("rows that are there are marked as deleted")
+    story.api.rows = good
+    story.sync(mode="reconcile")
+
+
 def window(rows: int) -> Callable[[Story], None]:
     """The list ends at a month; the oldest records leave it, and are not deleted."""
 
@@ -297,6 +310,7 @@ CASES = [
             ("a record in quarantine", 1, {"updated_at": "yesterday"}),
         )
     ),
+    *(Case(f"bad records alone: {style}", bad_alone, style) for style in ("offset", "cursor")),
     *(
         Case(f"a window: {style}", window(rows), style, total, rows=60)
         for style, total, rows in (

@@ -5,7 +5,7 @@ from typing import Any
 
 from fakes.incident_pages import Page, Tell
 from faults.cases.ordinary.case import Case, change, moved, told
-from faults.cases.ordinary.evidence import NOT_PROVEN, cursor, json_link
+from faults.cases.ordinary.honest import NOT_PROVEN, cursor, json_link
 from faults.running.stories import Story
 
 INCREMENTAL = {"cursor_path": "updated_at", "start_param": "updated_since", "lag": 3600}

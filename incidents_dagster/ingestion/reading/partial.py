@@ -17,16 +17,16 @@ CONTENT_RANGE = re.compile(r".*/(\d+)")
 TOTALS = ("X-Total-Count", "X-Total", "Total-Count", "X-Total-Results", "X-Pagination-Total-Count")
 # True or above zero, in any response. Elasticsearch and GitHub, among others. A number only beside
 # the records, or in an object about the response: elsewhere it counts something by its state.
-FAILED = (".timedout", ".incompleteresults", "shards.failed")
+IN_ANY_PAGE = (".timedout", ".incompleteresults", "shards.failed")
 # In the last one: before that, they only say that another page follows.
-SHORTENED: tuple[str, ...] = (
+IN_THE_LAST: tuple[str, ...] = (
     ".partial",
     ".partialresults",
     ".ispartial",
     ".incomplete",
     ".truncated",
 )
-SHORTENED += (".istruncated", ".resultstruncated", ".terminatedearly", ".exceededtransferlimit")
+IN_THE_LAST += (".istruncated", ".resultstruncated", ".terminatedearly", ".exceededtransferlimit")
 ABOUT = {"meta", "metadata", "page", "pagination", "paging", "info", "response", "result"}
 ABOUT |= {"results", "search", "query", "status", "shards"}
 
@@ -39,7 +39,7 @@ def why_partial(response: Response, where: str, last: bool) -> str:
         where: JSONPath of the records, whose own fields say nothing about the response.
         last: Whether the list ends here.
     """
-    names = (*FAILED, *SHORTENED) if last else FAILED
+    names = (*IN_ANY_PAGE, *IN_THE_LAST) if last else IN_ANY_PAGE
     for path, value in beside(response.json(), where):
         if _is_set(path, value) and f".{re.sub(r'[^a-z.]', '', path.lower())}".endswith(names):
             return f"{path} is {str(value).lower()}"

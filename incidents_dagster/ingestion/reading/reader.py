@@ -31,7 +31,7 @@ from incidents_dagster.ingestion.tables import Table
 
 MOST_READINGS = 3  # from the beginning, for whatever reason
 MOST_CATCHING_UP = 5  # reads of what changed meanwhile
-PLACES = "pages are requested by their place in the list"
+BY_PLACE = "pages are requested by their place in the list"
 UNITS = {"timestamp": 1, "date": 86_400}  # seconds in a lag of 1
 
 
@@ -214,7 +214,7 @@ class Reader:
                 elif earlier and left:
                     self.report("records moved between pages; reading again.")
                 earlier = pages
-                self._why_again = self._timeless if timeless else PLACES
+                self._why_again = self._timeless if timeless else BY_PLACE
             if left:
                 self._seen.begin_again()
                 yield from land(None)

@@ -1,28 +1,21 @@
 """Where a sync starts: no odd time in the table hides what changes later, or ends a sync."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
-from email.utils import format_datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from fakes.messages import Asked, Reply
-from fakes.web import Web
 from incidents_dagster.ingestion.landing.changes import Mode
-from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.sync import run_sync
-from incidents_dagster_tests.ingestion.one_resource import INCREMENTAL, TIME, resource
-
-Listen = Callable[[Callable[[Asked], Any]], Web]
-Configure = Callable[..., Settings]
-Query = Callable[[str], list[Any]]
-
-NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
-
-
-def iso(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+from incidents_dagster_tests.ingestion.changing_api import (
+    NOW,
+    ChangingApi,
+    Configure,
+    Listen,
+    Query,
+    iso,
+)
+from incidents_dagster_tests.ingestion.one_resource import TIME
 
 
 def seconds(moment: datetime) -> int:
@@ -33,58 +26,9 @@ def millis(moment: datetime) -> int:
     return seconds(moment) * 1000
 
 
-def _is_since(at: Any, limit: Any) -> bool:
-    if limit is None or at is None or type(at) is not type(limit):
-        return True  # the API ignores what it cannot compare
-    return bool(at >= limit) or limit == "now-30d"
-
-
-class Api:
-    """An API with a clock of its own, whose records change; `tell` writes its times."""
-
-    def __init__(self, configure: Configure, listen: Listen, query: Query) -> None:
-        self._configure, self._query = configure, query
-        self.now, self.tell = NOW, iso
-        self.records: dict[str, dict[str, Any]] = {}
-        self.address = listen(self).base_url
-        self.since: list[str | None] = []
-
-    def __call__(self, asked: Asked) -> Any:
-        since = asked.query.get("since")
-        self.since.append(since)
-        limit: Any = since if since is None or not since.lstrip("-").isdigit() else int(since)
-        found = [r for r in self.records.values() if _is_since(r["at"], limit)]
-        headers = {"Date": format_datetime(self.now, usegmt=True)}
-        return Reply({"data": found, "next": None}, headers=headers)
-
-    def change(self, key: str, version: str, at: Any = None) -> None:
-        """A record changes now, or says that it did at another time."""
-        self.records[key] = {
-            "id": key,
-            "at": self.tell(self.now) if at is None else at,
-            "v": version,
-        }
-
-    def reads(self, column: dict[str, Any] | None = None, **incremental: Any) -> None:
-        paginator = {"type": "cursor", "cursor_path": "next"}
-        given = {**INCREMENTAL, **incremental}
-        section = resource(self.address, paginator, incremental=given)
-        section["resources"][0]["columns"] = {"at": TIME if column is None else column}
-        self._configure(**section, quarantine_share=0.5)
-
-    def sync(self, mode: Mode = Mode.INCREMENTAL) -> dict[str, str]:
-        self.since.clear()
-        run_sync(load_settings(), lambda _: None, mode)
-        return dict(self._query("SELECT id, v FROM incidents.x ORDER BY id"))
-
-    @property
-    def versions(self) -> dict[str, str]:
-        return {key: record["v"] for key, record in sorted(self.records.items())}
-
-
 @pytest.fixture
-def it(configure: Configure, listen: Listen, query: Query) -> Api:
-    return Api(configure, listen, query)
+def it(configure: Configure, listen: Listen, query: Query) -> ChangingApi:
+    return ChangingApi(configure, listen, query)
 
 
 NUMBER = {"dedup_sort": "desc"}
@@ -104,31 +48,30 @@ ODD: dict[str, tuple[Callable[[datetime], Any], dict[str, Any], Any]] = {
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_an_odd_time_hides_nothing(it: Api, what: str) -> None:
+def test_an_odd_time_hides_nothing(it: ChangingApi, what: str) -> None:
     it.tell, column, odd = ODD[what]
     it.reads(column, lag=20 if it.tell is not millis else 20_000)
     for n in range(5):
         it.now += timedelta(seconds=10)
-        it.change(f"{n}", "first")
-    it.records["odd"] = {"id": "odd", "at": odd, "v": "first"}
-    loaded = it.sync()
+        it.put(f"{n}", "first")
+    it.rows["odd"] = {"id": "odd", "at": odd, "v": "first"}
+    it.sync()
     for version in "ab":
         for n in range(4):
             it.now += timedelta(seconds=10)
-            it.change(f"{n}", version)
-            loaded = it.sync()
-            assert {k: v for k, v in loaded.items() if k != "odd"} == {
-                k: v for k, v in it.versions.items() if k != "odd"
-            }
+            it.put(f"{n}", version)
+            it.sync()
+            assert {**it.loaded, "odd": ""} == {**it.there, "odd": ""}
 
 
 @pytest.mark.parametrize("odd", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
-def test_nothing_but_odd_times_ends_no_sync(it: Api, odd: str) -> None:
+def test_nothing_but_odd_times_ends_no_sync(it: ChangingApi, odd: str) -> None:
     it.reads()
     for n in range(3):
-        it.change(f"{n}", "first", odd)
+        it.put(f"{n}", "first", odd)
     for _ in range(3):
-        assert it.sync() == it.versions
+        it.sync()
+        assert it.loaded == it.there
         assert len(it.since) <= 2
 
 
@@ -136,13 +79,14 @@ def test_nothing_but_odd_times_ends_no_sync(it: Api, odd: str) -> None:
 @pytest.mark.parametrize("tell", [iso, seconds])
 @pytest.mark.sample(4)
 def test_any_initial_value_can_be_reconciled(
-    it: Api, query: Query, initial: Any, tell: Callable[[datetime], Any]
+    it: ChangingApi, query: Query, initial: Any, tell: Callable[[datetime], Any]
 ) -> None:
     it.tell = tell
     it.reads(TIME if tell is iso else NUMBER, initial_value=initial)
     for n in range(6):
-        it.change(f"{n}", "first")
-    assert it.sync() == it.versions
-    del it.records["3"]
+        it.put(f"{n}", "first")
+    it.sync()
+    assert it.loaded == it.there
+    del it.rows["3"]
     it.sync(Mode.RECONCILE)
     assert query("SELECT id FROM incidents.x WHERE deleted_at IS NOT NULL") == [("3",)]
