@@ -5,6 +5,7 @@ built. `settings_files` reads the values. README's table of settings is generate
 here. No secret is read.
 """
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,13 +26,19 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.private_files import check_umask
 from incidents_dagster.ingestion.secrets.shown import SHOWN_CHARACTERS, shown
-from incidents_dagster.ingestion.settings_files import SECTION, read_section, where
+from incidents_dagster.ingestion.settings_files import (
+    SECTION,
+    check_section_names,
+    read_section,
+    where,
+)
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
 # Dagster's rules for asset groups and owners.
-Name = Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")]
+NAME = "[A-Za-z0-9_]+"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Owner = Annotated[
     str,
     Field(pattern=r"^(team:\S.*|[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"),
@@ -266,6 +273,7 @@ def load_settings() -> Settings:
     """
     check_umask()
     given = read_section()
+    check_section_names()
     if not given.get("resources"):
         raise SettingsError(f"No resources in {where()}: add a [[{SECTION}.resources]].")
     own = [name for name in Settings.model_fields if name != "api"]
@@ -292,6 +300,12 @@ def _checked(api: dict[str, Any]) -> dict[str, Any]:
         named = isinstance(resource, dict) and isinstance(resource.get("name"), str)
         if not named and not isinstance(resource, str):
             raise SettingsError(f"resources[{number}] in {where('resources')} has no name.")
+        name = resource if isinstance(resource, str) else resource["name"]
+        if not re.fullmatch(NAME, name):
+            raise SettingsError(
+                f"resources[{number}].name in {where('resources')} must be a name of letters, "
+                f"digits and underscores, as Dagster's assets have, {shown(name)}."
+            )
     base_url = api["client"].get("base_url") or ""
     place = f"client.base_url in {where('client.base_url')}"
     try:

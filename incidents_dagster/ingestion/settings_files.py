@@ -6,6 +6,7 @@
 import os
 import re
 from copy import deepcopy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from dlt.common.utils import update_dict_nested
 from incidents_dagster.ingestion.errors import SettingsError
 
 SECTION = "sources.incidents"
+NAMES = SECTION.split(".")
+ALIKE = 0.8  # of 1: `source` and `Incident` are
+TABLE = re.compile(r"^\s*\[+([^\]\n]+)\]", re.MULTILINE)
 ENVIRONMENT_PREFIX = "SOURCES__INCIDENTS__"
 # dlt casts what looks like a number, and a key may look like one.
 NEVER_CAST = ("api_key", "token", "username", "password", "client_id", "client_secret")
@@ -50,6 +54,31 @@ def has_api() -> bool:
     except SettingsError:
         return True
     return not isinstance(client, dict) or bool(client.get("base_url"))
+
+
+def check_section_names() -> None:
+    """Looks for a misspelt `[sources.incidents]`, which dlt would ignore.
+
+    Raises:
+        SettingsError: A file or the environment has one.
+    """
+    tables = [
+        (f"a table of {file}", found[1].split("."))
+        for file in (config_file(), config_file().with_name("secrets.toml"))
+        if file.is_file()
+        for found in TABLE.finditer(file.read_text("utf-8", errors="replace"))
+    ]
+    variables = [("the environment", name.lower().split("__")) for name in os.environ]
+    for place, parts in [*tables, *variables]:
+        names = [part.strip(" \"'") for part in parts[:2]]
+        if len(names) == len(NAMES) and names != NAMES and all(map(_alike, names, NAMES)):
+            raise SettingsError(
+                f"{'.'.join(names)} in {place} is not read: did you mean {SECTION}?"
+            )
+
+
+def _alike(name: str, right: str) -> bool:
+    return bool(get_close_matches(name.lower(), [right], cutoff=ALIKE))
 
 
 def read_section() -> dict[str, Any]:

@@ -110,6 +110,30 @@ def test_the_shipped_config_shows_or_mentions_every_setting_and_needs_no_secret(
 
 
 @pytest.mark.parametrize(
+    ("table", "named"),
+    [
+        ("[source.incidents.client]", "source.incidents in a table of "),
+        ("  [ sources . incident ]", "sources.incident in a table of "),
+        ("[[Sources.Incidents.resources]]", "Sources.Incidents in a table of "),
+    ],
+)
+def test_a_misspelt_section_is_not_ignored(
+    monkeypatch: pytest.MonkeyPatch, table: str, named: str
+) -> None:
+    config = config_file()
+    text = config.read_text()
+    config.write_text(f"{text}\n{table}\n")
+    with pytest.raises(SettingsError, match=r"did you mean sources\.incidents") as raised:
+        load_settings()
+    assert str(raised.value).startswith(named)
+    config.write_text(f"{text}\n[sources.data_writer]\n[runtime]\n")
+    assert load_settings().resource_names
+    monkeypatch.setenv("SOURCE__INCIDENTS__CLIENT__BASE_URL", "https://api.example.com")
+    with pytest.raises(SettingsError, match=r"source\.incidents in the environment is not read"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
     ("section", "unknown", "advice"),
     [
         ({"resorces": []}, "resorces", "did you mean 'resources'?"),
@@ -140,6 +164,8 @@ def test_an_unknown_setting_is_refused_with_a_guess(
         ({"resources": [5]}, "resources[0]"),
         ({"resources": ["x", {"endpoint": "/x"}]}, "resources[1]"),
         ({"resources": [{"name": 5}]}, "resources[0]"),
+        ({"resources": [{"name": "Incident Data"}]}, "resources[0].name"),
+        ({"resources": ["incident-data"]}, "resources[0].name"),
         ({"client": "https://api.example.com"}, "client"),
         ({"resource_defaults": 5}, "resource_defaults"),
         ({"freshness": 5}, "freshness"),

@@ -131,8 +131,9 @@ def changed_rows(
         if start and not readings[0].has_newest:
             newest = ", ".join(map(str, start.newest.values()))
             api.report(
-                f"{name}: the API no longer returns {newest}, the table's newest row. It was "
-                "deleted there, or this is a different API: reading everything."
+                f"{name}: the API did not return {newest}, the table's newest row. It was deleted "
+                "there, or this is a different API, or it filters by another field than "
+                "incremental.cursor_path: reading everything."
             )
             start, landing.full = None, full
             yield from landing.take(None)

@@ -25,6 +25,7 @@ FAR_SECONDS = 1e11  # the year 5138: more can only be milliseconds or less
 SUPPORTED = ("cursor_path", "start_param", "initial_value", "lag")
 # data_types of a cursor that can have a lag → whether it is a whole number.
 TAKES_LAG = {"timestamp": False, "double": False, "decimal": False, "date": True, "bigint": True}
+PLACEHOLDER_LIKE = re.compile(r"{+\s*incremental\b[\s.\w]*")
 PLACEHOLDER = re.compile(r"{incremental\.(?:start_value|last_value|initial_value)(?::([^}]*))?}")
 
 
@@ -138,6 +139,12 @@ def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incrementa
         raise SettingsError(f"{where}.lag must be a number, 0 or more, {shown(lag)}.")
     if rest.get("initial_value") is None and PLACEHOLDER.search(str(endpoint)):
         raise SettingsError(f"{where}.initial_value is missing: the placeholder needs a value.")
+    for part in ("path", "params", "headers", "json", "data"):
+        if found := PLACEHOLDER_LIKE.search(PLACEHOLDER.sub("", str(endpoint.get(part)))):
+            raise SettingsError(
+                f"{where.removesuffix('.incremental')}.{part} has {found[0]}, which is not known: "
+                "write {incremental.start_value}."
+            )
     return Incremental(table.column_of(cursor), **rest, field=cursor)
 
 

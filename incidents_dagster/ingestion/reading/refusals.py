@@ -14,6 +14,7 @@ from jsonpath_ng.exceptions import JSONPathError
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.secrets.shown import shown
+from incidents_dagster.ingestion.secrets.spellings import is_unmistakable
 from incidents_dagster.ingestion.settings_files import where
 
 # dlt's names of types, in words; all others of its names that matter are tables.
@@ -78,7 +79,9 @@ def _worded(fault: DictValidationException, setting: str) -> str:
         instead = f"not {given!r}: did you mean {guess[0]!r}?"
     else:  # what is not even of the right shape may be anything
         misshapen = bool(kinds) and {*kinds} <= {"a table", "a list"}
-        instead = shown(given, misshapen or bool(UNSHOWN.search(setting.lower())))
+        misshapen &= not values or is_unmistakable(str(given))
+        path = setting.partition(" of ")[0].lower()  # without the resource's name
+        instead = shown(given, misshapen or bool(UNSHOWN.search(path)))
     return f"{setting} must be {must_be or 'something else'}, {instead}"
 
 

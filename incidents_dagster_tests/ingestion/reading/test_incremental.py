@@ -284,7 +284,7 @@ def test_another_api_on_the_same_file_is_read_whole(it: Api, query: Query) -> No
     it.sync()
     it.records = [_row(7, 0, "other"), _row(8, 1, "other"), _row(9, 900, "other")]
     assert it.sync() == [_at(500), None]
-    assert [word in it.said[0] for word in ("no longer returns 2", "reading everything")] == [
+    assert [word in it.said[0] for word in ("did not return 2", "reading everything")] == [
         True,
         True,
     ]
@@ -589,6 +589,10 @@ def test_an_initial_value_is_asked_with_until_there_are_rows_and_in_a_full_refre
         (
             {"incremental": {**GOOD, "lag": float("nan")}},
             "lag must be a number, 0 or more, not n",
+        ),
+        (
+            {"incremental": CURSOR, "params": {"since": "{incremental.startvalue}"}},
+            "params has {incremental.startvalue, which is not known",
         ),
         ({"incremental": {**GOOD, "lag": True}}, "lag must be a number, 0 or more, not True"),
         ({"params": {"since": {"type": "incremental", "cursor_path": "at", "lag": "1h"}}}, "'1h'"),

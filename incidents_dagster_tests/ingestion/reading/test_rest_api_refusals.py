@@ -41,6 +41,11 @@ def _client(**fields: Any) -> dict[str, Any]:
         (_resource(endpoint={"data_selector": "$.[["}), ["data_selector '$.[['"]),
         (_client(paginator={"type": "offset", "limit": 0}), ["paginator", "limit=0"]),
         (_resource(columns={"a": {"data_type": "string"}}), ["columns", "a", "string", "'text'"]),
+        (
+            {"resources": [{"name": "x_data", "columns": {"a": {"data_type": "string"}}}]},
+            ["columns", "a", "string", "'text'", "x_data"],
+        ),
+        (_resource(write_disposition="upsert"), ["write_disposition", "'upsert'", "a table"]),
         (_resource(columns={"a": {"datatype": "text"}}), ["columns", "a", "datatype"]),
         (
             _resource(endpoint={"path": "/x", "paginator": {"type": "cursr"}}),
