@@ -27,7 +27,7 @@ from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.start import Start, starting_at
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.ingestion.tables import Table, key_as_text
 from incidents_dagster.ingestion.warehouse.comparison import Full
 from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
 from incidents_dagster.ingestion.warehouse.stored_key import check_key
@@ -129,7 +129,7 @@ def changed_rows(
 
         readings = [(yield from reader.read(start, landing.take))]
         if start and not readings[0].has_newest:
-            newest = ", ".join(map(str, start.newest.values()))
+            newest = key_as_text(start.newest.values())
             api.report(
                 f"{name}: the API no longer returns {newest}, the table's newest row. It was "
                 "deleted there, or this is a different API: reading everything."

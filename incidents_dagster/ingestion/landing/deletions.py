@@ -21,6 +21,7 @@ from incidents_dagster.ingestion.landing.table_state import TableState
 from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.tables import keys_as_text
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 ALWAYS_FEW = 3
@@ -143,13 +144,9 @@ class Deletions:
         bad = [bad.record_id for bad in self.bad.records if bad.record_id]
         if not bad or not len(missing):
             return missing
-        there = pc.is_in(pa.array(self._keys(missing)), pa.array(bad, pa.string()))
+        keys = keys_as_text(missing, self.stored.table.primary_key)
+        there = pc.is_in(pa.array(keys), pa.array(bad, pa.string()))
         return missing.filter(pc.invert(there))
-
-    def _keys(self, rows: pa.Table) -> list[str]:
-        """The primary key of each row as one text, as in `Rejected.record_id`."""
-        columns = (rows[name].to_pylist() for name in self.stored.table.primary_key)
-        return [", ".join(map(str, key)) for key in zip(*columns, strict=True)]
 
     def _too_many(self, missing: pa.Table, beyond_window: int) -> str:
         """Why so many rows cannot have been deleted; empty if they can."""
@@ -198,5 +195,5 @@ class Deletions:
     def _hashes(self, rows: pa.Table) -> list[str]:
         return [
             blake2b(key.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).hexdigest()
-            for key in self._keys(rows)
+            for key in keys_as_text(rows, self.stored.table.primary_key)
         ]

@@ -12,7 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from incidents_dagster.ingestion.tables import DELETED_AT, key_as_text, quoted, same_key
+from incidents_dagster.ingestion.tables import (
+    DELETED_AT,
+    key_as_text_sql,
+    keys_as_text,
+    quoted,
+    same_key,
+)
 from incidents_dagster.ingestion.warehouse.stored_table import DLT_COLUMNS, StoredTable
 
 # With a space, as in no column: see `naming`.
@@ -93,7 +99,7 @@ def compare(
     parameters: dict[str, Any] = {}
     if again:
         parameters["again"] = list(again)
-        changed.append(f"list_contains($again, {key_as_text(table.primary_key, 'r')})")
+        changed.append(f"list_contains($again, {key_as_text_sql(table.primary_key, 'r')})")
     is_new = f"t.{quoted(table.primary_key[0])} IS NULL"
     is_back = f"t.{DELETED_AT} IS NOT NULL" if DELETED_AT in existing else "false"
     newest, older, missed, timed = quoted(str(table.newest_first)), "false", "NULL", False
@@ -131,14 +137,11 @@ def compare(
     stored.connection.unregister("_rows")
     news, stale = found.filter(pc.invert(found["older"])), found.filter(found["older"])
     misses = found.filter(pc.is_valid(found["missed"]))
-    keys = rows.select(table.primary_key).take(misses[POSITION]).to_pylist()
+    keys = keys_as_text(rows.select(table.primary_key).take(misses[POSITION]), table.primary_key)
     return Compared(
         rows if len(news) == len(rows) else rows.take(news[POSITION]),
         rows.take(stale[POSITION]) if len(stale) else None,
-        [
-            (Miss(kind), ", ".join(map(str, key.values())))
-            for kind, key in zip(misses["missed"].to_pylist(), keys, strict=True)
-        ],
+        [*zip(map(Miss, misses["missed"].to_pylist()), keys, strict=True)],
     )
 
 

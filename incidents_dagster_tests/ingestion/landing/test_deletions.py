@@ -261,6 +261,20 @@ def test_a_composite_key_tells_rows_apart(it: Api, configure: Configure, query: 
     ]
 
 
+def test_a_bad_record_does_not_stand_for_one_whose_joined_key_looks_the_same(
+    it: Api, configure: Configure, query: Query
+) -> None:
+    section = resource(it.web.base_url, OFFSET)
+    section["resources"][0]["primary_key"] = ["id", "v"]
+    section["resources"][0]["columns"] = {"at": TIME}
+    configure(**section)
+    it.pages.rows = [{**row(1), "id": key, "v": v} for key, v in (("a", "b, c"), ("a", "b"))]
+    it.sync()
+    it.pages.rows[0] = {**row(1), "id": "a, b", "v": "c", "at": "soon"}
+    it.sync(Mode.RECONCILE)
+    assert query("SELECT id, v FROM incidents.x WHERE deleted_at IS NOT NULL") == [("a", "b, c")]
+
+
 @pytest.mark.thorough
 def test_rows_before_the_initial_value_were_not_asked_for(it: Api, query: Query) -> None:
     it.sync()
