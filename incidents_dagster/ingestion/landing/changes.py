@@ -33,7 +33,7 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connecti
 from incidents_dagster.ingestion.warehouse.stored_key import check_key
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
-MOST_LAG = 86_400.0  # seconds; lags in other units may be any number
+MOST_LAG = 86_400.0  # seconds that a replica may be behind
 
 
 class Mode(Enum):
@@ -181,7 +181,9 @@ def _plan(
     start = start_of(api, name, stored, state.began)
     if not (incremental := api.incremental.get(name)):
         return start, Full(FRESH)
-    lag = max(FRESH, timedelta(seconds=min(incremental.lag, MOST_LAG)))
+    times = stored.times(incremental.column)
+    seconds = min(times.seconds(incremental.lag), MOST_LAG) if times else 0
+    lag = max(FRESH, timedelta(seconds=seconds))
     if start is None or state.why_incomplete(source):
         return start, Full(lag)
     return start, Full(lag, incremental.column, start.value, start.passed)
@@ -195,6 +197,11 @@ def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, change
             "as after a restored backup, and were replaced."
         )
     incremental = api.incremental.get(name)
+    if start and incremental and start.timeless:
+        api.report(
+            f"{name}: {incremental.column} is text, and not a time such as 2026-11-24T14:08:21. "
+            "If one is ahead of the others, changes are missing until the next full read."
+        )
     # A placeholder may have a format that cuts the value, such as to a day.
     if start and incremental and incremental.start_param and reading.not_asked > reading.rows / 2:
         api.report(

@@ -102,12 +102,13 @@ def compare(
         changed.append(f"list_contains($again, {key_as_text_sql(table.primary_key, 'r')})")
     is_new = f"t.{quoted(table.primary_key[0])} IS NULL"
     is_back = f"t.{DELETED_AT} IS NOT NULL" if DELETED_AT in existing else "false"
-    newest, older, missed, timed = quoted(str(table.newest_first)), "false", "NULL", False
+    older, missed, times = "false", "NULL", None
     if table.newest_first in comparable:
+        newest, times = quoted(str(table.newest_first)), stored.times(str(table.newest_first))
         older = f"coalesce(r.{newest} < t.{newest}, false) AND NOT {is_back}"
-        timed = existing[str(table.newest_first)].startswith("TIMESTAMP")
-        if timed and not full:  # a time in the future is a mistake
-            older += f" AND t.{newest} <= now() + INTERVAL 1 DAY"
+        if times and not full:  # a time in the future is a mistake, and so is a text that is none
+            parameters["tomorrow"] = times.at(datetime.now(timezone.utc) + timedelta(days=1))
+            older += f" AND coalesce({times.sql('t')} <= $tomorrow, false)"
     if full and full.passed is not None and full.cursor in comparable:
         parameters |= {"passed": full.passed, "last": full.began}
         cursor = quoted(full.cursor)
@@ -121,10 +122,12 @@ def compare(
             f"WHEN r.{cursor} > t.{cursor} AND r.{cursor} < $last THEN '{Miss.FILTERED.value}' END"
         )
     wanted = f"{is_new} OR {is_back} OR {' OR '.join(changed) or 'false'}"
-    if full and older != "false" and timed:
+    if full and times:
         began = full.now or datetime.now(timezone.utc)
-        parameters |= {"since": began - full.lag, "until": began + full.lag}
-        wanted = f"({wanted}) AND NOT ({older} AND t.{newest} BETWEEN $since AND $until)"
+        parameters["since"] = times.at(began - full.lag)
+        parameters["until"] = times.at(began + full.lag)
+        behind = f"coalesce({times.sql('t')} BETWEEN $since AND $until, false)"
+        wanted = f"({wanted}) AND NOT ({older} AND {behind})"
     # The query only returns positions, so that the rows keep their types.
     positions = pa.array(range(len(rows)), pa.int64())
     stored.connection.register("_rows", rows.append_column(POSITION, positions))

@@ -1,5 +1,6 @@
 """Where a sync starts: no odd time in the table hides what changes later, or ends a sync."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -33,8 +34,12 @@ def millis(moment: datetime) -> int:
     return seconds(moment) * 1000
 
 
+def roundup(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d.%H:%M:%S}"
+
+
 def _is_since(at: Any, limit: Any) -> bool:
-    if limit is None or at is None or type(at) is not type(limit):
+    if limit is None or at is None or isinstance(at, str) is not isinstance(limit, str):
         return True  # the API ignores what it cannot compare
     return bool(at >= limit) or limit == "now-30d"
 
@@ -48,11 +53,13 @@ class Api:
         self.records: dict[str, dict[str, Any]] = {}
         self.address = listen(self).base_url
         self.since: list[str | None] = []
+        self.said: list[str] = []
 
     def __call__(self, asked: Asked) -> Any:
         since = asked.query.get("since")
         self.since.append(since)
-        limit: Any = since if since is None or not since.lstrip("-").isdigit() else int(since)
+        number = since and re.fullmatch(r"-?\d+(\.\d+)?", since)
+        limit: Any = float(since) if since and number else since
         found = [r for r in self.records.values() if _is_since(r["at"], limit)]
         headers = {"Date": format_datetime(self.now, usegmt=True)}
         return Reply({"data": found, "next": None}, headers=headers)
@@ -74,7 +81,8 @@ class Api:
 
     def sync(self, mode: Mode = Mode.INCREMENTAL) -> dict[str, str]:
         self.since.clear()
-        run_sync(load_settings(), lambda _: None, mode)
+        self.said.clear()
+        run_sync(load_settings(), self.said.append, mode)
         return dict(self._query("SELECT id, v FROM incidents.x ORDER BY id"))
 
     @property
@@ -88,6 +96,8 @@ def it(configure: Configure, listen: Listen, query: Query) -> Api:
 
 
 NUMBER = {"dedup_sort": "desc"}
+DECIMAL = {"data_type": "decimal", "dedup_sort": "desc"}
+TEXT = {"data_type": "text", "dedup_sort": "desc"}
 # The API's times, the column, the odd time of one record.
 ODD: dict[str, tuple[Callable[[datetime], Any], dict[str, Any], Any]] = {
     "a clock 100 seconds fast": (iso, TIME, iso(NOW + timedelta(seconds=100))),
@@ -100,13 +110,20 @@ ODD: dict[str, tuple[Callable[[datetime], Any], dict[str, Any], Any]] = {
     "seconds, one in the future": (seconds, NUMBER, seconds(NOW + timedelta(days=900))),
     "milliseconds, one in the future": (millis, NUMBER, millis(NOW + timedelta(days=900))),
     "microseconds among milliseconds": (millis, NUMBER, millis(NOW) * 1000),
+    "decimals, one in the future": (seconds, DECIMAL, seconds(NOW + timedelta(days=900))),
+    "a word among texts": (iso, TEXT, "zzz"),
+    "texts, one in the future": (iso, TEXT, iso(NOW + timedelta(seconds=100))),
+    "texts, one in the year 9999": (roundup, TEXT, "9999-12-31.23:59:59"),
+    "texts, two spellings": (roundup, {}, "~ yesterday"),
+    "texts with a space": (roundup, TEXT, roundup(NOW + timedelta(days=1)).replace(".", " ")),
 }
 
 
 @pytest.mark.parametrize("what", ODD)
 def test_an_odd_time_hides_nothing(it: Api, what: str) -> None:
     it.tell, column, odd = ODD[what]
-    it.reads(column, lag=20 if it.tell is not millis else 20_000)
+    lag = 20_000 if it.tell is millis else 20
+    it.reads(column, lag=lag if column in (TIME, NUMBER, DECIMAL) else 0)
     for n in range(5):
         it.now += timedelta(seconds=10)
         it.change(f"{n}", "first")
@@ -120,6 +137,20 @@ def test_an_odd_time_hides_nothing(it: Api, what: str) -> None:
             assert {k: v for k, v in loaded.items() if k != "odd"} == {
                 k: v for k, v in it.versions.items() if k != "odd"
             }
+
+
+@pytest.mark.parametrize(("tell", "told"), [(iso, False), (roundup, False), (str, True)])
+def test_a_text_that_is_no_time_is_told(it: Api, tell: Callable[..., str], told: bool) -> None:
+    it.tell = (lambda moment: f"r{seconds(moment)}") if tell is str else tell
+    it.reads({"data_type": "text"}, lag=0)
+    for n in range(3):
+        it.now += timedelta(seconds=10)
+        it.change(f"{n}", "first")
+    it.sync()
+    it.change("1", "a")
+    assert it.sync() == it.versions
+    assert it.since[-1] == it.records["2"]["at"]
+    assert ["at is text, and not a time" in line for line in it.said] == [True] * told
 
 
 @pytest.mark.parametrize("odd", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
