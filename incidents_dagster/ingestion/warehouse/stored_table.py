@@ -125,11 +125,15 @@ class StoredTable:
         return sorted(ours, key=lambda name: name not in self.table.declared)
 
     def oldest_besides(self, rows: pa.Table, column: str) -> Any:
-        """The oldest value of a time column in the rows that are not among `rows`, or None."""
+        """The oldest value of a time column in the rows that are not among `rows`.
+
+        None if there are none, or all are of one time.
+        """
         self.connection.register("_rows", rows.select(self.table.primary_key))
-        same = same_key(self.table.primary_key, "t", "r")
+        same, one = same_key(self.table.primary_key, "t", "r"), quoted(column)
         oldest = self._value(
-            f"SELECT min({quoted(column)}) FROM {self.present()} t ANTI JOIN _rows r ON {same}"
+            f"SELECT CASE WHEN min({one}) < max({one}) THEN min({one}) END "
+            f"FROM {self.present()} t ANTI JOIN _rows r ON {same}"
         )
         self.connection.unregister("_rows")
         return oldest
