@@ -40,7 +40,8 @@ class Gone:
     """What a full read lacks of the table.
 
     Attributes:
-        settled: Whether the table now shows what the API has, apart from rows beyond a window.
+        settled: Whether the table now shows what the API has, apart from rows that are or may be
+            beyond a window. False after an incremental read, which cannot tell.
         beyond_window: Rows that are older than what the API shows.
     """
 
