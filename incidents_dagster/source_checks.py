@@ -102,7 +102,8 @@ def _other_than_read(
     if waiting := said.get("rows_waiting"):
         cure = (
             f"{waiting:,} rows wait for a second look: they are marked as deleted if the next full "
-            "read lacks them, too."
+            "read lacks them, too. The oldest ones, which may be beyond a window, need "
+            "incidents_reconcile."
         )
     # A quarantined record may have an earlier, good version in the table.
     elif read <= most and rows <= read + bad:

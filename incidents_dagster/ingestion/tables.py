@@ -176,6 +176,22 @@ def same_key(key: Iterable[str], one: str, other: str) -> str:
     return " AND ".join(f"{one}.{name} = {other}.{name}" for name in map(quoted, key))
 
 
-def key_as_text(key: Iterable[str], alias: str) -> str:
-    """SQL: the primary key as one text, as in `Rejected.record_id`."""
-    return " || ', ' || ".join(f"CAST({alias}.{name} AS VARCHAR)" for name in map(quoted, key))
+def key_as_text(values: Iterable[Any]) -> str:
+    """A primary key as one text that no other key has: `7`; `a, 7`; `a\\, b, 7`."""
+    texts = [str(value) for value in values]
+    if len(texts) == 1:
+        return texts[0]
+    return ", ".join(text.replace("\\", "\\\\").replace(",", "\\,") for text in texts)
+
+
+def keys_as_text(rows: pa.Table, key: Iterable[str]) -> list[str]:
+    """`key_as_text` of each row."""
+    return [*map(key_as_text, zip(*(rows[name].to_pylist() for name in key), strict=True))]
+
+
+def key_as_text_sql(key: Iterable[str], alias: str) -> str:
+    """SQL for `key_as_text`."""
+    texts = [f"CAST({alias}.{name} AS VARCHAR)" for name in map(quoted, key)]
+    if len(texts) == 1:
+        return texts[0]
+    return " || ', ' || ".join(rf"replace(replace({text}, '\', '\\'), ',', '\,')" for text in texts)

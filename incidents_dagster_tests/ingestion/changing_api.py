@@ -1,5 +1,6 @@
 """An API whose records change, with a clock of its own, and syncs of it."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timezone
 from email.utils import format_datetime
@@ -48,7 +49,8 @@ class ChangingApi:
     def __call__(self, asked: Asked) -> Any:
         since = asked.query.get("since")
         self.since.append(since)
-        limit: Any = since if since is None or not since.lstrip("-").isdigit() else int(since)
+        number = since and re.fullmatch(r"-?\d+(\.\d+)?", since)
+        limit: Any = float(since) if since and number else since
         found = [r for r in self.rows.values() if limit is None or self.keeps(r, limit)]
         headers = {"Date": format_datetime(self.now, usegmt=True)}
         return Reply({"data": found, "next": None}, headers=headers)
@@ -85,6 +87,6 @@ class ChangingApi:
 
 def _changed_since(row: dict[str, Any], limit: Any) -> bool:
     at = row["at"]
-    if at is None or type(at) is not type(limit):
+    if at is None or isinstance(at, str) is not isinstance(limit, str):
         return True  # the API ignores what it cannot compare
     return bool(at >= limit) or limit == "now-30d"

@@ -176,6 +176,50 @@ def window(rows: int) -> Callable[[Story], None]:
     return story
 
 
+def sliding(step: int, incremental: bool, also: int = 0) -> Callable[[Story], None]:
+    """The list always begins some rows later; `also` is deleted in the middle, now and then."""
+
+    def story(story: Story) -> None:
+        if not incremental:
+            story.configure(endpoint__incremental=None)
+        story.loaded()
+        everything, gone = [*story.api.rows], set[str]()
+        mode = "reconcile" if incremental else "incremental"
+        for start in range(step, 25 + step, step):
+            if also and start <= 2 * step:
+                gone.add(everything[also + start]["id"])
+            story.api.rows = [row for row in everything[start:] if row["id"] not in gone]
+            story.sync("loaded", mode=mode)
+            if step > 3:
+                story.sync("loaded", mode="incremental")  # nothing has moved since
+        run = story.run("loaded", mode="reconcile")
+        story.quiet(run, "oldest", "window")
+        if run.shown.get("rows_beyond_window") != start:
+            found = run.shown.get("rows_beyond_window")
+            raise WrongError(f"rows_beyond_window is {found}, not {start}")
+        story.api.rows = [row for row in everything if row["id"] not in gone]
+        if wrong := story.unequal():
+            raise WrongError(f"a window is taken for deletions: {wrong}")
+
+    return story
+
+
+def oldest(count: int, mode: str = "reconcile") -> Callable[[Story], None]:
+    """The oldest are really deleted: marked when a second reconcile finds no more missing."""
+
+    def story(story: Story) -> None:
+        story.loaded()
+        del story.api.rows[:count]
+        run = story.run("loaded", "oldest", mode)
+        story.quiet(run, "oldest")
+        story.sync("loaded")
+        story.sync(mode="reconcile")
+        story.quiet(story.run())
+        asked(story, full=False)
+
+    return story
+
+
 def moved_in_a_walk(story: Story) -> None:
     """The newest come first; a record changes while pages are read, and moves to one read."""
     story.configure(endpoint__incremental=None)
@@ -317,6 +361,24 @@ CASES = [
             ("offset", True, 25),
             ("cursor", False, 20),
             ("single page", False, 30),
+        )
+    ),
+    *(
+        Case(f"a window that slides by {step}: {style}", sliding(step, by, also), style, rows=60)
+        for step, style, by, also in (
+            (2, "single page", False, 0),
+            (3, "offset", True, 0),
+            (5, "cursor", False, 0),
+            (5, "link", True, 30),
+            (9, "page number", False, 40),
+        )
+    ),
+    *(
+        Case(f"the oldest {count} are deleted, {mode}: {style}", oldest(count, mode), style)
+        for count, mode, style in (
+            (3, "reconcile", "offset"),
+            (1, "full_refresh", "cursor"),
+            (8, "reconcile", "link"),
         )
     ),
     Case("a record moves in a walk without filter", moved_in_a_walk, "cursor"),

@@ -81,7 +81,9 @@ def by_number(row: Any, query: dict[str, str]) -> bool:
     return "since" not in query or row["ts"] >= float(query["since"])
 
 
-def numbered(unit: int, odd: Callable[[int], int], **cursor: Any) -> Callable[[Story], None]:
+def numbered(
+    unit: int, odd: Callable[[int], int], data_type: str = "bigint", **cursor: Any
+) -> Callable[[Story], None]:
     """A numeric cursor, of which one value is odd."""
 
     def story(story: Story) -> None:
@@ -94,7 +96,7 @@ def numbered(unit: int, odd: Callable[[int], int], **cursor: Any) -> Callable[[S
         incremental = {"cursor_path": "ts", "start_param": "since", "lag": 60, **cursor}
         story.configure(
             endpoint__incremental=incremental,
-            columns__ts={"data_type": "bigint"},
+            columns__ts={"data_type": data_type},
             columns__updated_at__dedup_sort=None,
         )
         story.sync()
@@ -102,6 +104,32 @@ def numbered(unit: int, odd: Callable[[int], int], **cursor: Any) -> Callable[[S
             clock(story, 10 + step)
             ts = (start + (10 * 3600 + step * 60)) * unit
             change(story, 10 + step, ts=ts)
+            story.sync()
+
+    return story
+
+
+def as_text(spelling: str, odd: str, data_type: str | None = "text") -> Callable[[Story], None]:
+    """A cursor that is text, of which one value is odd; others change after that."""
+
+    def spelled(seconds: float) -> str:
+        return (BEGIN + timedelta(hours=NOW, seconds=seconds)).strftime(spelling)
+
+    def story(story: Story) -> None:
+        for number, row in enumerate(story.api.rows):
+            row["ts"] = spelled(number - 3_600)
+        story.api.rows[5]["ts"] = odd or spelled(100)
+        story.api.keeps = lambda row, query: row["ts"] >= query.get("since", "")
+        clock(story, NOW)
+        story.configure(
+            endpoint__incremental={"cursor_path": "ts", "start_param": "since"},
+            columns__ts={"data_type": data_type} if data_type else None,
+            columns__updated_at__dedup_sort=None,
+        )
+        story.sync()
+        for step in range(1, 4):
+            clock(story, NOW + step * 10 * SECOND)
+            change(story, 10 + step, ts=spelled(step * 10 - 2))
             story.sync()
 
     return story
@@ -179,4 +207,20 @@ CASES = [
     Case("milliseconds among seconds", numbered(1, lambda start: start * 1000)),
     Case("milliseconds among seconds: link", numbered(1, lambda start: start * 1000), "link"),
     Case("a number far ahead", numbered(1, lambda start: start + 10 * 86_400), "cursor"),
+    Case(
+        "a decimal far ahead",
+        numbered(1, lambda start: start + 10 * 86_400, data_type="decimal"),
+        "cursor",
+    ),
+    *(
+        Case(f"a cursor of text, {name}: {style}", as_text(spelling, odd, data_type), style)
+        for name, spelling, odd, data_type, style in (
+            ("one 100 s ahead", "%Y-%m-%dT%H:%M:%SZ", "", "text", "cursor"),
+            ("one a word", "%Y-%m-%dT%H:%M:%SZ", "zzz", None, "cursor"),
+            ("one a word", "%Y-%m-%dT%H:%M:%S+00:00", "tomorrow", None, "link"),
+            ("one in the year 9999", "%Y-%m-%d %H:%M:%S", "9999-12-31 23:59:59", "text", "offset"),
+            ("Roundup's, one ahead", "%Y-%m-%d.%H:%M:%S", "", "text", "cursor"),
+            ("Roundup's, one far ahead", "%Y-%m-%d.%H:%M:%S", "9999-12-31.00:00:00", None, "link"),
+        )
+    ),
 ]

@@ -1,9 +1,10 @@
 """A full, proven reading is the truth: backups that are restored, clocks that are put right."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
-from faults.cases.ordinary.case import Case, change, record
+from faults.cases.ordinary.case import BEGIN, Case, change, hours, record
 from faults.cases.ordinary.time import NOW, SECOND, clock
 from faults.running.stories import Story, WrongError
 
@@ -75,6 +76,50 @@ def replica_behind(story: Story) -> None:
     story.sync(mode="full_refresh")
 
 
+def versions_of(
+    data_type: str, tell: Callable[[float], Any], lag: float
+) -> Callable[[Story], None]:
+    """The same of a column `ts`, which holds times in another form; `lag` is in its unit."""
+
+    def put(story: Story, at: float) -> None:
+        change(story, 7, at=at, ts=tell(at))
+
+    def story(story: Story) -> None:
+        for number, row in enumerate(story.api.rows):
+            row["ts"] = tell(number)
+        story.api.keeps = lambda row, query: str(row["ts"]) >= query.get("since", "")
+        incremental = {"cursor_path": "ts", "start_param": "since", "lag": lag}
+        story.configure(
+            endpoint__incremental=incremental,
+            columns__ts={"data_type": data_type, "dedup_sort": "desc"},
+            columns__updated_at__dedup_sort=None,
+        )
+        clock(story, NOW)
+        put(story, NOW - 1_900)
+        story.loaded()
+        before = dict(story.api.rows[7])
+        put(story, NOW - 20 * SECOND)
+        story.sync()
+        newest = story.api.rows[7]
+        clock(story, NOW + 10 * SECOND)
+        story.api.rows[7] = before
+        story.sync("loaded", mode="full_refresh")
+        story.api.rows[7] = newest
+        if wrong := story.unequal():
+            raise WrongError(f"the older version of a replica replaces a newer one: {wrong}")
+        # Long after, the older version is what a restored backup has.
+        clock(story, NOW + 60)
+        story.api.rows[7] = before
+        story.sync(mode="reconcile")
+
+    return story
+
+
+def epoch(unit: int) -> Callable[[float], int]:
+    """Numbers, so many a second."""
+    return lambda at: int((BEGIN + timedelta(hours=at)).timestamp()) * unit
+
+
 def older_in_incremental(story: Story) -> None:
     """An incremental reading that brings an older version too, before and after the newer one."""
     story.loaded()
@@ -104,6 +149,15 @@ CASES = [
     *(
         Case(f"a replica is seconds behind: {style}", replica_behind, style)
         for style in ("offset", "cursor", "link")
+    ),
+    *(
+        Case(f"a replica is seconds behind, {name}", versions_of(data_type, tell, lag), "cursor")
+        for name, data_type, tell, lag in (
+            ("versions are seconds", "bigint", epoch(1), 60),
+            ("versions are milliseconds", "bigint", epoch(1_000), 60_000),
+            ("versions are decimals", "decimal", epoch(1), 60),
+            ("versions are texts", "text", hours, 0),
+        )
     ),
     Case("older versions in an incremental reading", older_in_incremental),
     Case("older versions in an incremental reading: cursor", older_in_incremental, "cursor"),

@@ -27,13 +27,13 @@ from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.start import Start, starting_at
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.ingestion.tables import Table, key_as_text
 from incidents_dagster.ingestion.warehouse.comparison import Full
 from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
 from incidents_dagster.ingestion.warehouse.stored_key import check_key
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
-MOST_LAG = 86_400.0  # seconds; lags in other units may be any number
+MOST_LAG = 86_400.0  # seconds that a replica may be behind
 
 
 class Mode(Enum):
@@ -129,7 +129,7 @@ def changed_rows(
 
         readings = [(yield from reader.read(start, landing.take))]
         if start and not readings[0].has_newest:
-            newest = ", ".join(map(str, start.newest.values()))
+            newest = key_as_text(start.newest.values())
             api.report(
                 f"{name}: the API did not return {newest}, the table's newest row. It was deleted "
                 "there, or this is a different API, or it filters by another field than "
@@ -151,6 +151,7 @@ def changed_rows(
                 api.settings,
                 state,
                 other_source=state.other_than(source) if stored.row_count() else "",
+                asked=mode is not Mode.INCREMENTAL,
                 insist=mode in (Mode.RECONCILE, Mode.ADOPT),
                 adopt=mode is Mode.ADOPT,
             )
@@ -182,7 +183,9 @@ def _plan(
     start = start_of(api, name, stored, state.began)
     if not (incremental := api.incremental.get(name)):
         return start, Full(FRESH)
-    lag = max(FRESH, timedelta(seconds=min(incremental.lag, MOST_LAG)))
+    times = stored.times(incremental.column)
+    seconds = min(times.seconds(incremental.lag), MOST_LAG) if times else 0
+    lag = max(FRESH, timedelta(seconds=seconds))
     if start is None or state.why_incomplete(source):
         return start, Full(lag)
     filtered = incremental.initial_value is not None
@@ -197,6 +200,11 @@ def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, change
             "as after a restored backup, and were replaced."
         )
     incremental = api.incremental.get(name)
+    if start and incremental and start.timeless:
+        api.report(
+            f"{name}: {incremental.column} is text, and not a time such as 2026-11-24T14:08:21. "
+            "If one is ahead of the others, changes are missing until the next full read."
+        )
     # A placeholder may have a format that cuts the value, such as to a day.
     if start and incremental and incremental.start_param and reading.not_asked > reading.rows / 2:
         api.report(

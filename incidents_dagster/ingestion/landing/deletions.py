@@ -2,29 +2,35 @@
 
 Such a row is loaded again with the mark; a row that is back loses it, like any other change: see
 `landing`. One read may lack rows that are there, because a permission was missing or an index was
-rebuilt. So more than a few rows are only marked if a second read lacks them, too; and never if they
-are just the oldest part of the list, which the API may no longer show.
+rebuilt. So more than a few rows are only marked if a second read lacks them, too. The oldest rows
+may be beyond a window, which moves on with time: see `window`.
 """
 
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from hashlib import blake2b
+from operator import and_, or_
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from incidents_dagster.ingestion.errors import IncompleteError
+from incidents_dagster.ingestion.landing import window
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.landing import Landing
 from incidents_dagster.ingestion.landing.table_state import TableState
 from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.tables import keys_as_text
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 ALWAYS_FEW = 3
-WINDOW_ROWS = 20  # fewer old rows may well have been deleted
+WAITING = (
+    "rows are missing from the API. They are marked as deleted if the next full read lacks them, "
+    "too."
+)
 HASH_BYTES = 8
 ADOPT = "`make run ARGS=--adopt` once"
 
@@ -34,7 +40,8 @@ class Gone:
     """What a full read lacks of the table.
 
     Attributes:
-        settled: Whether the table now shows what the API has, apart from rows beyond a window.
+        settled: Whether the table now shows what the API has, apart from rows that are or may be
+            beyond a window. False after an incremental read, which cannot tell.
         beyond_window: Rows that are older than what the API shows.
     """
 
@@ -52,6 +59,7 @@ class Deletions:
         settings: How many rows may be gone.
         state: What earlier reads lacked; changed in place.
         other_source: Why the table may have rows of another source; empty if it has none.
+        asked: Whether a full read was asked for, and is not just how this API is read.
         insist: Whether to fail if the read cannot show which rows were deleted.
         adopt: Whether to mark at once whatever is missing, however much.
     """
@@ -61,6 +69,7 @@ class Deletions:
     settings: Settings
     state: TableState
     other_source: str
+    asked: bool
     insist: bool
     adopt: bool
 
@@ -90,7 +99,7 @@ class Deletions:
         again = self.state.look_again
         if not why:
             self.state.look_again, self.state.waiting = False, 0
-        beyond, rest = self._beyond_window(missing)
+        beyond, rest, oldest = self._by_age(missing)
         if (many := self._too_many(rest, len(beyond))) and not self.adopt:
             if self.other_source:
                 raise IncompleteError(
@@ -111,19 +120,13 @@ class Deletions:
                     f"{self.bad.resource} cannot be reconciled, nothing was loaded: {why}."
                 )
             return reading, Gone()
-        gone = self._looked_at(rest, reading, again)
+        gone, held = self._looked_at(rest, oldest, reading, again)
         if len(gone):
             yield from landing.mark(gone, datetime.now(timezone.utc))
-        if waiting := self.state.waiting:
-            reader.report(
-                f"{waiting:,} rows are missing from the API. They are marked as deleted if the "
-                "next full read lacks them, too."
-            )
-        if len(beyond):
-            reader.report(
-                f"{len(beyond):,} rows are older than all that the API shows, so they are not "
-                "marked as deleted."
-            )
+        waiting = self.state.waiting - held
+        for rows, what in ((waiting, WAITING), (held, window.HELD), (len(beyond), window.BEYOND)):
+            if rows:
+                reader.report(f"{rows:,} {what}")
         return reading, Gone(not waiting, len(beyond))
 
     def _no_ground(self, reading: Reading) -> str:
@@ -147,13 +150,9 @@ class Deletions:
         bad = [bad.record_id for bad in self.bad.records if bad.record_id]
         if not bad or not len(missing):
             return missing
-        there = pc.is_in(pa.array(self._keys(missing)), pa.array(bad, pa.string()))
+        keys = keys_as_text(missing, self.stored.table.primary_key)
+        there = pc.is_in(pa.array(keys), pa.array(bad, pa.string()))
         return missing.filter(pc.invert(there))
-
-    def _keys(self, rows: pa.Table) -> list[str]:
-        """The primary key of each row as one text, as in `Rejected.record_id`."""
-        columns = (rows[name].to_pylist() for name in self.stored.table.primary_key)
-        return [", ".join(map(str, key)) for key in zip(*columns, strict=True)]
 
     def _too_many(self, missing: pa.Table, beyond_window: int) -> str:
         """Why so many rows cannot have been deleted; empty if they can."""
@@ -164,43 +163,43 @@ class Deletions:
             return ""
         return f"{len(missing):,} of the table's {there:,} rows are missing from the API"
 
-    def _beyond_window(self, missing: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """The `missing` rows that are older than all that the API shows, and the others."""
-        nothing = missing.slice(0, 0)
+    def _by_age(self, missing: pa.Table) -> tuple[pa.Table, pa.Table, list[bool]]:
+        """The `missing` rows beyond a window, the others, and which of those are the oldest."""
+        state, older = self.state, [False] * len(missing)
         if self.adopt:
-            self.state.window = ""
-        if self.adopt or self.other_source or not len(missing):
-            return nothing, missing
-        for column in [self.state.window] if self.state.window else self.stored.time_columns():
-            oldest = self.stored.oldest_besides(missing, column)
-            if oldest is None:
-                continue
-            older = pc.fill_null(pc.less(missing[column], oldest), False)
-            if self.state.window:
-                if not pc.any(older).as_py():
-                    self.state.window = ""  # the API shows them again
-                return missing.filter(older), missing.filter(pc.invert(older))
-            again = self.state.missing.intersection(self._hashes(missing))
-            if pc.all(older).as_py() and len(again) >= WINDOW_ROWS:
-                self.state.window = column
-                return missing, nothing
-        return nothing, missing
+            state.window = ""
+        elif not self.other_source:
+            older = window.oldest(self.stored, state, missing, self._hashes(missing))
+        beyond = pa.array([bool(state.window) and old for old in older], pa.bool_())
+        rest = missing.filter(pc.invert(beyond))
+        return missing.filter(beyond), rest, [False] * len(rest) if state.window else older
 
-    def _looked_at(self, missing: pa.Table, reading: Reading, again: bool) -> pa.Table:
-        """The `missing` rows to mark; the state keeps those that wait for a second look."""
+    def _looked_at(
+        self, missing: pa.Table, oldest: list[bool], reading: Reading, again: bool
+    ) -> tuple[pa.Table, int]:
+        """The `missing` rows to mark, and how many of the `oldest` wait.
+
+        The state keeps those that wait.
+        """
         state, hashes = self.state, self._hashes(missing)
         settings, there = self.settings, self.stored.count()
         few = max(ALWAYS_FEW, min(settings.second_look_rows, settings.second_look_share * there))
         unseen = [one not in state.missing for one in hashes]
-        if self.adopt or sum(unseen) <= (0 if reading.unanswered else few):
-            state.missing = set()
-            return missing
-        state.missing = {one for one, first in zip(hashes, unseen, strict=True) if first}
-        state.waiting, state.look_again = len(state.missing), not again  # no chain of full reads
-        return missing.filter(pc.invert(pa.array(unseen)))
+        moving = state.moving or any(map(and_, unseen, oldest))
+        state.moving = moving and not self.asked
+        held = [old and (moving or not self.asked) for old in oldest]
+        first = [new and not old for new, old in zip(unseen, held, strict=True)]
+        if self.adopt or sum(first) <= (0 if reading.unanswered else few):
+            first = [False] * len(first)
+        waits = [*map(or_, first, held)]
+        state.missing = {one for one, wait in zip(hashes, waits, strict=True) if wait}
+        state.waiting = len(state.missing)
+        enough = any(first) or sum(map(and_, unseen, held)) >= window.ROWS
+        state.look_again = enough and not again  # no chain of full reads
+        return missing.filter(pc.invert(pa.array(waits, pa.bool_()))), sum(held)
 
     def _hashes(self, rows: pa.Table) -> list[str]:
         return [
             blake2b(key.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).hexdigest()
-            for key in self._keys(rows)
+            for key in keys_as_text(rows, self.stored.table.primary_key)
         ]

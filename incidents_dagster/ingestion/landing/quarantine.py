@@ -21,7 +21,7 @@ from incidents_dagster.ingestion.landing.bad_records import most_frequent
 from incidents_dagster.ingestion.rows.batches import Rejected, chunks
 from incidents_dagster.ingestion.rows.column_types import capabilities
 from incidents_dagster.ingestion.secrets.redaction import redact, redact_record
-from incidents_dagster.ingestion.tables import QUARANTINE, Table, key_as_text
+from incidents_dagster.ingestion.tables import QUARANTINE, Table, key_as_text_sql
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 RECORD_CHARACTERS = 100_000
@@ -164,7 +164,7 @@ def _good_since(connection: duckdb.DuckDBPyConnection, table: Table, later: str)
     columns = {column.name for column in StoredTable(table, connection).columns()}
     if not table.primary_key or not {*table.primary_key, "_dlt_load_id"} <= columns:
         return "false"
-    record_id = key_as_text(table.primary_key, "t")
+    record_id = key_as_text_sql(table.primary_key, "t")
     return (
         f"EXISTS (SELECT 1 FROM {table.qualified} t WHERE {record_id} = q.record_id "
         f"AND t._dlt_load_id {later} q._dlt_load_id)"

@@ -25,6 +25,8 @@ class TableState:
         missing: Hashes of the rows that the last full read lacked and that wait for a second look.
         waiting: How many rows wait for a second look.
         look_again: Whether the next sync is to read everything for that.
+        moving: Whether more of the oldest rows are missing than at the last full read that was
+            asked for.
         window: The time column by which the API shows only the newest records; empty if it shows
             all.
         missed: What the last full read found that incremental syncs should have brought: how many
@@ -39,6 +41,7 @@ class TableState:
     missing: set[str] = field(default_factory=set)
     waiting: int = 0
     look_again: bool = False
+    moving: bool = False
     window: str = ""
     missed: dict[str, Any] = field(default_factory=dict)
 
@@ -66,7 +69,7 @@ class TableState:
         if self.last != source.hash + source.paging:
             self.last = source.hash + source.paging
             self.pages, self.window, self.missed = {}, "", {}
-            self.missing, self.waiting, self.look_again = set(), 0, False
+            self.missing, self.waiting, self.look_again, self.moving = set(), 0, False, False
 
     def other_than(self, source: SourceId) -> str:
         """Why the table's rows may be from another source; empty if they are not."""

@@ -2,7 +2,9 @@
 
 Whichever is older, minus the lag. The table itself holds its newest value, so after a killed sync,
 or with an older backup, a sync starts where the rows end. One record ahead of its time would hide
-what happens until then, so no sync starts later than the last proven read began.
+what happens until then, so no sync starts later than the last proven read began. Only
+the API knows how to spell a moment as text: with texts, a sync starts at the newest one in the
+table that is not later.
 """
 
 from dataclasses import dataclass
@@ -17,10 +19,6 @@ import pyarrow.compute as pc
 from incidents_dagster.ingestion.reading.incremental import Incremental, Moment
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
-UNITS = (1, 1_000, 1_000_000, 1_000_000_000)  # per second, of numbers that are times
-# A number is a time if it is one between these shares of the present one: 1981 to 2082.
-TIMES = (0.2, 2.0)
-
 
 @dataclass(frozen=True)
 class Start:
@@ -32,11 +30,13 @@ class Start:
         newest: The primary key of a row with the newest value. The response must contain it: an API
             that no longer has this row is not the one that the cursor came from.
         passed: What the cursor had passed when the last proven read began.
+        timeless: Whether it is a text that is not a time, and may be ahead of what changes later.
     """
 
     value: Any
     newest: dict[str, Any]
     passed: Any
+    timeless: bool = False
 
     def seen_in(self, rows: pa.Table) -> bool:
         """Whether the `newest` row is among `rows`."""
@@ -59,30 +59,23 @@ def starting_at(
     column = incremental.column
     if column not in {one.name for one in stored.columns()}:
         return None  # no row has had a value; `configured_fields` tells a field that no record has
-    until = _in_column(began or datetime.now(timezone.utc), stored, column)
-    found = stored.newest_row(column, until) or stored.newest_row(column)
+    found, until = None, None
+    if times := stored.times(column):
+        until = times.at(began or datetime.now(timezone.utc))
+        found = stored.newest_row(column, until)
+        if times.are_texts:
+            until = found and found[0]  # the latest moment whose spelling is known
+            if not found:
+                return None
+    found = found or stored.newest_row(column)
     if not found:
         return None
     try:
         value = _less_lag(incremental, found[0] if until is None else min(found[0], until))
     except OverflowError:  # the year 1
         return None
-    return Start(value, found[1], value if until is None else _less_lag(incremental, until))
-
-
-def _in_column(moment: datetime, stored: StoredTable, column: str) -> Any:
-    """`moment` as a value of a column; None if the column holds something else than times."""
-    kind = next(one.type for one in stored.columns() if one.name == column)
-    if kind.startswith("TIMESTAMP"):
-        return moment if kind.endswith("TIME ZONE") else moment.replace(tzinfo=None)
-    if kind == "DATE":
-        return moment.date()
-    if kind in ("BIGINT", "DOUBLE"):
-        seconds, typical = moment.timestamp(), stored.median(column)
-        for unit in UNITS:
-            if TIMES[0] < typical / (seconds * unit) < TIMES[1]:
-                return int(seconds * unit) if kind == "BIGINT" else seconds * unit
-    return None
+    passed = value if until is None else _less_lag(incremental, until)
+    return Start(value, found[1], passed, timeless=isinstance(value, str) and not times)
 
 
 def _less_lag(incremental: Incremental, value: Any) -> Any:

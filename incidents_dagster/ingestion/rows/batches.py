@@ -19,7 +19,7 @@ from dlt.common.schema.typing import TTableSchemaColumns
 
 from incidents_dagster.ingestion.rows.column_types import array, shown, type_of
 from incidents_dagster.ingestion.rows.fields import MOST_COLUMNS, columns_of
-from incidents_dagster.ingestion.tables import FIELD
+from incidents_dagster.ingestion.tables import FIELD, key_as_text
 
 BATCH_ROWS = 5_000
 # What dlt would turn into text, though nobody wants that: in a declared column, in an id.
@@ -47,7 +47,7 @@ class Rejected:
     Attributes:
         record: As the API sent it.
         reason: One sentence: which field, and what is wrong with it. It may show a short value.
-        record_id: Its primary key as text, several columns joined by ", "; None unless each is
+        record_id: Its primary key, by `tables.key_as_text`; None unless each of its columns is
             text, a whole number or a date.
     """
 
@@ -167,7 +167,7 @@ class _Building:
         arrays = [self.arrays.get(name) for name in self._primary_key]
         values = [None if array is None else array[n].as_py() for array in arrays]
         usable = values and all(type(v) in (str, int, date) and v != "" for v in values)
-        return ", ".join(map(str, values)) if usable else None
+        return key_as_text(values) if usable else None
 
     def _add(self, name: str, values: list[Any], variant_type: TDataType | None = None) -> None:
         column = self._known.get(name) or {"name": name}

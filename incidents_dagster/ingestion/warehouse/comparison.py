@@ -12,7 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from incidents_dagster.ingestion.tables import DELETED_AT, key_as_text, quoted, same_key
+from incidents_dagster.ingestion.tables import (
+    DELETED_AT,
+    key_as_text_sql,
+    keys_as_text,
+    quoted,
+    same_key,
+)
 from incidents_dagster.ingestion.warehouse.stored_table import DLT_COLUMNS, StoredTable
 
 # With a space, as in no column: see `naming`.
@@ -96,15 +102,16 @@ def compare(
     parameters: dict[str, Any] = {}
     if again:
         parameters["again"] = list(again)
-        changed.append(f"list_contains($again, {key_as_text(table.primary_key, 'r')})")
+        changed.append(f"list_contains($again, {key_as_text_sql(table.primary_key, 'r')})")
     is_new = f"t.{quoted(table.primary_key[0])} IS NULL"
     is_back = f"t.{DELETED_AT} IS NOT NULL" if DELETED_AT in existing else "false"
-    newest, older, missed, timed = quoted(str(table.newest_first)), "false", "NULL", False
+    older, missed, times = "false", "NULL", None
     if table.newest_first in comparable:
+        newest, times = quoted(str(table.newest_first)), stored.times(str(table.newest_first))
         older = f"coalesce(r.{newest} < t.{newest}, false) AND NOT {is_back}"
-        timed = existing[str(table.newest_first)].startswith("TIMESTAMP")
-        if timed and not full:  # a time in the future is a mistake
-            older += f" AND t.{newest} <= now() + INTERVAL 1 DAY"
+        if times and not full:  # a time in the future is a mistake, and so is a text that is none
+            parameters["tomorrow"] = times.at(datetime.now(timezone.utc) + timedelta(days=1))
+            older += f" AND coalesce({times.sql('t')} <= $tomorrow, false)"
     if full and full.passed is not None and full.cursor in comparable:
         parameters |= {"passed": full.passed, "last": full.began}
         cursor = quoted(full.cursor)
@@ -119,10 +126,12 @@ def compare(
             f"WHEN r.{cursor} > t.{cursor} AND r.{cursor} < $last THEN '{Miss.FILTERED.value}' END"
         )
     wanted = f"{is_new} OR {is_back} OR {' OR '.join(changed) or 'false'}"
-    if full and older != "false" and timed:
+    if full and times:
         began = full.now or datetime.now(timezone.utc)
-        parameters |= {"since": began - full.lag, "until": began + full.lag}
-        wanted = f"({wanted}) AND NOT ({older} AND t.{newest} BETWEEN $since AND $until)"
+        parameters["since"] = times.at(began - full.lag)
+        parameters["until"] = times.at(began + full.lag)
+        behind = f"coalesce({times.sql('t')} BETWEEN $since AND $until, false)"
+        wanted = f"({wanted}) AND NOT ({older} AND {behind})"
     # The query only returns positions, so that the rows keep their types.
     positions = pa.array(range(len(rows)), pa.int64())
     stored.connection.register("_rows", rows.append_column(POSITION, positions))
@@ -135,14 +144,11 @@ def compare(
     stored.connection.unregister("_rows")
     news, stale = found.filter(pc.invert(found["older"])), found.filter(found["older"])
     misses = found.filter(pc.is_valid(found["missed"]))
-    keys = rows.select(table.primary_key).take(misses[POSITION]).to_pylist()
+    keys = keys_as_text(rows.select(table.primary_key).take(misses[POSITION]), table.primary_key)
     return Compared(
         rows if len(news) == len(rows) else rows.take(news[POSITION]),
         rows.take(stale[POSITION]) if len(stale) else None,
-        [
-            (Miss(kind), ", ".join(map(str, key.values())))
-            for kind, key in zip(misses["missed"].to_pylist(), keys, strict=True)
-        ],
+        [*zip(map(Miss, misses["missed"].to_pylist()), keys, strict=True)],
     )
 
 

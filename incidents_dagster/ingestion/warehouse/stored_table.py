@@ -6,6 +6,7 @@ that were read differ from it.
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -25,6 +26,7 @@ from incidents_dagster.ingestion.tables import (
     same_key,
 )
 from incidents_dagster.ingestion.warehouse import comments
+from incidents_dagster.ingestion.warehouse.times import Times
 
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
@@ -123,11 +125,15 @@ class StoredTable:
         return sorted(ours, key=lambda name: name not in self.table.declared)
 
     def oldest_besides(self, rows: pa.Table, column: str) -> Any:
-        """The oldest value of a time column in the rows that are not among `rows`, or None."""
+        """The oldest value of a time column in the rows that are not among `rows`.
+
+        None if there are none, or all are of one time.
+        """
         self.connection.register("_rows", rows.select(self.table.primary_key))
-        same = same_key(self.table.primary_key, "t", "r")
+        same, one = same_key(self.table.primary_key, "t", "r"), quoted(column)
         oldest = self._value(
-            f"SELECT min({quoted(column)}) FROM {self.present()} t ANTI JOIN _rows r ON {same}"
+            f"SELECT CASE WHEN min({one}) < max({one}) THEN min({one}) END "
+            f"FROM {self.present()} t ANTI JOIN _rows r ON {same}"
         )
         self.connection.unregister("_rows")
         return oldest
@@ -141,19 +147,35 @@ class StoredTable:
         return f"SELECT count(*) FROM {self.present()} WHERE {_changed(since)}"
 
     def newest_row(self, column: str, until: Any = None) -> tuple[Any, dict[str, Any]] | None:
-        """The newest value of `column`, up to `until`, and the primary key of its row, or None."""
-        cursor, keys = quoted(column), self.table.primary_key
+        """The newest value of `column`, and the primary key of its row, or None.
+
+        Args:
+            column: The column.
+            until: The last value to look at, of its `times`; None for all values.
+        """
+        times, keys = None if until is None else self.times(column), self.table.primary_key
+        order = times.sql() if times else quoted(column)
         rows = self.connection.execute(
-            f"SELECT {', '.join([cursor, *map(quoted, keys)])} FROM {self.present()} "
-            f"WHERE {cursor} {'IS NOT NULL' if until is None else '<= $until'} "
-            f"ORDER BY {cursor} DESC LIMIT 1",
-            None if until is None else {"until": until},
+            f"SELECT {', '.join(map(quoted, [column, *keys]))} FROM {self.present()} "
+            f"WHERE {order} {'<= $until' if times else 'IS NOT NULL'} "
+            f"ORDER BY {order} DESC LIMIT 1",
+            {"until": until} if times else None,
         ).fetchall()
         return (rows[0][0], dict(zip(keys, rows[0][1:], strict=True))) if rows else None
 
-    def median(self, column: str) -> float:
-        """The median of a column of numbers; 0 if there is none."""
-        return float(self._value(f"SELECT median({quoted(column)}) FROM {self.present()}") or 0)
+    def times(self, column: str) -> Times | None:
+        """How a column holds times; None if it does not."""
+        if column not in self._times:
+            kind = {c.name: c.type for c in self.columns()}.get(column, "")
+            self._times[column] = Times.of(column, kind, self._median)
+        return self._times[column]
+
+    @cached_property
+    def _times(self) -> dict[str, Times | None]:
+        return {}  # numbers and texts need a look at all rows
+
+    def _median(self, sql: str) -> float:
+        return float(self._value(f"SELECT median({sql}) FROM {self.present()}") or 0)
 
     def has_values(self, column: str) -> bool:
         """Whether any row has a value in `column`."""

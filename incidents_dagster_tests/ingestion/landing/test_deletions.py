@@ -43,7 +43,8 @@ class Api:
         return body
 
     def reads(self, paginator: Any = OFFSET, **more: Any) -> None:
-        incremental = {**INCREMENTAL, **more.pop("incremental", {})}
+        given = more.pop("incremental", {})
+        incremental = None if given is None else {**INCREMENTAL, **given}
         section = resource(self.web.base_url, paginator, incremental=incremental)
         section["resources"][0]["columns"] = {"at": TIME}
         self._configure(**section, **more)
@@ -111,7 +112,7 @@ def _clear(it: Api) -> None:
 
 
 def _lose(it: Api) -> None:
-    del it.pages.rows[:5]  # of nine
+    del it.pages.rows[1:6]  # of nine
 
 
 def _unproven(it: Api) -> None:
@@ -152,10 +153,10 @@ def test_how_many_may_be_gone_is_a_setting_and_marked_rows_do_not_count(it: Api)
     it.sync()
     _lose(it)
     it.reads(deleted_share=0.6, second_look_rows=5, second_look_share=0.6)
-    assert it.sync(Mode.RECONCILE) == ["0", "1", "2", "3", "4"]
+    assert it.sync(Mode.RECONCILE) == ["1", "2", "3", "4", "5"]
     it.reads(deleted_share=0.4)
     it.pages.rows.pop()  # one of the four that are left
-    assert it.sync(Mode.RECONCILE) == ["0", "1", "2", "3", "4", "8"]
+    assert it.sync(Mode.RECONCILE) == ["1", "2", "3", "4", "5", "8"]
     del it.pages.rows[:2]  # two of three
     with pytest.raises(Exception, match="2 of the table's 3 rows are missing from the API"):
         it.sync(Mode.RECONCILE)
@@ -164,16 +165,16 @@ def test_how_many_may_be_gone_is_a_setting_and_marked_rows_do_not_count(it: Api)
 def test_a_record_that_cannot_be_loaded_is_not_gone(it: Api, query: Query) -> None:
     it.sync()
     it.pages.rows[4] = {**it.pages.rows[4], "at": "soon"}
-    it.pages.rows.pop(0)
-    assert it.sync(Mode.RECONCILE) == ["0"]
+    it.pages.rows.pop(1)
+    assert it.sync(Mode.RECONCILE) == ["1"]
     assert query("SELECT record_id FROM incidents.quarantine") == [("4",)]
 
 
 def test_a_record_without_an_id_does_not_stop_the_others(it: Api, query: Query) -> None:
     it.sync()
     it.pages.rows.append({**row(20), "id": None})
-    it.pages.rows.pop(0)
-    assert it.sync(Mode.RECONCILE) == ["0"]
+    it.pages.rows.pop(1)
+    assert it.sync(Mode.RECONCILE) == ["1"]
     assert query("SELECT reason FROM incidents.quarantine") == [("id is missing, null or empty.",)]
 
 
@@ -234,6 +235,52 @@ def test_the_oldest_rows_are_beyond_a_window(it: Api, query: Query) -> None:
     assert query("SELECT count(*) FROM incidents.x") == [(100,)]
 
 
+@pytest.mark.parametrize("step", [1, 5, 9])
+@pytest.mark.sample(1)
+def test_a_window_that_slides_a_few_rows_at_a_time_marks_none(it: Api, step: int) -> None:
+    _rows(it, 100)
+    it.reads(incremental=None)  # every sync reads everything
+    it.sync()
+    for _ in range(0, 45, step):
+        del it.pages.rows[:step]
+        assert it.sync() == []
+        assert it.sync() == [], "the same once more, before the next ones go"
+    assert any("rows are older than all that the API shows" in line for line in it.said)
+
+
+def test_a_deletion_beside_rows_that_leave_a_window_is_marked(it: Api) -> None:
+    _rows(it, 100)
+    it.sync()
+    for gone in ("40", "60"):
+        del it.pages.rows[:4]
+        it.pages.rows = [row for row in it.pages.rows if row["id"] != gone]
+        assert it.sync(Mode.RECONCILE)[-1] == gone
+    assert it.sync() == ["40", "60"]
+    assert it.since != [None], "rows that may be beyond a window cause no full reads"
+
+
+def test_the_oldest_rows_are_marked_when_a_reconcile_finds_no_more_missing(it: Api) -> None:
+    _rows(it, 60)
+    it.reads(incremental=None)
+    it.sync()
+    del it.pages.rows[:3]
+    for mode in (Mode.INCREMENTAL, Mode.INCREMENTAL, Mode.RECONCILE, Mode.INCREMENTAL):
+        assert it.sync(mode) == []
+        assert "3 of the oldest rows are missing from the API" in it.said[-1]
+    assert it.sync(Mode.RECONCILE) == ["0", "1", "2"]
+    assert it.sync(Mode.RECONCILE) == ["0", "1", "2"]
+    assert it.said == []
+
+
+def test_many_deletions_among_the_oldest_rows_of_one_time_are_no_window(it: Api) -> None:
+    it.pages.rows = [row(n, minute=max(n, 60) - 60) for n in range(100)]  # 60 of one migration
+    it.sync()
+    del it.pages.rows[10:35]
+    for _ in range(3):
+        gone = it.sync(Mode.RECONCILE)
+    assert len(gone) == 25
+
+
 def test_an_empty_list_is_believed_if_it_may_be_empty(it: Api) -> None:
     it.sync()
     it.reads(allow_empty=True)
@@ -255,7 +302,7 @@ def test_a_list_of_bad_records_alone_is_no_empty_one(it: Api, query: Query) -> N
 def test_adopting_marks_at_once_whatever_is_missing(it: Api) -> None:
     it.sync()
     _lose(it)
-    assert it.sync(Mode.ADOPT) == ["0", "1", "2", "3", "4"]
+    assert it.sync(Mode.ADOPT) == ["1", "2", "3", "4", "5"]
 
 
 def test_a_composite_key_tells_rows_apart(it: Api, configure: Configure, query: Query) -> None:
@@ -269,6 +316,20 @@ def test_a_composite_key_tells_rows_apart(it: Api, configure: Configure, query: 
     assert query("SELECT v, x->>'$.a[0]' FROM incidents.x WHERE deleted_at IS NOT NULL") == [
         ("b", "1")
     ]
+
+
+def test_a_bad_record_does_not_stand_for_one_whose_joined_key_looks_the_same(
+    it: Api, configure: Configure, query: Query
+) -> None:
+    section = resource(it.web.base_url, OFFSET)
+    section["resources"][0]["primary_key"] = ["id", "v"]
+    section["resources"][0]["columns"] = {"at": TIME}
+    configure(**section)
+    it.pages.rows = [{**row(1), "id": key, "v": v} for key, v in (("a", "b, c"), ("a", "b"))]
+    it.sync()
+    it.pages.rows[0] = {**row(1), "id": "a, b", "v": "c", "at": "soon"}
+    it.sync(Mode.RECONCILE)
+    assert query("SELECT id, v FROM incidents.x WHERE deleted_at IS NOT NULL") == [("a", "b, c")]
 
 
 @pytest.mark.thorough
@@ -312,8 +373,8 @@ def test_a_table_of_an_earlier_release_gets_the_column(
         connection.execute(
             "UPDATE incidents._dlt_version SET schema = replace(schema, 'deleted_at', 'other')"
         )
-    it.pages.rows.pop(0)
-    assert it.sync() == ["0"]
+    it.pages.rows.pop(1)
+    assert it.sync() == ["1"]
     assert query("SELECT count(*) FROM incidents.x") == [(9,)]
 
 

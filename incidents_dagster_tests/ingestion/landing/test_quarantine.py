@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from datetime import datetime, timezone
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ from incidents_dagster.ingestion.landing.bad_records import BadRecords, most_fre
 from incidents_dagster.ingestion.rows.batches import Rejected
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, run_sync
-from incidents_dagster.ingestion.tables import DATASET, QUARANTINE, Table
+from incidents_dagster.ingestion.tables import (
+    DATASET,
+    QUARANTINE,
+    Table,
+    key_as_text_sql,
+    keys_as_text,
+)
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 Connection = duckdb.DuckDBPyConnection
@@ -201,6 +208,17 @@ def test_keys_of_several_columns_are_compared_joined(connection: Connection) -> 
     )
     assert quarantine.still_bad(connection, "x", table)[0] == 1
     assert quarantine.still_bad(connection, "x", Table("t", [], {}))[0] == 2
+
+
+def test_no_two_keys_of_several_columns_have_the_same_text(connection: Connection) -> None:
+    keys = [*product(["a, b", "a", "a\\", "a\\, b", "", "\\"], ["c", "b, c", ", c", "\\, c"])]
+    rows = pa.table({"one": [one for one, _ in keys], "other": [other for _, other in keys]})
+    connection.register("keys", rows)
+    sql = f"SELECT {key_as_text_sql(rows.column_names, 'k')} FROM keys k"
+    texts = keys_as_text(rows, rows.column_names)
+    assert [text for (text,) in connection.execute(sql).fetchall()] == texts
+    assert len({*texts}) == len(keys)
+    assert keys_as_text(rows, ["one"]) == [one for one, _ in keys], "as in tables of before"
 
 
 # --- Too many -------------------------------------------------------------------------------------

@@ -26,12 +26,18 @@ def millis(moment: datetime) -> int:
     return seconds(moment) * 1000
 
 
+def roundup(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d.%H:%M:%S}"
+
+
 @pytest.fixture
 def it(configure: Configure, listen: Listen, query: Query) -> ChangingApi:
     return ChangingApi(configure, listen, query)
 
 
 NUMBER = {"dedup_sort": "desc"}
+DECIMAL = {"data_type": "decimal", "dedup_sort": "desc"}
+TEXT = {"data_type": "text", "dedup_sort": "desc"}
 # The API's times, the column, the odd time of one record.
 ODD: dict[str, tuple[Callable[[datetime], Any], dict[str, Any], Any]] = {
     "a clock 100 seconds fast": (iso, TIME, iso(NOW + timedelta(seconds=100))),
@@ -44,13 +50,20 @@ ODD: dict[str, tuple[Callable[[datetime], Any], dict[str, Any], Any]] = {
     "seconds, one in the future": (seconds, NUMBER, seconds(NOW + timedelta(days=900))),
     "milliseconds, one in the future": (millis, NUMBER, millis(NOW + timedelta(days=900))),
     "microseconds among milliseconds": (millis, NUMBER, millis(NOW) * 1000),
+    "decimals, one in the future": (seconds, DECIMAL, seconds(NOW + timedelta(days=900))),
+    "a word among texts": (iso, TEXT, "zzz"),
+    "texts, one in the future": (iso, TEXT, iso(NOW + timedelta(seconds=100))),
+    "texts, one in the year 9999": (roundup, TEXT, "9999-12-31.23:59:59"),
+    "texts, two spellings": (roundup, {}, "~ yesterday"),
+    "texts with a space": (roundup, TEXT, roundup(NOW + timedelta(days=1)).replace(".", " ")),
 }
 
 
 @pytest.mark.parametrize("what", ODD)
 def test_an_odd_time_hides_nothing(it: ChangingApi, what: str) -> None:
     it.tell, column, odd = ODD[what]
-    it.reads(column, lag=20 if it.tell is not millis else 20_000)
+    lag = 20_000 if it.tell is millis else 20
+    it.reads(column, lag=lag if column in (TIME, NUMBER, DECIMAL) else 0)
     for n in range(5):
         it.now += timedelta(seconds=10)
         it.put(f"{n}", "first")
@@ -62,6 +75,23 @@ def test_an_odd_time_hides_nothing(it: ChangingApi, what: str) -> None:
             it.put(f"{n}", version)
             it.sync()
             assert {**it.loaded, "odd": ""} == {**it.there, "odd": ""}
+
+
+@pytest.mark.parametrize(("tell", "told"), [(iso, False), (roundup, False), (str, True)])
+def test_a_text_that_is_no_time_is_told(
+    it: ChangingApi, tell: Callable[..., str], told: bool
+) -> None:
+    it.tell = (lambda moment: f"r{seconds(moment)}") if tell is str else tell
+    it.reads({"data_type": "text"}, lag=0)
+    for n in range(3):
+        it.now += timedelta(seconds=10)
+        it.put(f"{n}", "first")
+    it.sync()
+    it.put("1", "a")
+    it.sync()
+    assert it.loaded == it.there
+    assert it.since[-1] == it.rows["2"]["at"]
+    assert ["at is text, and not a time" in line for line in it.said] == [True] * told
 
 
 @pytest.mark.parametrize("odd", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])

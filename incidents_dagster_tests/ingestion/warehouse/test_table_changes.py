@@ -1,6 +1,8 @@
 """Which rows of an answer are news to the table, and how many of them a load brought."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.tables import Table
-from incidents_dagster.ingestion.warehouse.comparison import compare
+from incidents_dagster.ingestion.warehouse.comparison import Full, compare
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 Connection = duckdb.DuckDBPyConnection
@@ -71,14 +73,67 @@ def test_exactly_what_is_new_or_differs_and_is_not_older_is_news(
     ]
 
 
-@pytest.mark.parametrize(("time", "stays"), [("2999-01-01", False), ("2020-01-01", True)])
-def test_a_row_from_the_future_is_corrected_by_an_earlier_version(
-    connection: Connection, time: str, stays: bool
-) -> None:
-    connection.execute(f"CREATE TABLE incidents.x AS SELECT 'a' AS id, TIMESTAMPTZ '{time}' AS n")
+# How a column holds a time `t`.
+TIMES = {
+    "time": "t",
+    "time without zone": "t::TIMESTAMP",
+    "date": "t::DATE",
+    "seconds": "epoch(t)::BIGINT",
+    "milliseconds": "epoch_ms(t)",
+    "fractions": "epoch(t)",
+    "decimals": "epoch(t)::DECIMAL(38, 9)",
+    "text": "strftime(t, '%Y-%m-%dT%H:%M:%SZ')",
+    "text with an offset": "strftime(t + INTERVAL 2 HOUR, '%Y-%m-%dT%H:%M:%S+02:00')",
+    "text of its own kind": "strftime(t, '%Y-%m-%d.%H:%M:%S')",
+}
+
+
+def _changed(
+    connection: Connection, kind: str, minutes: float, other: float
+) -> tuple[StoredTable, pa.Table]:
+    """A table whose row a changed so many minutes from now, and another version of it."""
+    connection.execute("SET TimeZone = 'UTC'")
+
+    def rows(*keys: tuple[str, float]) -> str:
+        times = ", ".join(f"('{key}', now() + INTERVAL ({m * 60:.0f}) SECOND)" for key, m in keys)
+        return f"SELECT id, {TIMES[kind]} AS n FROM (VALUES {times}) _(id, t)"
+
+    long_ago = -400_000
+    here = rows(("a", minutes), ("b", long_ago), ("c", long_ago))
+    connection.execute(f"CREATE TABLE incidents.x AS {here}")
     table = Table("x", ["id"], {"id": {}, "n": {"dedup_sort": "desc"}})
-    mended = pa.table({"id": ["a"], "n": pa.array([0], pa.timestamp("us", "UTC"))})
-    assert len(compare(StoredTable(table, connection), mended).news) == (not stays)
+    return StoredTable(table, connection), connection.sql(rows(("a", other))).to_arrow_table()
+
+
+@pytest.mark.parametrize("kind", TIMES)
+@pytest.mark.parametrize(("minutes", "stays"), [(1e6, False), (-1, True)])
+def test_a_row_from_the_future_is_corrected_by_an_earlier_version(
+    connection: Connection, kind: str, minutes: float, stays: bool
+) -> None:
+    stored, mended = _changed(connection, kind, minutes, -5_000)
+    assert len(compare(stored, mended).news) == (not stays)
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_a_version_before_one_of_just_now_may_be_that_of_a_replica(
+    connection: Connection, kind: str
+) -> None:
+    stored, behind = _changed(connection, kind, -1, -5_000)
+    full = Full(timedelta(minutes=2))
+    assert compare(stored, behind, full=full).older is None
+    later = datetime.now(timezone.utc) + timedelta(days=2)
+    older = compare(stored, behind, full=replace(full, now=later)).older
+    assert older is not None
+    assert len(older) == 1
+
+
+def test_a_word_among_texts_that_are_times_is_corrected(connection: Connection) -> None:
+    stored, mended = _changed(connection, "text", -1, -5_000)
+    connection.execute("UPDATE incidents.x SET n = 'zzz' WHERE id = 'a'")
+    assert len(compare(stored, mended).news) == 1
+    older = compare(stored, mended, full=Full(timedelta(minutes=2))).older
+    assert older is not None
+    assert len(older) == 1
 
 
 def test_a_value_that_goes_is_a_change_and_a_null_in_a_new_column_is_none(
