@@ -80,6 +80,8 @@ def sync_metadata(
         metadata["rows_waiting"] = changes.waiting
     if gone.beyond_window:
         metadata["rows_beyond_window"] = gone.beyond_window
+    if gone.why:
+        metadata["not_marked"] = gone.why
     stored = StoredTable(table, connection)
     if not stored.exists():  # no page arrived, so dlt had nothing to create it from
         return {**metadata, **table_metadata(table, table.declared_columns)}

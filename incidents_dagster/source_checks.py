@@ -102,11 +102,12 @@ def _other_than_read(
     if waiting := said.get("rows_waiting"):
         cure = (
             f"{waiting:,} rows wait for a second look: they are marked as deleted if the next full "
-            "read lacks them, too. The oldest ones, which may be beyond a window, need "
-            "incidents_reconcile."
+            "read lacks them, too."
         )
+    elif why := said.get("not_marked"):
+        cure = f"No row was marked as deleted: {why}."
     # A quarantined record may have an earlier, good version in the table.
-    elif read <= most and rows <= read + bad:
+    if not waiting and read <= most and rows <= read + bad:
         return "", metadata
     return f"{rows:,} rows in the table{where}, {read:,} read from the API. {cure}", metadata
 

@@ -18,7 +18,7 @@ from fakes.model import BEGIN, CHANGES, DAY, SECOND, Change, Model
 from fakes.model_server import Instead, ModelServer
 from faults.cases.day import FAULTS, HALVED, MOVING, NOT_RETRIED, Trouble
 from faults.cases.histories import History
-from faults.judging.histories import late, missing, red_faults, unequal, untrue
+from faults.judging.histories import missing, red_faults, unequal, untrue
 from faults.judging.outcome import Outcome, Result, steady
 from faults.running.model_syncs import EVERYTHING, Synced, sync, versions
 from faults.running.processes import no_waits
@@ -92,8 +92,7 @@ class SimulatedDay:
             else:
                 faults = untrue(model, had, found)
                 faults += missing(model, found) if synced.proven else []
-                # The oldest rows are only marked when a second reconcile finds no more missing.
-                faults += late(model, found) if reconcile and not changes else []
+                faults += unequal(model, found) if reconcile and not changes else []
             self._judge(number, synced.kind, faults)
         self.counts["met a fault"] += bool(+met)
         self.server.instead = lambda *_: None
@@ -103,9 +102,8 @@ class SimulatedDay:
         model.tick(max(0, due - model.clock) / SECOND)
 
     def close(self) -> None:
-        """The last reconciles: nothing happens any more, and the table has to equal the source."""
+        """The last reconcile: nothing happens any more, and the table has to equal the source."""
         self.model.begin()
-        sync(self.project, self.model, reconcile=True)
         synced = sync(self.project, self.model, reconcile=True)
         faults = [f"red in quiet: {synced.message}"] if synced.message is not None else []
         self._judge(self.syncs, synced.kind, faults + unequal(self.model, versions(self.project)))

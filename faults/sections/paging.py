@@ -78,8 +78,8 @@ class Player:
             self._count(played, synced, late(model, versions(self.project)))
         if history.reconciled:
             self._in_quiet(played, model, reconcile=True)
-            if unequal(model, versions(self.project)):  # many, or the oldest, need a second look
-                self._in_quiet(played, model, reconcile=True)
+            if unequal(model, versions(self.project)):  # many missing rows need a second look
+                self._in_quiet(played, model)
             played.wrong += unequal(model, versions(self.project))
         return played
 

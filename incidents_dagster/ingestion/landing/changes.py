@@ -151,7 +151,6 @@ def changed_rows(
                 api.settings,
                 state,
                 other_source=state.other_than(source) if stored.row_count() else "",
-                asked=mode is not Mode.INCREMENTAL,
                 insist=mode in (Mode.RECONCILE, Mode.ADOPT),
                 adopt=mode is Mode.ADOPT,
             )

@@ -10,7 +10,6 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from hashlib import blake2b
-from operator import and_, or_
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,7 @@ from incidents_dagster.ingestion.landing import window
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.landing import Landing
 from incidents_dagster.ingestion.landing.table_state import TableState
+from incidents_dagster.ingestion.landing.window import Oldest
 from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.settings import Settings
@@ -27,10 +27,6 @@ from incidents_dagster.ingestion.tables import keys_as_text
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 ALWAYS_FEW = 3
-WAITING = (
-    "rows are missing from the API. They are marked as deleted if the next full read lacks them, "
-    "too."
-)
 HASH_BYTES = 8
 ADOPT = "`make run ARGS=--adopt` once"
 
@@ -43,10 +39,12 @@ class Gone:
         settled: Whether the table now shows what the API has, apart from rows that are or may be
             beyond a window. False after an incremental read, which cannot tell.
         beyond_window: Rows that are older than what the API shows.
+        why: Why no row was marked, if the read cannot show which were deleted.
     """
 
     settled: bool = False
     beyond_window: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,6 @@ class Deletions:
         settings: How many rows may be gone.
         state: What earlier reads lacked; changed in place.
         other_source: Why the table may have rows of another source; empty if it has none.
-        asked: Whether a full read was asked for, and is not just how this API is read.
         insist: Whether to fail if the read cannot show which rows were deleted.
         adopt: Whether to mark at once whatever is missing, however much.
     """
@@ -69,7 +66,6 @@ class Deletions:
     settings: Settings
     state: TableState
     other_source: str
-    asked: bool
     insist: bool
     adopt: bool
 
@@ -99,35 +95,64 @@ class Deletions:
         again = self.state.look_again
         if not why:
             self.state.look_again, self.state.waiting = False, 0
-        beyond, rest, oldest = self._by_age(missing)
-        if (many := self._too_many(rest, len(beyond))) and not self.adopt:
-            if self.other_source:
-                raise IncompleteError(
-                    f"{self.bad.resource}: {self.other_source}: {many}, so nothing was loaded. "
-                    f"Move the DuckDB file away to start over, or run {ADOPT} to keep it and mark "
-                    "them as deleted."
-                )
-            if not why:  # the next full read may show that they are beyond a window
-                self.state.missing = {*self._hashes(rest)}
-            why = why or (
-                f"{many}, more than deleted_share allows. If they are gone, run {ADOPT}, or raise "
-                "deleted_share in .dlt/config.toml"
-            )
+        oldest, left = self._by_age(missing, reading, sure=not why)
+        outside = pa.array([bool(self.state.window) and old for old in oldest.among], pa.bool_())
+        beyond, rest = missing.filter(outside), missing.filter(pc.invert(outside))
+        many = self._refusal(rest, len(beyond), sure=not why)
+        why = why or many
         if why:
             reader.report(f"no row was marked as deleted: {why}.")
             if self.insist:
                 raise IncompleteError(
                     f"{self.bad.resource} cannot be reconciled, nothing was loaded: {why}."
                 )
-            return reading, Gone()
-        gone, held = self._looked_at(rest, oldest, reading, again)
+            return reading, Gone(why=why)
+        gone = self._looked_at(rest, reading, again)
         if len(gone):
             yield from landing.mark(gone, datetime.now(timezone.utc))
-        waiting = self.state.waiting - held
-        for rows, what in ((waiting, WAITING), (held, window.HELD), (len(beyond), window.BEYOND)):
-            if rows:
-                reader.report(f"{rows:,} {what}")
-        return reading, Gone(not waiting, len(beyond))
+            if not self.state.window:
+                self.state.left |= {*self._hashes(oldest.before(gone, ties=True))}
+        if len(left):
+            yield from landing.unmark(left)
+        if waiting := self.state.waiting:
+            reader.report(
+                f"{waiting:,} rows are missing from the API. They are marked as deleted if the "
+                "next full read lacks them, too."
+            )
+        if outside := len(beyond) + len(left):
+            reader.report(
+                f"{outside:,} rows are older than all that the API shows, so they are not marked "
+                "as deleted."
+            )
+        return reading, Gone(not waiting, outside)
+
+    def _refusal(self, missing: pa.Table, beyond_window: int, sure: bool) -> str:
+        """Why so many rows cannot have been deleted; empty if they can.
+
+        Raises:
+            IncompleteError: They seem to be those of another source.
+        """
+        there = self.stored.count() - beyond_window
+        if self.adopt or len(missing) <= self.settings.deleted_share * there:
+            return ""
+        other_source = self.other_source
+        if self.settings.allow_empty and not other_source:
+            return ""
+        many = f"{len(missing):,} of the table's {there:,} rows are missing from the API"
+        if sure and len(missing) == there >= window.ROWS:
+            other_source = other_source or "this may be another source"
+        if other_source:
+            raise IncompleteError(
+                f"{self.bad.resource}: {other_source}: {many}, so nothing was loaded. Move the "
+                f"DuckDB file away to start over, or run {ADOPT} to keep it and mark them as "
+                "deleted."
+            )
+        if sure:  # the next full read may show that they are beyond a window
+            self.state.missing = {*self._hashes(missing)}
+        return (
+            f"{many}, more than deleted_share allows. If they are gone, run {ADOPT}, or raise "
+            "deleted_share in .dlt/config.toml"
+        )
 
     def _no_ground(self, reading: Reading) -> str:
         """Why the read cannot show which rows were deleted; empty if it can."""
@@ -154,49 +179,46 @@ class Deletions:
         there = pc.is_in(pa.array(keys), pa.array(bad, pa.string()))
         return missing.filter(pc.invert(there))
 
-    def _too_many(self, missing: pa.Table, beyond_window: int) -> str:
-        """Why so many rows cannot have been deleted; empty if they can."""
-        there = self.stored.count() - beyond_window
-        if len(missing) <= self.settings.deleted_share * there:
-            return ""
-        if len(missing) == there and self.settings.allow_empty and not self.other_source:
-            return ""
-        return f"{len(missing):,} of the table's {there:,} rows are missing from the API"
+    def _by_age(self, missing: pa.Table, reading: Reading, sure: bool) -> tuple[Oldest, pa.Table]:
+        """The `missing` rows at the old end, and marked ones that turn out to be beyond a window.
 
-    def _by_age(self, missing: pa.Table) -> tuple[pa.Table, pa.Table, list[bool]]:
-        """The `missing` rows beyond a window, the others, and which of those are the oldest."""
-        state, older = self.state, [False] * len(missing)
-        if self.adopt:
-            state.window = ""
-        elif not self.other_source:
-            older = window.oldest(self.stored, state, missing, self._hashes(missing))
-        beyond = pa.array([bool(state.window) and old for old in older], pa.bool_())
-        rest = missing.filter(pc.invert(beyond))
-        return missing.filter(beyond), rest, [False] * len(rest) if state.window else older
-
-    def _looked_at(
-        self, missing: pa.Table, oldest: list[bool], reading: Reading, again: bool
-    ) -> tuple[pa.Table, int]:
-        """The `missing` rows to mark, and how many of the `oldest` wait.
-
-        The state keeps those that wait.
+        Sets `state.window` to the column of the window that the API shows, if it does.
         """
+        state = self.state
+        if self.adopt:
+            state.window, state.left = "", set()
+        if self.adopt or self.other_source or not sure:
+            return Oldest.of(self.stored, missing, []), missing.slice(0, 0)
+        columns = [state.window] if state.window else self.stored.time_columns()
+        oldest = Oldest.of(self.stored, missing, columns)
+        left = missing.slice(0, 0)
+        if not len(missing) or (state.window and oldest.column):
+            return oldest, left
+        if state.left and oldest.column:
+            left = oldest.before(self.stored.missing_from(reading.keys, marked=True))
+            left = left.filter(self._are_in(state.left, left))
+        old = oldest.before(missing)
+        twice = len(left) + len(old.filter(self._are_in(state.missing, old)))
+        state.window = oldest.column if twice >= window.ROWS else ""
+        if oldest.column:
+            state.left = set() if state.window else {*self._hashes(left)}
+        return oldest, left if state.window else left.slice(0, 0)
+
+    def _looked_at(self, missing: pa.Table, reading: Reading, again: bool) -> pa.Table:
+        """The `missing` rows to mark; the state keeps those that wait for a second look."""
         state, hashes = self.state, self._hashes(missing)
         settings, there = self.settings, self.stored.count()
         few = max(ALWAYS_FEW, min(settings.second_look_rows, settings.second_look_share * there))
         unseen = [one not in state.missing for one in hashes]
-        moving = state.moving or any(map(and_, unseen, oldest))
-        state.moving = moving and not self.asked
-        held = [old and (moving or not self.asked) for old in oldest]
-        first = [new and not old for new, old in zip(unseen, held, strict=True)]
-        if self.adopt or sum(first) <= (0 if reading.unanswered else few):
-            first = [False] * len(first)
-        waits = [*map(or_, first, held)]
-        state.missing = {one for one, wait in zip(hashes, waits, strict=True) if wait}
-        state.waiting = len(state.missing)
-        enough = any(first) or sum(map(and_, unseen, held)) >= window.ROWS
-        state.look_again = enough and not again  # no chain of full reads
-        return missing.filter(pc.invert(pa.array(waits, pa.bool_()))), sum(held)
+        if self.adopt or sum(unseen) <= (0 if reading.unanswered else few):
+            state.missing = set()
+            return missing
+        state.missing = {one for one, first in zip(hashes, unseen, strict=True) if first}
+        state.waiting, state.look_again = len(state.missing), not again  # no chain of full reads
+        return missing.filter(pc.invert(pa.array(unseen)))
+
+    def _are_in(self, hashes: set[str], rows: pa.Table) -> pa.Array:
+        return pa.array([one in hashes for one in self._hashes(rows)], pa.bool_())
 
     def _hashes(self, rows: pa.Table) -> list[str]:
         return [

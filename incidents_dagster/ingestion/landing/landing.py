@@ -118,6 +118,10 @@ class Landing:
         times = pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), len(gone))
         yield from self._keyed(gone.append_column(DELETED_AT, times))
 
+    def unmark(self, rows: pa.Table) -> Iterator[pa.Table]:
+        """Rows of the table, otherwise unchanged, that are not deleted after all."""
+        yield from self._unmarked(rows.drop_columns([DELETED_AT]))
+
     def unique(self, *readings: Reading) -> bool:
         """Whether these reads loaded no row twice."""
         if len(readings) == 1 and readings[0].rows == readings[0].proof.distinct:

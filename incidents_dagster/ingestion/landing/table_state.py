@@ -25,8 +25,7 @@ class TableState:
         missing: Hashes of the rows that the last full read lacked and that wait for a second look.
         waiting: How many rows wait for a second look.
         look_again: Whether the next sync is to read everything for that.
-        moving: Whether more of the oldest rows are missing than at the last full read that was
-            asked for.
+        left: Hashes of the rows that were the oldest ones when they were marked as deleted.
         window: The time column by which the API shows only the newest records; empty if it shows
             all.
         missed: What the last full read found that incremental syncs should have brought: how many
@@ -41,7 +40,7 @@ class TableState:
     missing: set[str] = field(default_factory=set)
     waiting: int = 0
     look_again: bool = False
-    moving: bool = False
+    left: set[str] = field(default_factory=set)
     window: str = ""
     missed: dict[str, Any] = field(default_factory=dict)
 
@@ -50,7 +49,7 @@ class TableState:
         """From dlt's own dict of the resource."""
         known = {f.name: stored[f.name] for f in fields(cls) if stored.get(f.name)}
         state = cls(**known)
-        state.missing = {*state.missing}
+        state.missing, state.left = {*state.missing}, {*state.left}
         state.source = SourceId(**known["source"]) if state.source else None
         state.began = datetime.fromisoformat(known["began"]) if state.began else None
         return state
@@ -58,7 +57,7 @@ class TableState:
     def save(self, stored: MutableMapping[str, Any]) -> None:
         """Into dlt's own dict of the resource."""
         values = asdict(self)
-        values["missing"] = sorted(self.missing)
+        values |= {"missing": sorted(self.missing), "left": sorted(self.left)}
         values["began"] = self.began.isoformat() if self.began else None
         for name, value in values.items():
             if value or stored.get(name):
@@ -69,7 +68,7 @@ class TableState:
         if self.last != source.hash + source.paging:
             self.last = source.hash + source.paging
             self.pages, self.window, self.missed = {}, "", {}
-            self.missing, self.waiting, self.look_again, self.moving = set(), 0, False, False
+            self.missing, self.left, self.waiting, self.look_again = set(), set(), 0, False
 
     def other_than(self, source: SourceId) -> str:
         """Why the table's rows may be from another source; empty if they are not."""

@@ -1,48 +1,48 @@
 """Rows that are older than all that the API shows: beyond a window, or deleted?
 
-A window moves on: the API shows ever fewer of the oldest rows. So they wait until there are many of
-them, or until a full read that somebody asked for finds no more than the one before.
+Many of them are beyond a window, such as the last 30 days. A window may also move by a few rows at
+a time: these are marked as deleted like any few, until there are many; then they lose the mark.
 """
+
+from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from incidents_dagster.ingestion.landing.table_state import TableState
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 ROWS = 20  # that two reads lack; fewer may well have been deleted
-BEYOND = "rows are older than all that the API shows, so they are not marked as deleted."
-HELD = (
-    "of the oldest rows are missing from the API, which may no longer show them. They are marked "
-    "as deleted if the next reconcile finds that no more are."
-)
 
 
-def oldest(
-    stored: StoredTable, state: TableState, missing: pa.Table, hashes: list[str]
-) -> list[bool]:
-    """Which of the rows that a read lacks are older, by a time column, than all that are there.
+@dataclass(frozen=True)
+class Oldest:
+    """The end of the table that a read lacks.
 
-    Sets `state.window` to that column if they are beyond a window, and to none if there is none.
-
-    Args:
-        stored: The table.
-        state: What earlier reads lacked.
-        missing: The rows that this one lacks.
-        hashes: Their hashes, as in `state.missing`.
+    Attributes:
+        column: A time column by which rows are missing from the table's old end; empty if none are.
+        first: The oldest value in the rows that are there.
+        among: Which of the missing rows these are. Of rows of one time, the API may show some.
     """
-    column, older = "", [False] * len(missing)
-    sure = older
-    for name in [state.window] if state.window else stored.time_columns():
-        first = stored.oldest_besides(missing, name)
-        if first is None:
-            continue
-        # Of rows of one time, the API may show some: or others were deleted, of a migration's.
-        found = pc.fill_null(pc.less_equal(missing[name], first), False).to_pylist()
-        if sum(found) > sum(older):
-            column, older = name, found
-            sure = pc.fill_null(pc.less(missing[name], first), False).to_pylist()
-    twice = sum(old and one in state.missing for old, one in zip(sure, hashes, strict=True))
-    if len(missing) and not (state.window and column):
-        state.window = column if twice >= ROWS else ""
-    return older
+
+    column: str
+    first: Any
+    among: list[bool]
+
+    @classmethod
+    def of(cls, stored: StoredTable, missing: pa.Table, columns: list[str]) -> "Oldest":
+        """By the one of `columns` that has most of the `missing` rows at its old end."""
+        found = cls("", None, [False] * len(missing))
+        for name in columns:
+            first = stored.oldest_besides(missing, name)
+            if first is not None:
+                older = pc.fill_null(pc.less_equal(missing[name], first), False).to_pylist()
+                found = max(found, cls(name, first, older), key=lambda one: sum(one.among))
+        return found
+
+    def before(self, rows: pa.Table, ties: bool = False) -> pa.Table:
+        """Those of `rows` that are older than all that are there; with `ties`, or as old."""
+        if not self.column:
+            return rows.slice(0, 0)
+        older = pc.less_equal if ties else pc.less
+        return rows.filter(pc.fill_null(older(rows[self.column], self.first), False))

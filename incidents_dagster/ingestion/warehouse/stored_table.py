@@ -93,21 +93,25 @@ class StoredTable:
         """Whether the table has the column for it, which tables of earlier releases lack."""
         return self.table.takes_changes_alone and DELETED_AT in {c.name for c in self.columns()}
 
-    def present(self) -> str:
-        """SQL for the rows of the table that are not marked as deleted."""
+    def present(self, marked: bool = False) -> str:
+        """SQL for the rows of the table that are not marked as deleted, or those that are."""
         if not self.marks_deleted():
             return self.table.qualified
-        return f"(SELECT * FROM {self.table.qualified} WHERE {DELETED_AT} IS NULL)"
+        which = "IS NOT NULL" if marked else "IS NULL"
+        return f"(SELECT * FROM {self.table.qualified} WHERE {DELETED_AT} {which})"
 
-    def missing_from(self, keys: pa.Table, since: Since | None = None) -> pa.Table:
+    def missing_from(
+        self, keys: pa.Table, since: Since | None = None, marked: bool = False
+    ) -> pa.Table:
         """The rows that are not marked as deleted and whose primary key is not among `keys`.
 
         Args:
             keys: Primary keys; no columns if there are none.
             since: Leaves out rows that did not change since then.
+            marked: Returns those that are marked instead.
         """
         names = [c.name for c in self.columns() if c.name not in DLT_COLUMNS]
-        rows = f"SELECT {', '.join(map(quoted, names))} FROM {self.present()} t "
+        rows = f"SELECT {', '.join(map(quoted, names))} FROM {self.present(marked)} t "
         if not len(keys):
             return self.connection.sql(f"{rows} WHERE {_changed(since)}").to_arrow_table()
         self.connection.register("_keys", keys)

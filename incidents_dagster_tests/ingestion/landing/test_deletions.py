@@ -112,7 +112,7 @@ def _clear(it: Api) -> None:
 
 
 def _lose(it: Api) -> None:
-    del it.pages.rows[1:6]  # of nine
+    del it.pages.rows[:5]  # of nine
 
 
 def _unproven(it: Api) -> None:
@@ -153,10 +153,10 @@ def test_how_many_may_be_gone_is_a_setting_and_marked_rows_do_not_count(it: Api)
     it.sync()
     _lose(it)
     it.reads(deleted_share=0.6, second_look_rows=5, second_look_share=0.6)
-    assert it.sync(Mode.RECONCILE) == ["1", "2", "3", "4", "5"]
+    assert it.sync(Mode.RECONCILE) == ["0", "1", "2", "3", "4"]
     it.reads(deleted_share=0.4)
     it.pages.rows.pop()  # one of the four that are left
-    assert it.sync(Mode.RECONCILE) == ["1", "2", "3", "4", "5", "8"]
+    assert it.sync(Mode.RECONCILE) == ["0", "1", "2", "3", "4", "8"]
     del it.pages.rows[:2]  # two of three
     with pytest.raises(Exception, match="2 of the table's 3 rows are missing from the API"):
         it.sync(Mode.RECONCILE)
@@ -165,16 +165,16 @@ def test_how_many_may_be_gone_is_a_setting_and_marked_rows_do_not_count(it: Api)
 def test_a_record_that_cannot_be_loaded_is_not_gone(it: Api, query: Query) -> None:
     it.sync()
     it.pages.rows[4] = {**it.pages.rows[4], "at": "soon"}
-    it.pages.rows.pop(1)
-    assert it.sync(Mode.RECONCILE) == ["1"]
+    it.pages.rows.pop(0)
+    assert it.sync(Mode.RECONCILE) == ["0"]
     assert query("SELECT record_id FROM incidents.quarantine") == [("4",)]
 
 
 def test_a_record_without_an_id_does_not_stop_the_others(it: Api, query: Query) -> None:
     it.sync()
     it.pages.rows.append({**row(20), "id": None})
-    it.pages.rows.pop(1)
-    assert it.sync(Mode.RECONCILE) == ["1"]
+    it.pages.rows.pop(0)
+    assert it.sync(Mode.RECONCILE) == ["0"]
     assert query("SELECT reason FROM incidents.quarantine") == [("id is missing, null or empty.",)]
 
 
@@ -235,41 +235,57 @@ def test_the_oldest_rows_are_beyond_a_window(it: Api, query: Query) -> None:
     assert query("SELECT count(*) FROM incidents.x") == [(100,)]
 
 
-@pytest.mark.parametrize("step", [1, 5, 9])
+@pytest.mark.parametrize("step", [1, 5, 9, 15])
 @pytest.mark.sample(1)
-def test_a_window_that_slides_a_few_rows_at_a_time_marks_none(it: Api, step: int) -> None:
-    _rows(it, 100)
+def test_a_window_that_slides_a_few_rows_at_a_time_shows_after_a_while(it: Api, step: int) -> None:
+    _rows(it, 120)
     it.reads(incremental=None)  # every sync reads everything
     it.sync()
-    for _ in range(0, 45, step):
+    for gone in range(step, 60, step):
         del it.pages.rows[:step]
-        assert it.sync() == []
-        assert it.sync() == [], "the same once more, before the next ones go"
-    assert any("rows are older than all that the API shows" in line for line in it.said)
+        marked = it.sync()
+        assert len(marked) < 20 + step
+        if gone >= 30 + step:
+            assert marked == []
+            assert f"{gone:,} rows are older than all that the API shows" in it.said[-1]
+    it.pages.rows.insert(0, row(0))  # one that had been beyond the window
+    assert it.sync() == []
 
 
-def test_a_deletion_beside_rows_that_leave_a_window_is_marked(it: Api) -> None:
+def test_few_of_the_oldest_rows_are_deleted_ones(it: Api) -> None:
     _rows(it, 100)
     it.sync()
-    for gone in ("40", "60"):
-        del it.pages.rows[:4]
-        it.pages.rows = [row for row in it.pages.rows if row["id"] != gone]
-        assert it.sync(Mode.RECONCILE)[-1] == gone
-    assert it.sync() == ["40", "60"]
-    assert it.since != [None], "rows that may be beyond a window cause no full reads"
+    for count in (3, 6, 10):  # 19 in all
+        gone = it.sync(Mode.RECONCILE)
+        del it.pages.rows[:count]
+        assert len(it.sync(Mode.RECONCILE)) == len(gone) + count
+    it.pages.rows = it.pages.rows[:40] + it.pages.rows[41:]
+    assert len(it.sync(Mode.RECONCILE)) == 20
+    it.pages.rows += [row(0), row(1)]  # back again, so they are not at the end that is missing
+    del it.pages.rows[0]
+    assert len(it.sync(Mode.RECONCILE)) == 19
 
 
-def test_the_oldest_rows_are_marked_when_a_reconcile_finds_no_more_missing(it: Api) -> None:
-    _rows(it, 60)
-    it.reads(incremental=None)
+def test_a_deletion_beside_rows_that_leave_a_window_stays_marked(it: Api) -> None:
+    _rows(it, 100)
     it.sync()
-    del it.pages.rows[:3]
-    for mode in (Mode.INCREMENTAL, Mode.INCREMENTAL, Mode.RECONCILE, Mode.INCREMENTAL):
-        assert it.sync(mode) == []
-        assert "3 of the oldest rows are missing from the API" in it.said[-1]
-    assert it.sync(Mode.RECONCILE) == ["0", "1", "2"]
-    assert it.sync(Mode.RECONCILE) == ["0", "1", "2"]
-    assert it.said == []
+    for gone in (40, 60, 70, 80, 90, 95):
+        del it.pages.rows[:4]
+        it.pages.rows = [row for row in it.pages.rows if row["id"] != f"{gone}"]
+        marked = it.sync(Mode.RECONCILE)
+    assert marked == ["40", "60", "70", "80", "90", "95"]
+
+
+def test_another_account_of_the_same_api_is_another_source(it: Api, query: Query) -> None:
+    _rows(it, 30)
+    it.sync()
+    it.pages.rows = [row(n, minute=n - 50) for n in range(50, 80)]
+    for _ in range(2):
+        with pytest.raises(Exception, match="this may be another source: 30 of the table's 30"):
+            it.sync(Mode.FULL_REFRESH)
+    assert query("SELECT count(*) FROM incidents.x") == [(30,)]
+    assert len(it.sync(Mode.ADOPT)) == 30
+    assert query("SELECT count(*) FROM incidents.x") == [(60,)]
 
 
 def test_many_deletions_among_the_oldest_rows_of_one_time_are_no_window(it: Api) -> None:
@@ -299,10 +315,18 @@ def test_a_list_of_bad_records_alone_is_no_empty_one(it: Api, query: Query) -> N
     assert query("SELECT count(*) FROM incidents.quarantine") == [(4,)]
 
 
+def test_a_list_that_may_be_empty_may_also_shrink(it: Api) -> None:
+    it.sync()
+    it.reads(allow_empty=True)
+    del it.pages.rows[:7]  # of nine
+    assert it.sync(Mode.RECONCILE) == []
+    assert len(it.sync()) == 7
+
+
 def test_adopting_marks_at_once_whatever_is_missing(it: Api) -> None:
     it.sync()
     _lose(it)
-    assert it.sync(Mode.ADOPT) == ["1", "2", "3", "4", "5"]
+    assert it.sync(Mode.ADOPT) == ["0", "1", "2", "3", "4"]
 
 
 def test_a_composite_key_tells_rows_apart(it: Api, configure: Configure, query: Query) -> None:
@@ -373,8 +397,8 @@ def test_a_table_of_an_earlier_release_gets_the_column(
         connection.execute(
             "UPDATE incidents._dlt_version SET schema = replace(schema, 'deleted_at', 'other')"
         )
-    it.pages.rows.pop(1)
-    assert it.sync() == ["1"]
+    it.pages.rows.pop(0)
+    assert it.sync() == ["0"]
     assert query("SELECT count(*) FROM incidents.x") == [(9,)]
 
 
