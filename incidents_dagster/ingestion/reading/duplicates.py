@@ -12,13 +12,12 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from incidents_dagster.ingestion.errors import RecordError
 from incidents_dagster.ingestion.rows.column_types import shown
-from incidents_dagster.ingestion.tables import DECLARED_FIELD, Table, quoted
+from incidents_dagster.ingestion.tables import DECLARED_FIELD, Table
 
 # When a record began, which stays the same as long as it lives.
 BEGAN = (
@@ -32,6 +31,7 @@ TRIED = 500  # pairs
 ENOUGH = 2  # telling fields
 # So many pairs, and such a share of the records, are more than what changes while pages are read.
 MANY, SHARE = 3, 0.25
+HASHES = 65_521  # the largest prime of two bytes
 EXAMPLES = 2
 NAMED = 3  # fields for each example
 # With a space, as in no column.
@@ -64,7 +64,6 @@ class Duplicates:
         self.table = table
         self._rows: list[pa.Table] = []  # the latest as it came, as most syncs have no other
         self._fields: list[str] = []
-        self._connection: duckdb.DuckDBPyConnection | None = None
 
     def add(self, rows: pa.Table) -> None:
         """Adds a batch."""
@@ -109,18 +108,8 @@ class Duplicates:
             self._fields = [name for name in names if name in chosen]
         columns = {name: name for name in self._fields} | {VERSION: str(version)}
         columns = {name: column for name, column in columns.items() if column in rows.column_names}
-        if not columns:
-            return rows.select(keys)
-        hashes = (
-            f"CASE WHEN {quoted(column)} IS NOT NULL THEN (hash({quoted(column)}) >> 48)::USMALLINT "
-            f"END AS {quoted(name)}"
-            for name, column in columns.items()
-        )
-        self._connection = self._connection or duckdb.connect(config={"threads": 1})
-        self._connection.register("_rows", rows)
-        found = self._connection.sql(f"SELECT {', '.join(hashes)} FROM _rows").to_arrow_table()
-        self._connection.unregister("_rows")
-        return pa.table({**{name: rows[name] for name in keys}, **{n: found[n] for n in columns}})
+        hashes = {name: _hashes(rows[column]) for name, column in columns.items()}
+        return pa.table({**{name: rows[name] for name in keys}, **hashes})
 
     def _unlike(self, rows: pa.Table, repeated: pa.Table) -> Iterator[Unlike]:
         """Compares each record that has a `repeated` key with the one before it that has it."""
@@ -165,6 +154,13 @@ class Duplicates:
             strangers = pc.or_(strangers, differ(name))
         shares = {n: pc.mean(differ(n).filter(strangers)).as_py() for n in self._fields}
         return {name for name, share in shares.items() if share is None or share >= TELLING}
+
+
+def _hashes(values: pa.ChunkedArray) -> pa.Array:
+    if pa.types.is_timestamp(values.type):
+        values = values.cast(pa.int64())  # quicker than Python's datetime
+    hashes = [None if v is None else hash(v) % HASHES for v in values.to_pylist()]
+    return pa.array(hashes, pa.uint16())
 
 
 def _error(table: Table, found: list[Unlike]) -> RecordError:

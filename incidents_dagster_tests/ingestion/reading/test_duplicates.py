@@ -167,7 +167,10 @@ AGAIN: dict[str, tuple[str, Any, Records]] = {
     "a newer version, of which nothing says when it began": (
         "number",
         CURSOR,
-        [*alerts(12), {**alerts(4)[3], "status": "done", "severity": 9, "updated_at": "2027-01-01"}],
+        [
+            *alerts(12),
+            {**alerts(4)[3], "status": "done", "severity": 9, "updated_at": "2027-01-01"},
+        ],
     ),
     "a list of versions": ("id", ONE_PAGE, [incident(n % 3, n) for n in range(9)]),
     "a list of versions, newest first": ("id", CURSOR, [incident(n % 3, 9 - n) for n in range(9)]),
@@ -207,5 +210,9 @@ def test_records_that_share_a_key_on_different_pages_are_seen_by_what_lasts(
     sync: Callable[..., str],
 ) -> None:
     records = [{**incident(n), "number": n % 20} for n in range(60)]
-    assert "such as '0' (different id, created_at, title) and '1'" in sync(records, CURSOR, "number")
-    assert "such as '0' (different created_at, title)" in sync(without(records, "id"), CURSOR, "number")
+    assert "such as '0' (different id, created_at, title) and '1'" in sync(
+        records, CURSOR, "number"
+    )
+    assert "such as '0' (different created_at, title)" in sync(
+        without(records, "id"), CURSOR, "number"
+    )
