@@ -39,8 +39,8 @@ class RepeatedError(MovedError):
     """A record arrived more than once, so another one may be missing."""
 
     advice = (
-        "Have the API sort by a unique field, in endpoint.params. If it counts more than it shows, "
-        'set completeness.total_path = "".'
+        "Check primary_key, and have the API sort by a unique field, in endpoint.params. If it "
+        'counts more than it shows, set completeness.total_path = "".'
     )
 
 

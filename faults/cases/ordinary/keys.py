@@ -120,6 +120,30 @@ def shared(key: str, say: Callable[[int], Any]) -> Callable[[Story], None]:
     return story
 
 
+def bare(row: dict[str, Any], number: int) -> None:
+    """A record of one of three services, without another id or the time at which it began."""
+    for name in ("id", "created_at"):
+        del row[name]
+    service = number % 3
+    row["service"] = {"name": f"Service {service}"}
+    row |= {"service_id": f"svc-{service}", "severity": f"sev{number % 4}", "number": number % 11}
+    row |= {"key": number if number < 20 else str(number - 20), "named": f"host-{number // 2}"}
+
+
+def shared_barely(key: str) -> Callable[[Story], None]:
+    """Different records have the same key, and neither another id nor a creation time."""
+
+    def story(story: Story) -> None:
+        for number, row in enumerate(story.api.rows):
+            bare(row, number)
+        story.configure(
+            resource_defaults__primary_key=key, columns__id=None, columns__created_at=None
+        )
+        story.sync("red", rf"primary_key = {key}.*different .* and ")
+
+    return story
+
+
 def shared_later(story: Story) -> None:
     """The ids begin anew in another project."""
     story.loaded()
@@ -169,6 +193,22 @@ CASES = [
     Case("a key of few values", shared("team", lambda number: "abc"[number % 3])),
     Case("a key of few values: cursor", shared("số", lambda number: number % 7 + 900), "cursor"),
     Case("a key that two records share", shared("ref", lambda number: f"R-{number // 2}")),
+    *(
+        Case(
+            f"a shared key, no other id: {key}, {style}{', a total' if number % 2 else ''}",
+            shared_barely(key),
+            style,
+            bool(number % 2),
+        )
+        for number, (key, style) in enumerate(
+            [
+                *(("service_id", style) for style in ("cursor", "offset", "page number")),
+                *(("number", style) for style in ("link", "single page", "offset", "cursor")),
+                *(("key", style) for style in ("single page", "cursor in a header", "offset")),
+                *(("named", style) for style in ("offset and more", "link in a header")),
+            ]
+        )
+    ),
     Case("ids that begin anew", shared_later),
     Case("ids that begin anew: cursor", shared_later, "cursor"),
     *(

@@ -61,6 +61,32 @@ def one_page(story: Story) -> None:
     story.quiet(story.run(mode="reconcile"))
 
 
+def history(story: Story) -> None:
+    """A list of versions, each with an id and a link of its own; the newest is in the table."""
+    story.key = ("number",)
+    for place, row in enumerate(story.api.rows):
+        first = place % 12
+        row |= {"number": first, "title": f"Incident {first}", "created_at": hours(first)}
+        row |= {"link": f"https://files.test/{place}", "comment": f"Step {place}"}
+    story.configure(resource_defaults__primary_key="number", columns__id=None)
+    story.loaded()
+    story.quiet(story.run(mode="full_refresh"))
+    row = story.api.rows[30]
+    story.api.rows.append({**row, "id": "v-99", "updated_at": hours(1_000), "title": "New title"})
+    story.quiet(story.run())
+    story.quiet(story.run(mode="full_refresh"))
+
+
+def starred(story: Story) -> None:
+    """A starred incident comes twice on a page, with another flag and link; the user vouches."""
+    first = {**story.api.rows[4], "starred": True, "link": "/starred/4"}
+    rows = [{**row, "starred": False, "link": f"/{n}"} for n, row in enumerate(story.api.rows)]
+    story.api.rows = [first, *rows]
+    story.sync("unproven", "primary_key")
+    story.configure(accept_unproven=True)
+    story.sync("accepted", mode="full_refresh")
+
+
 STYLES = [style for style in PAGINATORS if style not in ("auto", "offset and total")]
 LIMITED = {"endpoint__params": {"limit": 10}}
 
@@ -83,5 +109,7 @@ def cases(name: str, story: Callable[[Story], None], rows: int, styles: list[str
 CASES = [
     *cases("a week", week, 60, STYLES),
     *cases("one page", one_page, 7, STYLES[1::2]),
+    *cases("versions with ids of their own", history, 40, ["cursor", "single page", "offset"]),
+    *(Case(f"a starred one: {style}", starred, style) for style in ("single page", "cursor")),
     *cases("a purge", purge, 70, ["offset", "cursor", "single page"]),
 ]

@@ -17,7 +17,6 @@ from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests import Request, Response
 
 from incidents_dagster.ingestion.errors import IncompleteError, MovedError
-from incidents_dagster.ingestion.reading.duplicates import check_page
 from incidents_dagster.ingestion.reading.ends import End, TotalIs, end_of
 from incidents_dagster.ingestion.reading.envelope import Envelope, beside
 from incidents_dagster.ingestion.reading.further_records import ListRead, doubts_about
@@ -106,11 +105,9 @@ class CheckedPaginator(BasePaginator):
         Raises:
             IncompleteError: The response is not valid, or the list ended too early.
             MovedError: It contradicts the previous ones.
-            RecordError: The primary key does not identify its records.
         """
         pages, rows = self._pages, [] if data is None else data
         self._envelope.check(response, rows)
-        check_page(self._mark.table, rows)
         if not self._count:
             pages.lists += 1
         self._count += 1

@@ -2,163 +2,183 @@
 
 Loading them would keep one of each and lose the others. What an honest API may do is no reason: a
 record that changes while pages are read comes again, in a newer version; links with signatures and
-counters differ in each response; lists of several parents share records.
+counters differ in each response; lists of several parents share records; a list of versions may
+give each an id of its own.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import reduce
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
+from random import Random
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from dlt.common.schema.typing import TTableSchemaColumns
 
 from incidents_dagster.ingestion.errors import RecordError
 from incidents_dagster.ingestion.rows.column_types import shown
 from incidents_dagster.ingestion.tables import DECLARED_FIELD, Table
 
-# What stays the same as long as a record lives: another identifier, and when it was created.
-LASTING = (
-    *("id", "uuid", "guid", "sys_id"),
+# When a record began, which stays the same as long as it lives.
+BEGAN = (
     *("created", "created_at", "created_on", "created_date", "created_time", "sys_created_on"),
-    *("creation_date", "creation_time", "date_created", "time_created", "opened_at", "inserted_at"),
+    *("creation_date", "creation_time", "date_created", "time_created", "inserted_at"),
+    *("opened_at", "started_at", "starts_at", "start_time", "occurred_at", "triggered_at"),
 )
+COMPARED = 12  # fields
+TELLING = 0.95  # of all pairs of records differ in a telling field, such as a title
+TRIED = 500  # pairs
+ENOUGH = 2  # telling fields
+# So many pairs, and such a share of the records, are more than what changes while pages are read.
+MANY, SHARE = 3, 0.25
+HASHES = 65_521  # the largest prime of two bytes
 EXAMPLES = 2
-FIELDS = 3  # named for each example
-ENOUGH_FIELDS = 3  # in both records, to say that most of them differ
+NAMED = 3  # fields for each example
+# With a space, as in no column.
+PLACE, VERSION = "place in rows", "version of row"
 
 
-@dataclass
+@dataclass(frozen=True)
+class Unlike:
+    """Two records that share a key and differ in telling fields.
+
+    Attributes:
+        key: Their primary key.
+        fields: The fields in which they differ.
+        certain: Whether they are certainly different records, however few such pairs there are.
+    """
+
+    key: tuple[Any, ...]
+    fields: list[str]
+    certain: bool
+
+
 class Duplicates:
-    """The lasting columns of the records that one pass over the list has brought.
+    """The records that one pass over the list has brought: their keys, and hashes of a few fields.
 
     Attributes:
         table: The table that they are loaded into.
-        known: Its columns with dlt's hints; grows while records arrive.
     """
 
-    table: Table
-    known: TTableSchemaColumns
-    _rows: list[pa.Table] = field(default_factory=list)
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._rows: list[pa.Table] = []  # the latest as it came, as most syncs have no other
+        self._fields: list[str] = []
 
     def add(self, rows: pa.Table) -> None:
         """Adds a batch."""
-        if not self.table.keyed or not {*self.table.primary_key} <= {*rows.column_names}:
+        if not self.table.keyed or not len(rows):
             return
-        names = [n for n in LASTING if n in rows.column_names and n not in self.table.primary_key]
-        names = [name for name in names if self.known[name].get("data_type") != "json"]
-        self._rows.append(rows.select([*self.table.primary_key, *names]))
+        if self._rows:
+            self._rows[-1] = self._hashed(self._rows[-1])
+        self._rows.append(rows)
 
     def check(self) -> None:
-        """Looks for a key with several values in a column that lasts as long as a record.
+        """Looks for different records that share a key.
 
         Raises:
-            RecordError: There is one.
+            RecordError: There are some.
         """
-        keys = self.table.primary_key
-        if not self._rows:
+        if not self._rows or not len(repeated := self._repeated()):
             return
+        self._rows[-1] = self._hashed(self._rows[-1])
         rows = pa.concat_tables(self._rows, promote_options="default")
-        lasting = rows.column_names[len(keys) :]
-        if not lasting:
-            return
-        # With a space, as in no column: the aggregates have names, too.
-        named = [f"key {name}" for name in keys]
-        rows = rows.rename_columns([*named, *lasting])
-        counted = [(name, "count_distinct", pc.CountOptions(mode="only_valid")) for name in lasting]
-        counts = rows.group_by(named, use_threads=False).aggregate(counted)
-        several = [pc.greater(counts[f"{name}_count_distinct"], 1) for name in lasting]
-        found = counts.filter(reduce(pc.or_, several))
-        if not len(found):
-            return
-        examples = [
-            (
-                [row[name] for name in named],
-                [name for name in lasting if row[f"{name}_count_distinct"] > 1],
-            )
-            for row in found.slice(0, EXAMPLES).to_pylist()
-        ]
-        raise _error(self.table, len(found), examples)
+        found = list(self._unlike(rows, repeated))
+        if len(found) < max(MANY, SHARE * len(rows)):
+            found = [pair for pair in found if pair.certain]
+        if found:
+            raise _error(self.table, found)
+
+    def _repeated(self) -> pa.Table:
+        """The keys that came more than once."""
+        keys = self.table.primary_key
+        rows = pa.concat_tables([rows.select(keys) for rows in self._rows])
+        rows = rows.append_column(PLACE, pa.array(range(len(rows))))
+        counts = rows.group_by(keys, use_threads=False).aggregate([(PLACE, "count")])
+        return counts.filter(pc.greater(counts[f"{PLACE}_count"], 1)).select(keys)
+
+    def _hashed(self, rows: pa.Table) -> pa.Table:
+        """The keys, and two bytes for each field that is compared and for the version."""
+        keys, version = self.table.primary_key, self.table.newest_first
+        if not self._fields:
+            names = [name for name in rows.column_names if name not in (*keys, version)]
+            # Of the others, those with the most values.
+            rank = {name: (name not in BEGAN, -len(rows[name].unique())) for name in names}
+            chosen = {*sorted(names, key=lambda name: rank[name])[:COMPARED]}
+            self._fields = [name for name in names if name in chosen]
+        columns = {name: name for name in self._fields} | {VERSION: str(version)}
+        columns = {name: column for name, column in columns.items() if column in rows.column_names}
+        hashes = {name: _hashes(rows[column]) for name, column in columns.items()}
+        return pa.table({**{name: rows[name] for name in keys}, **hashes})
+
+    def _unlike(self, rows: pa.Table, repeated: pa.Table) -> Iterator[Unlike]:
+        """Compares each record that has a `repeated` key with the one before it that has it."""
+        keys, telling = self.table.primary_key, self._telling(rows)
+        rows = rows.append_column(PLACE, pa.array(range(len(rows))))
+        rows = rows.join(repeated, keys, join_type="left semi", use_threads=False).sort_by(PLACE)
+        latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for record in rows.to_pylist():
+            key = tuple(record[name] for name in keys)
+            if (earlier := latest.get(key)) and (pair := self._pair(key, earlier, record, telling)):
+                yield pair
+            latest[key] = record
+
+    def _pair(
+        self,
+        key: tuple[Any, ...],
+        one: dict[str, Any],
+        other: dict[str, Any],
+        telling: set[str],
+    ) -> Unlike | None:
+        both = [n for n in self._fields if one[n] is not None and other[n] is not None]
+        differ = [n for n in both if one[n] != other[n]]
+        began = [n for n in both if n in BEGAN]
+        if any(n in telling and n not in differ for n in began):
+            return None
+        fields = [n for n in differ if n in telling or n in began]
+        most = 2 * len(fields) > len([n for n in both if n in telling])
+        certain = any(n in differ for n in began) or (len(fields) >= ENOUGH and most)
+        versions = one.get(VERSION) != other.get(VERSION)
+        return Unlike(key, fields, certain) if fields and (certain or versions or most) else None
+
+    def _telling(self, rows: pa.Table) -> set[str]:
+        """The fields in which most pairs of records with different keys differ."""
+        places, chance = range(len(rows)), Random(0)
+        one, other = (rows.take(chance.choices(places, k=TRIED)) for _ in range(2))
+
+        def differ(name: str) -> pa.ChunkedArray:
+            return pc.not_equal(one[name], other[name])
+
+        strangers = differ(self.table.primary_key[0])
+        for name in self.table.primary_key[1:]:
+            strangers = pc.or_(strangers, differ(name))
+        shares = {n: pc.mean(differ(n).filter(strangers)).as_py() for n in self._fields}
+        return {name for name, share in shares.items() if share is None or share >= TELLING}
 
 
-def check_page(table: Table, records: list[Any]) -> None:
-    """Looks for records of one response, which is of one moment, that share the primary key.
-
-    They may be the same record in versions of different times, in a list of versions. Such versions
-    have most of their fields in common.
-
-    Raises:
-        RecordError: There are others.
-    """
-    if not table.keyed:
-        return
-    good = (record for record in records if isinstance(record, dict))
-    all_fields = (table.fields_of(table.primary_key, record) for record in good)
-    fields = next((found for found in all_fields if len(found) == len(table.primary_key)), None)
-    if not fields or _all_differ(records, fields):
-        return
-    keyed = [(key, record) for record in records if (key := _key(record, fields))]
-    newest = table.fields_of(filter(None, [table.newest_first]), keyed[0][1]) if keyed else []
-    first: dict[Any, dict[str, Any]] = {}
-    same_time: dict[Any, list[str]] = {}
-    unlike: list[tuple[Any, list[str]]] = []
-    versions = 0
-    for key, record in keyed:
-        other = first.setdefault(key, record)
-        if other is record or not (names := _differing(other, record)):
-            continue
-        changed = [name for name in names if name not in newest]
-        if changed == names:
-            same_time[key] = names
-            continue
-        versions += 1
-        shared = {*other} & {*record} - {*fields, *newest}
-        if len(shared) >= ENOUGH_FIELDS and 2 * len(changed) > len(shared):
-            unlike.append((key, changed))
-    found = same_time | (dict(unlike) if 2 * len(unlike) > versions else {})
-    if found:
-        raise _error(table, len(found), islice(found.items(), EXAMPLES))
+def _hashes(values: pa.ChunkedArray) -> pa.Array:
+    if pa.types.is_timestamp(values.type):
+        values = values.cast(pa.int64())  # quicker than Python's datetime
+    hashes = [None if v is None else hash(v) % HASHES for v in values.to_pylist()]
+    return pa.array(hashes, pa.uint16())
 
 
-def _all_differ(records: list[Any], fields: list[str]) -> bool:
-    """Whether no key comes twice, which is quick to see."""
-    try:
-        columns = [[record.get(name) for record in records] for name in fields]
-        keys = columns[0] if len(columns) == 1 else [*zip(*columns, strict=True)]
-        return len(set(keys)) == len(keys)
-    except (AttributeError, TypeError):  # bad records among them
-        return False
-
-
-def _key(record: Any, fields: list[str]) -> tuple[Any, ...] | None:
-    """A record's key; None if it has none, as it is put aside later."""
-    values = [record.get(name) for name in fields] if isinstance(record, dict) else [None]
-    usable = all(type(value) in (str, int) and value != "" for value in values)
-    return tuple(values) if usable else None
-
-
-def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """The fields that both have, with different values."""
-    return [n for n, v in one.items() if v is not None and other.get(n, v) not in (None, v)]
-
-
-def _error(
-    table: Table, count: int, examples: Iterable[tuple[Iterable[Any], list[str]]]
-) -> RecordError:
+def _error(table: Table, found: list[Unlike]) -> RecordError:
     key = ", ".join(table.declared.get(n, {}).get(DECLARED_FIELD, n) for n in table.primary_key)
-    told = " and ".join(_example(values, names) for values, names in examples)
+    fields: dict[tuple[Any, ...], list[str]] = {}
+    for pair in found:
+        fields.setdefault(pair.key, pair.fields)
+    told = " and ".join(_example(*example) for example in islice(fields.items(), EXAMPLES))
     return RecordError(
         f"{table.name}: primary_key = {key} does not identify records, so nothing was loaded: "
-        f"different records share {count:,} of its values, such as {told}. Set primary_key to a "
-        "field, or a list of fields, that no two records share."
+        f"different records share {len(fields):,} of its values, such as {told}. Set primary_key "
+        "to a field, or a list of fields, that no two records share."
     )
 
 
-def _example(values: Iterable[Any], names: list[str]) -> str:
-    more = ", …" if len(names) > FIELDS else ""
-    return f"{', '.join(map(_shown, values))} (different {', '.join(names[:FIELDS])}{more})"
+def _example(key: tuple[Any, ...], names: list[str]) -> str:
+    more = ", …" if len(names) > NAMED else ""
+    return f"{', '.join(map(_shown, key))} (different {', '.join(names[:NAMED])}{more})"
 
 
 def _shown(value: Any) -> str:

@@ -222,7 +222,8 @@ class Reader:
         if repeated:
             doubt = (
                 f"{repeated:,} records arrived twice in the same version, so as many others may be "
-                "missing: have the API sort by a unique field, in endpoint.params"
+                "missing: check primary_key, and have the API sort by a unique field, in "
+                "endpoint.params"
             )
         return MOST_READINGS, pages, [*pages.all_doubts, doubt]
 
@@ -242,7 +243,7 @@ class Reader:
     def _pass(self, since: Any, pages: Pages, land: Land) -> Iterator[pa.Table]:
         """Reads everything once, or what changed `since` a value of the cursor."""
         seen, most = self._seen, self._api.settings.max_columns
-        duplicates = Duplicates(self._table, self._known)
+        duplicates = Duplicates(self._table)
         try:
             for records in chunks(self._api.records(self._name, since, pages=pages)):
                 batch = to_arrow(

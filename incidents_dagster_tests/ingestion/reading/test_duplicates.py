@@ -10,6 +10,7 @@ from fakes.messages import Asked
 from fakes.pages import CURSOR, OFFSET, PAGE, Pages
 from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.rows import batches
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster_tests.ingestion.one_resource import resource
@@ -71,27 +72,72 @@ def test_a_key_that_different_records_share_is_refused_and_nothing_is_loaded(
 def test_the_message_names_the_key_and_two_examples(sync: Callable[..., str]) -> None:
     assert sync(teams(60), OFFSET, "number") == (
         "x: primary_key = number does not identify records, so nothing was loaded: different "
-        "records share 2 of its values, such as 0 (different id, created_at, title, …) and 1 "
-        "(different id, created_at, title, …). Set primary_key to a field, or a list of fields, "
-        "that no two records share."
+        "records share 20 of its values, such as '0' (different id, created_at, title) and '1' "
+        "(different id, created_at, title). Set primary_key to a field, or a list of fields, that "
+        "no two records share."
     )
 
 
-def test_without_any_lasting_field_the_records_of_a_page_show_it(sync: Callable[..., str]) -> None:
-    alerts = [
-        {"name": f"n{n}", "rule": f"r{n % 4}", "value": n, "on": f"h{n}", "updated_at": f"{n}"}
-        for n in range(12)
+def alerts(count: int, **fields: Callable[[int], Any]) -> Records:
+    """Alerts of few services, without another id or a time at which they began."""
+    return [
+        {
+            "number": n % 12,
+            "service": {"name": f"service {n % 3}"},
+            "service_id": f"s{n % 3}",
+            "status": "open",
+            "severity": n * n % 5,
+            "title": f"Alert {n}",
+            "updated_at": f"2026-11-01T{n // 60:02}:{n % 60:02}:00Z",
+            **{name: value(n) for name, value in fields.items()},
+        }
+        for n in range(count)
     ]
-    said = sync(alerts, ONE_PAGE, "rule", columns={"updated_at": {"dedup_sort": "desc"}})
-    assert "'r0' (different name, value, on) and 'r1'" in said
 
 
-def test_two_records_of_one_moment_and_one_version_are_not_one(sync: Callable[..., str]) -> None:
-    records = [incident(1), incident(2), {**incident(1), "label": "a", "title": "other"}]
-    assert "'INC-0001' (different title)" in sync(records, ONE_PAGE)
-    assert "'INC-0001' (different title)" in sync(records, ONE_PAGE, columns={})
-    bad: Records = [{"id": None}, {"a": 1}, {"id": [1]}, *records]
-    assert "'INC-0001' (different title)" in sync(bad, ONE_PAGE)
+TEXTS: Any = {"text": lambda n: f"{n}", "host": lambda n: f"h{n}"}
+LOSING: dict[str, tuple[str, Records]] = {
+    "a number that repeats on each page": ("number", alerts(60)),
+    "a service that has a name and a link": (
+        "service_id",
+        alerts(60, name=lambda n: f"service {n % 3}", link=lambda n: f"/services/{n % 3}"),
+    ),
+    "two alerts, most fields of which differ": ("number", alerts(13, **TEXTS)),
+    "whole numbers and the same ones as text": (
+        "key",
+        alerts(60, key=lambda n: n if n < 30 else f"{n - 30}"),
+    ),
+    "two alerts that only began at different times": (
+        "number",
+        alerts(13, title=lambda n: f"{n % 12}", starts_at=lambda n: f"2026-11-01T00:{n:02}:00Z"),
+    ),
+}
+
+
+@pytest.mark.parametrize("paginator", [CURSOR, ONE_PAGE, OFFSET, PAGE], ids=repr)
+@pytest.mark.sample(5)
+@pytest.mark.parametrize("case", LOSING)
+def test_without_another_id_the_fields_that_tell_records_apart_show_it(
+    sync: Callable[..., str], query: Query, case: str, paginator: Any
+) -> None:
+    key, records = LOSING[case]
+    said = sync(records, paginator, key)
+    assert f"primary_key = {key} does not identify records" in said
+    assert "(different starts_at)" in said or ", title" in said or "(different title" in said
+    assert query("FROM duckdb_tables() WHERE table_name = 'x'") == []
+
+
+def test_records_that_are_read_in_several_batches_are_compared(
+    sync: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_ROWS", 5)
+    said = sync(alerts(60), CURSOR, "number")
+    assert "different records share 12 of its values" in said
+
+
+def test_what_is_the_same_in_most_records_tells_nothing(sync: Callable[..., str]) -> None:
+    same: Any = dict.fromkeys("abcdef", lambda n: "same")
+    assert "number does not identify" in sync(alerts(13, **TEXTS, **same), ONE_PAGE, "number")
 
 
 def test_a_key_in_another_script_is_named_as_it_is_configured(sync: Callable[..., str]) -> None:
@@ -99,27 +145,58 @@ def test_a_key_in_another_script_is_named_as_it_is_configured(sync: Callable[...
     assert "primary_key = Номер does" in sync(records, ONE_PAGE, "Номер")
 
 
+def versions(count: int, **fields: Any) -> Records:
+    """Versions of four incidents, each with an id of its own."""
+    return [{**incident(n % 4, n), "number": n % 4, "id": f"v{n}", **fields} for n in range(count)]
+
+
 ONCE = [incident(n) for n in range(12)]
-AGAIN: dict[str, tuple[Any, Records]] = {
-    "the same record twice on a page": (ONE_PAGE, [*ONCE, ONCE[3]]),
+AGAIN: dict[str, tuple[str, Any, Records]] = {
+    "the same record twice on a page": ("id", ONE_PAGE, [*ONCE, ONCE[3]]),
     "the same record on two pages, with another link": (
+        "id",
         CURSOR,
         [{**one, "link": f"{n}", "views": n} for n, one in enumerate([*ONCE, ONCE[3]])],
     ),
-    "a newer version on a later page": (CURSOR, [*ONCE, incident(3, 1, title="renamed")]),
-    "a list of versions": (ONE_PAGE, [incident(n % 3, n) for n in range(9)]),
-    "a list of versions, the newest first": (CURSOR, [incident(n % 3, 9 - n) for n in range(9)]),
-    "bad records": (ONE_PAGE, [*ONCE, {"id": None}, {"id": None, "a": 1}, {"id": [1]}]),
+    "a starred one twice on a page, with another flag and link": (
+        "id",
+        ONE_PAGE,
+        [{**ONCE[4], "starred": True, "link": "/starred/4"}]
+        + [{**one, "starred": False, "link": f"/{n}"} for n, one in enumerate(ONCE)],
+    ),
+    "a newer version on a later page": ("id", CURSOR, [*ONCE, incident(3, 1, title="renamed")]),
+    "a newer version, of which nothing says when it began": (
+        "number",
+        CURSOR,
+        [
+            *alerts(12),
+            {**alerts(4)[3], "status": "done", "severity": 9, "updated_at": "2027-01-01"},
+        ],
+    ),
+    "a list of versions": ("id", ONE_PAGE, [incident(n % 3, n) for n in range(9)]),
+    "a list of versions, newest first": ("id", CURSOR, [incident(n % 3, 9 - n) for n in range(9)]),
+    "versions with ids of their own": ("number", ONE_PAGE, versions(12)),
+    "versions with ids of their own, and a new title": (
+        "number",
+        CURSOR,
+        versions(12)[:-1] + versions(12, title="new")[-1:],
+    ),
+    "the same key as a number and as text": (
+        "number",
+        ONE_PAGE,
+        [*alerts(12), {**alerts(1)[0], "number": "0"}],
+    ),
+    "bad records": ("id", ONE_PAGE, [*ONCE, {"id": None}, {"id": None, "a": 1}, {"id": [1]}]),
 }
 
 
 @pytest.mark.parametrize("case", AGAIN)
-@pytest.mark.sample(4)
+@pytest.mark.sample(8)
 def test_a_record_may_arrive_again(sync: Callable[..., str], query: Query, case: str) -> None:
-    paginator, records = AGAIN[case]
-    assert sync(records, paginator, columns={"updated_at": TIME}) == ""
-    ids = {one["id"] for one in records if isinstance(one, dict) and isinstance(one["id"], str)}
-    assert {row[0] for row in query("SELECT id FROM incidents.x")} == ids
+    key, paginator, records = AGAIN[case]
+    assert sync(records, paginator, key) == ""
+    keys = {str(one[key]) for one in records if isinstance(one[key], (str, int))}
+    assert {row[0] for row in query(f"SELECT {key} FROM incidents.x")} == keys
 
 
 def test_without_a_time_of_change_a_record_may_differ_on_another_page(
@@ -134,5 +211,9 @@ def test_records_that_share_a_key_on_different_pages_are_seen_by_what_lasts(
     sync: Callable[..., str],
 ) -> None:
     records = [{**incident(n), "number": n % 20} for n in range(60)]
-    assert "such as '0' (different id, created_at) and '1'" in sync(records, CURSOR, "number")
-    assert "such as '0' (different created_at)" in sync(without(records, "id"), CURSOR, "number")
+    assert "such as '0' (different id, created_at, title) and '1'" in sync(
+        records, CURSOR, "number"
+    )
+    assert "such as '0' (different created_at, title)" in sync(
+        without(records, "id"), CURSOR, "number"
+    )
