@@ -201,7 +201,8 @@ class Settings(Section):
     )
     allow_empty: bool = Field(
         default=False,
-        description="whether an API without any record is believed, so that all rows are gone",
+        description="whether an API without any record is believed, so that all rows are gone; "
+        "`deleted_share` then does not count",
     )
     quarantine_share: float = Field(
         default=0.1,

@@ -45,6 +45,7 @@ TOKEN = re.compile(r"(?!\d{4}-\d\d)(?=.*\d)[\w+/=.~-]{8,}", re.ASCII)
 IDENTIFIES = {"id", "uuid", "request", "trace", "version", "etag", "hash", "checksum"}
 PAGES = [{"pages"}, {"page", "count"}, {"total", "pages"}, {"num", "pages"}, {"last"}]
 PAGES += [{"last", "page"}]
+OF_X = {"x", "wp", "pagination"}  # of a header's name
 TOTALS = {"total", "found", "hits", "count"}
 OF_RECORDS = {"record", "records", "result", "results", "item", "items", "element", "elements"}
 OF_RECORDS |= {"entries", "objects", "rows", "matches", "num", "number", "of", "all", "size"}
@@ -93,6 +94,10 @@ class Around:
         if pages == 1 and _differ(links.get("last", ""), links.get("first", "")):
             names.append('the header Link with rel="last"')
         counts = {path: v > n for path, v in around.items() for n in _counted(path, v, rows, pages)}
+        in_headers = {h: int(v) for h, v in response.headers.items() if v.isdigit()}
+        counts |= {
+            f"the header {h}": v > pages for h, v in in_headers.items() if _words(h) - OF_X in PAGES
+        }
         if flags:
             more, complete = flagged, not flagged
         else:

@@ -14,7 +14,14 @@ from incidents_dagster.ingestion.secrets.names import words_of
 
 PARTIAL_CONTENT = 206
 CONTENT_RANGE = re.compile(r".*/(\d+)")
-TOTALS = ("X-Total-Count", "X-Total", "Total-Count", "X-Total-Results", "X-Pagination-Total-Count")
+TOTALS = (
+    "X-Total-Count",
+    "X-Total",
+    "Total-Count",
+    "X-Total-Results",
+    "X-WP-Total",
+    "X-Pagination-Total-Count",
+)
 # True or above zero, in any response. Elasticsearch and GitHub, among others. A number only beside
 # the records, or in an object about the response: elsewhere it counts something by its state.
 IN_ANY_PAGE = (".timedout", ".incompleteresults", "shards.failed")

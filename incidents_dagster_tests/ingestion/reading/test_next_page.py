@@ -182,6 +182,8 @@ WRONG: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any], str]
         {},
         "a header says that there are 231 records",
     ),
+    "WordPress": ("single_page", {}, {"X-WP-Total": "231"}, {}, "231 records"),
+    "pages in the headers": ("single_page", {}, {"X-Total-Pages": "5"}, {}, "header X-Total-Pages"),
     "a range": ("single_page", {}, {"Content-Range": "items 0-49/231"}, {}, "231 records"),
     "a search that timed out": ("single_page", {"timed_out": True}, {}, {}, "timed_out is true"),
     "shards that failed": (
@@ -247,6 +249,7 @@ WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any]]] = {
         {},
     ),
     "a header of a short page": (HEADER_LINK, {}, {}, MORE_ROWS),
+    "one page, say the headers": (HEADER_LINK, {}, {"X-WP-TotalPages": "1"}, FULL),
     "a total in the headers": (HEADER_LINK, {}, {"X-Total-Count": "50"}, FULL),
     "counts of records by their state": (
         "single_page",
