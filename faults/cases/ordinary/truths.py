@@ -59,12 +59,8 @@ def fast_clock(mode: str) -> Callable[[Story], None]:
     return story
 
 
-def replica_behind(story: Story) -> None:
-    """A record changed seconds ago, and a replica still shows its version before that."""
-    clock(story, NOW)
-    before = dict(story.api.rows[7])
-    change(story, 7, at=NOW - 20 * SECOND)
-    story.loaded()
+def shown_as(story: Story, before: dict[str, Any]) -> None:
+    """A full read, ten seconds later, of a replica that shows record 7 as it was `before`."""
     newest = story.api.rows[7]
     clock(story, NOW + 10 * SECOND)
     story.api.rows[7] = before
@@ -72,6 +68,15 @@ def replica_behind(story: Story) -> None:
     story.api.rows[7] = newest
     if wrong := story.unequal():
         raise WrongError(f"the older version of a replica replaces a newer one: {wrong}")
+
+
+def replica_behind(story: Story) -> None:
+    """A record changed seconds ago, and a replica still shows its version before that."""
+    clock(story, NOW)
+    before = dict(story.api.rows[7])
+    change(story, 7, at=NOW - 20 * SECOND)
+    story.loaded()
+    shown_as(story, before)
     clock(story, NOW + 3)
     story.sync(mode="full_refresh")
 
@@ -100,13 +105,7 @@ def versions_of(
         before = dict(story.api.rows[7])
         put(story, NOW - 20 * SECOND)
         story.sync()
-        newest = story.api.rows[7]
-        clock(story, NOW + 10 * SECOND)
-        story.api.rows[7] = before
-        story.sync("loaded", mode="full_refresh")
-        story.api.rows[7] = newest
-        if wrong := story.unequal():
-            raise WrongError(f"the older version of a replica replaces a newer one: {wrong}")
+        shown_as(story, before)
         # Long after, the older version is what a restored backup has.
         clock(story, NOW + 60)
         story.api.rows[7] = before

@@ -107,28 +107,13 @@ SOURCES: list[tuple[str, str, Tell | None, Any, Tell]] = [
 ]
 CASES = [
     *(
-        Case(f"gone: {what}", gone(later), style, tell=tell, settings={"client__paginator": paging})
+        Case(name, story, style, tell=tell, settings={"client__paginator": paging})
         for what, style, tell, paging, later in SOURCES
-    ),
-    *(
-        Case(
-            f"gone: {what}, while incremental",
-            gone_while_incremental(later),
-            style,
-            tell=tell,
-            settings={"client__paginator": paging},
+        for name, story in (
+            (f"gone: {what}", gone(later)),
+            (f"gone: {what}, while incremental", gone_while_incremental(later)),
+            (f"honest: {what}, left out at the end, while incremental", quiet_while_incremental),
         )
-        for what, style, tell, paging, later in SOURCES
-    ),
-    *(
-        Case(
-            f"honest: {what}, left out at the end, while incremental",
-            quiet_while_incremental,
-            style,
-            tell=tell,
-            settings={"client__paginator": paging},
-        )
-        for what, style, tell, paging, _ in SOURCES
     ),
     *(
         Case(
