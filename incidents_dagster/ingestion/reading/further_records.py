@@ -86,7 +86,7 @@ def doubts_about(
     elif next_page and not next_page.is_in(response) and read.pages == 1:
         # A page that may be full needs a sign in the response itself.
         cut = 0 < most <= read.rows
-        shown = short or total == read.counted
+        shown = short or read.rows < most or total == read.counted
         if (cut or not seen) and (why := around.why_unproven(next_page, response, shown, cut)):
             yield None if seen else next_page, why
     if read.pages > 1 or not short:

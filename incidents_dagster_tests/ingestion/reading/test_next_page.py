@@ -306,6 +306,10 @@ def test_a_full_read_needs_evidence_of_its_own(
     assert read(settings, known_pages=known).proof.proven
     first = {}
     assert not read(settings, known_pages=known).proof.proven
+    shorter = listen(lambda _: {"data": ROWS[:29], **beside})  # than the pages before
+    assert read(
+        configure(**resource(shorter.base_url, link("links.next"))), known_pages=known
+    ).proof.proven
 
 
 def test_an_object_in_place_of_a_link_is_named(listen: Listen, configure: Configure) -> None:
