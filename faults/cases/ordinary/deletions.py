@@ -387,7 +387,7 @@ CASES = [
         for count, mode, style in (
             (3, "reconcile", "offset"),
             (1, "full_refresh", "cursor"),
-            (8, "reconcile", "link"),
+            (6, "reconcile", "link"),
         )
     ),
     *(Case(f"another account: {style}", other_account, style) for style in ("offset", "cursor")),

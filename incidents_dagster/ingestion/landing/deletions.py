@@ -188,9 +188,8 @@ class Deletions:
         if self.adopt:
             state.window, state.left = "", set()
         if self.adopt or self.other_source or not sure:
-            return Oldest.of(self.stored, missing, []), missing.slice(0, 0)
-        columns = [state.window] if state.window else self.stored.time_columns()
-        oldest = Oldest.of(self.stored, missing, columns)
+            return Oldest("", None, [False] * len(missing)), missing.slice(0, 0)
+        oldest = Oldest.of(self.stored, missing, state.window)
         left = missing.slice(0, 0)
         if not len(missing) or (state.window and oldest.column):
             return oldest, left

@@ -30,12 +30,17 @@ class Oldest:
     among: list[bool]
 
     @classmethod
-    def of(cls, stored: StoredTable, missing: pa.Table, columns: list[str]) -> "Oldest":
-        """By the one of `columns` that has most of the `missing` rows at its old end."""
+    def of(cls, stored: StoredTable, missing: pa.Table, window: str) -> "Oldest":
+        """By the column of a known `window`; else the one with most `missing` rows at its old end.
+
+        If hardly any row is there, all may have left a window, but none shows that there is one.
+        """
         found = cls("", None, [False] * len(missing))
-        for name in columns:
+        for name in [window] if window else stored.time_columns():
             first = stored.oldest_besides(missing, name)
-            if first is not None:
+            if first is None and window:
+                found = cls(name, None, [True] * len(missing))
+            elif first is not None:
                 older = pc.fill_null(pc.less_equal(missing[name], first), False).to_pylist()
                 found = max(found, cls(name, first, older), key=lambda one: sum(one.among))
         return found

@@ -226,9 +226,7 @@ class CheckedPaginator(BasePaginator):
             pages.at_least += min(self._totals)
 
     def _look_for_more(self, response: Response, total: int | None, counted: int) -> None:
-        pages, next_page = self._pages, self._next_page
-        seen = next_page is not None and pages.has_seen(next_page)
-        named = [path for path in self._named if not pages.has_seen(path)]
+        pages = self._pages
         read = ListRead(
             response,
             self._envelope,
@@ -239,8 +237,7 @@ class CheckedPaginator(BasePaginator):
             counted,
             total,
         )
-        most = pages.most_with(next_page) if next_page else 0
-        for path, why in doubts_about(read, next_page, seen, most, named):
+        for path, why in doubts_about(read, pages, self._next_page, self._named):
             if path:
                 pages.unseen[str(path)] = why
             else:

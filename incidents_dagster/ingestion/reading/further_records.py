@@ -11,8 +11,9 @@ from requests import Response
 from incidents_dagster.ingestion.reading.ends import End
 from incidents_dagster.ingestion.reading.envelope import Envelope
 from incidents_dagster.ingestion.reading.named_paths import NamedPath
-from incidents_dagster.ingestion.reading.next_page import Around, nearest
+from incidents_dagster.ingestion.reading.next_page import IF_OTHERS, Around, nearest
 from incidents_dagster.ingestion.reading.page_size import Asked
+from incidents_dagster.ingestion.reading.pages import Pages
 from incidents_dagster.ingestion.reading.partial import total_in_header, total_in_range
 
 
@@ -42,26 +43,22 @@ class ListRead:
 
 
 def doubts_about(
-    read: ListRead,
-    next_page: NamedPath | None,
-    seen: bool,
-    most: int,
-    named: Iterable[NamedPath],
+    read: ListRead, pages: Pages, next_page: NamedPath | None, named: Iterable[NamedPath]
 ) -> Iterator[tuple[NamedPath | None, str]]:
     """Why the list may have further records.
 
     Args:
         read: The list.
+        pages: Which paths its responses, and those of other lists, have had.
         next_page: Where the paginator looks for the next page; None if it does not.
-        seen: Whether any response has had that path; see `Pages.has_seen`.
-        most: How many records were on a page with it, in any sync.
-        named: The paths of `[completeness]` that no response has had.
+        named: The paths of `[completeness]` that the configuration names.
 
     Yields:
         The path that the doubt is about, if seeing it elsewhere would settle it, and the doubt.
     """
     response, asked, total = read.response, read.asked, read.total
-    around = Around.of(response, read.envelope.where, asked, read.rows, read.pages)
+    seen = next_page is not None and pages.has_seen(next_page)
+    around = Around.of(response, read.envelope, asked, read.rows, read.pages)
     in_range, in_header = total_in_range(response), total_in_header(response)
     if in_range is not None and in_range > read.counted:
         yield None, f"the header Content-Range says that there are {in_range:,} records in all"
@@ -71,8 +68,7 @@ def doubts_about(
         if in_header > read.counted:
             yield (
                 None,
-                f"a header says that there are {in_header:,} records in all; if it counts others, "
-                'too, set completeness.total_path = ""',
+                f"a header says that there are {in_header:,} records in all ({IF_OTHERS})",
             )
     # An API that does not say whether there are more has other flags by these names.
     flagged = around.flagged and bool(read.envelope.more_path)
@@ -83,14 +79,16 @@ def doubts_about(
         yield None, f"the last response lacks {next_page}, but there is {around.more}"
     elif next_page and (flagged or (around.named and next_page.is_in(response))):
         yield None, f"the list ends, but there is {around.more}"
-    elif next_page and not next_page.is_in(response) and read.pages == 1:
+    elif next_page and not seen and read.pages == 1:
         # A page that may be full needs a sign in the response itself.
+        most = pages.most_with(next_page)
         cut = 0 < most <= read.rows
         shown = short or read.rows < most or total == read.counted
-        if (cut or not seen) and (why := around.why_unproven(next_page, response, shown, cut)):
-            yield None if seen else next_page, why
+        why = around.why_unproven(next_page, response, shown, cut)
+        if why and (around.more or cut or not pages.may_lack(next_page)):
+            yield next_page, why
     if read.pages > 1 or not short:
-        for path in named:
+        for path in (p for p in named if not (pages.has_seen(p) or pages.may_lack(p))):
             yield path, f"no response has {path}{nearest(path, around)}"
     if read.end.one_page and around.more:
         yield None, f"the paginator asks for one page, but there is {around.more}"

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from requests import Response
 from requests.utils import parse_header_links
 
-from incidents_dagster.ingestion.reading.envelope import beside
+from incidents_dagster.ingestion.reading.envelope import Envelope, beside
 from incidents_dagster.ingestion.reading.named_paths import NamedPath
 from incidents_dagster.ingestion.reading.page_size import Asked
 from incidents_dagster.ingestion.secrets.names import words_of
@@ -45,6 +45,7 @@ TOKEN = re.compile(r"(?!\d{4}-\d\d)(?=.*\d)[\w+/=.~-]{8,}", re.ASCII)
 IDENTIFIES = {"id", "uuid", "request", "trace", "version", "etag", "hash", "checksum"}
 PAGES = [{"pages"}, {"page", "count"}, {"total", "pages"}, {"num", "pages"}, {"last"}]
 PAGES += [{"last", "page"}]
+IF_OTHERS = 'if it counts others, too, set completeness.total_path = ""'
 OF_X = {"x", "wp", "pagination"}  # of a header's name
 TOTALS = {"total", "found", "hits", "count"}
 OF_RECORDS = {"record", "records", "result", "results", "item", "items", "element", "elements"}
@@ -72,17 +73,20 @@ class Around:
     token: str
 
     @classmethod
-    def of(cls, response: Response, where: str, asked: Asked, rows: int, pages: int) -> "Around":
-        """Looks at `response`, whose records are at JSONPath `where`.
+    def of(
+        cls, response: Response, envelope: Envelope, asked: Asked, rows: int, pages: int
+    ) -> "Around":
+        """Looks at `response`.
 
         Args:
             response: The last one.
-            where: Nothing at or below is looked at, as a record may have any field.
+            envelope: Has checked it. Nothing at or below its records is looked at, as a record may
+                have any field; and no total, if there is none by the configuration.
             asked: What was asked for.
             rows: Records of the list so far.
             pages: Pages of the list so far.
         """
-        around = dict(beside(response.json(), where))
+        around = dict(beside(response.json(), envelope.where))
         flags = {path: said for path, v in around.items() if (said := _flag(path, v)) is not None}
         flagged = [path for path, more in flags.items() if more]
         names = [path for path, value in around.items() if _names_next(path, value, asked)]
@@ -93,11 +97,13 @@ class Around:
         names += [f'the header Link with rel="{rel}"' for rel in links if "next" in _words(rel)]
         if pages == 1 and _differ(links.get("last", ""), links.get("first", "")):
             names.append('the header Link with rel="last"')
-        counts = {path: v > n for path, v in around.items() for n in _counted(path, v, rows, pages)}
+        numbers = {path: value for path, value in around.items() if _is_count(path, value)}
         in_headers = {h: int(v) for h, v in response.headers.items() if v.isdigit()}
-        counts |= {
-            f"the header {h}": v > pages for h, v in in_headers.items() if _words(h) - OF_X in PAGES
-        }
+        counts = {path: n > pages for path, n in numbers.items() if _counts_pages(path)}
+        counts |= {f"the header {h}": n > pages for h, n in in_headers.items() if _counts_pages(h)}
+        for path, number in numbers.items() if envelope.total_path else ():
+            if (said := _counts_more(path, number, rows)) is not None:
+                counts[f"{path}, which is {number:,} ({IF_OTHERS})"] = said
         if flags:
             more, complete = flagged, not flagged
         else:
@@ -196,14 +202,18 @@ def _may_be_token(path: str, value: Any, asked: Asked) -> bool:
     return not _words(path) & (OTHER | NOT_NEXT | IDENTIFIES)
 
 
-def _counted(path: str, value: Any, rows: int, pages: int) -> list[int]:
-    """What has been read so far, if `value` counts all pages or all records."""
-    if type(value) is not int or "shards" in path:
-        return []
+def _is_count(path: str, value: Any) -> bool:
+    return type(value) is int and "shards" not in path
+
+
+def _counts_pages(path: str) -> bool:
+    return _words(path.rpartition(".")[2]) - OF_X in PAGES
+
+
+def _counts_more(path: str, value: int, rows: int) -> bool | None:
+    """Whether a count of all records is more than `rows`; None if it is no such count."""
     words = _words(path.rpartition(".")[2])
-    if words in PAGES:
-        return [pages]
     if not words & TOTALS or words - TOTALS - OF_RECORDS:
-        return []
+        return None
     # A count that is no more may be that of the page.
-    return [rows] if "total" in words or value > rows else []
+    return value > rows if "total" in words or value > rows else None

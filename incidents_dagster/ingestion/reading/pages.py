@@ -86,11 +86,12 @@ class Pages:
         self._started = time.monotonic()
 
     def has_seen(self, path: object) -> bool:
-        """Whether a response has had a path that the configuration names.
+        """Whether a response of this read has had a path that the configuration names."""
+        return str(path) in self._seen
 
-        For an incremental read, which may be a single page, one of an earlier sync counts, too.
-        """
-        return str(path) in self._seen or (not self.full and self._key(path) in self.known)
+    def may_lack(self, path: object) -> bool:
+        """Whether this read need not have such a path: it is incremental, and a sync had it."""
+        return not self.full and self._key(path) in self.known
 
     def most_with(self, path: object) -> int:
         """How many records were on a page with such a path, in any sync; 0 if there was none."""

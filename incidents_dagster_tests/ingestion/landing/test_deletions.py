@@ -252,6 +252,18 @@ def test_a_window_that_slides_a_few_rows_at_a_time_shows_after_a_while(it: Api, 
     assert it.sync() == []
 
 
+def test_all_rows_may_have_left_a_window(it: Api) -> None:
+    _rows(it, 100)
+    it.sync()
+    del it.pages.rows[:46]
+    it.sync(Mode.RECONCILE)
+    assert it.sync(Mode.RECONCILE) == []
+    it.pages.rows = [row(200, minute=58)]  # after a long quiet time
+    for _ in range(2):
+        assert it.sync(Mode.RECONCILE) == []
+    assert "100 rows are older than all that the API shows" in it.said[-1]
+
+
 def test_few_of_the_oldest_rows_are_deleted_ones(it: Api) -> None:
     _rows(it, 100)
     it.sync()

@@ -357,6 +357,25 @@ def test_the_walks_of_a_resource_are_one_reading(
         assert (proof.rows, proof.expected, proof.pages, proof.proven) == (10, 10, 3, True)
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_a_path_seen_in_one_list_is_evidence_for_the_others(
+    listen: Listen, configure: Configure, order: tuple[int, int]
+) -> None:
+    def answer(asked: Asked) -> Any:
+        if asked.path == "/p":
+            return {"data": [{"id": n} for n in order], "total": 2}
+        if "/2/" in asked.path:  # a page as full as the other list's
+            return {"data": [{"id": n} for n in range(10, 15)]}
+        if "after" in asked.query:
+            return {"data": [{"id": 5}]}
+        return {"data": [{"id": n} for n in range(5)], "next": "c2"}
+
+    cursor = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
+    done = read(_children(configure, listen(answer), paginator=cursor))
+    assert done.proof.proven
+    assert len(done.ids) == 11
+
+
 def test_pages_that_break_off_are_an_error(listen: Listen, configure: Configure) -> None:
     pages = Pages([*ROWS])
     web = listen(lambda asked: Reply(status=404) if pages.asked else pages(asked))

@@ -312,6 +312,19 @@ def test_a_full_read_needs_evidence_of_its_own(
     ).proof.proven
 
 
+def test_a_total_that_is_none_is_none_anywhere(listen: Listen, configure: Configure) -> None:
+    server = listen(lambda _: {"data": ROWS, "meta": {"total": 500}})
+    for paginator in (HEADER_LINK, cursor("next"), "single_page"):
+        section = resource(server.base_url, paginator, params=MORE_ROWS)
+        doubted = read(configure(**section)).proof
+        assert (
+            'meta.total, which is 500 (if it counts others, too, set completeness.total_path = ""'
+            in str(doubted)
+        )
+        section["completeness"] = {"total_path": ""}
+        assert read(configure(**section)).proof.proven
+
+
 def test_an_object_in_place_of_a_link_is_named(listen: Listen, configure: Configure) -> None:
     server = listen(lambda _: {"data": ROWS, "_links": {"next": {"href": "/x?after=50"}}})
     settings = configure(**resource(server.base_url, link("_links.next")))
