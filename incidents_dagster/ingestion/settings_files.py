@@ -18,7 +18,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 
 SECTION = "sources.incidents"
 NAMES = SECTION.split(".")
-ALIKE = 0.8  # of 1: `source` and `Incident` are
+ALIKE = 0.88  # of 1: `source` and `incidnets` are; `incidents_db` may be another source's
 TABLE = re.compile(r"^\s*\[+([^\]\n]+)\]", re.MULTILINE)
 ENVIRONMENT_PREFIX = "SOURCES__INCIDENTS__"
 # dlt casts what looks like a number, and a key may look like one.

@@ -127,6 +127,7 @@ def test_a_misspelt_section_is_not_ignored(
         load_settings()
     assert str(raised.value).startswith(named)
     config.write_text(f"{text}\n[sources.data_writer]\n[runtime]\n")
+    monkeypatch.setenv("SOURCES__INCIDENTS_DB__CREDENTIALS", "of another dlt source")
     assert load_settings().resource_names
     monkeypatch.setenv("SOURCE__INCIDENTS__CLIENT__BASE_URL", "https://api.example.com")
     with pytest.raises(SettingsError, match=r"source\.incidents in the environment is not read"):

@@ -37,8 +37,7 @@ HAS_MORE = [{"more"}, {"has", "more"}, {"has", "next"}, {"has", "next", "page"}]
 HAS_MORE += [{"has", "more", "pages"}, {"has", "more", "results"}, {"more", "available"}]
 # The other way round.
 IS_LAST = ({"last"}, {"is", "last"}, {"last", "page"}, {"is", "last", "page"})
-# What only says something if there are more: true, or false.
-CUT = ({"truncated"}, {"is", "truncated"})
+# What only says something if it is false: there are more. `partial` knows what says so if true.
 UNFINISHED = ({"done"}, {"final"}, {"finished"}, {"complete"}, {"end"}, {"eof"})
 # A text that may be a token, and words in the name of one that is none.
 TOKEN = re.compile(r"(?!\d{4}-\d\d)(?=.*\d)[\w+/=.~-]{8,}", re.ASCII)
@@ -183,7 +182,7 @@ def _flag(path: str, value: Any) -> bool | None:
         return value
     if words in IS_LAST:
         return not value
-    return True if (words in CUT and value) or (words in UNFINISHED and not value) else None
+    return True if words in UNFINISHED and not value else None
 
 
 def _names_next(path: str, value: Any, asked: Asked) -> bool:

@@ -87,5 +87,5 @@ def _less_lag(incremental: Incremental, value: Any) -> Any:
     if isinstance(value, (int, float)):
         return value - type(value)(lag)
     if isinstance(value, Decimal):
-        return value - Decimal(lag)
+        return value - Decimal(str(lag))  # the binary 0.1 has more digits than the column
     return value  # a text, which has no lag: see `Incremental.check_lag`

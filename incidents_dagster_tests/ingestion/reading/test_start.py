@@ -77,6 +77,29 @@ def test_an_odd_time_hides_nothing(it: ChangingApi, what: str) -> None:
             assert {**it.loaded, "odd": ""} == {**it.there, "odd": ""}
 
 
+def test_a_later_time_in_a_text_that_sorts_before_is_newer(it: ChangingApi) -> None:
+    it.reads(TEXT, lag=0)
+    it.put("0", "first", "2026-03-01T10:20:00+02:00")
+    it.put("1", "first", "2026-03-01T10:40:00+02:00")
+    it.sync()
+    it.keeps = lambda row, limit: datetime.fromisoformat(row["at"]) >= datetime.fromisoformat(limit)
+    it.now += timedelta(minutes=40)
+    it.put("1", "a", "2026-03-01T10:10:00+01:00")  # the clocks went back
+    it.sync()
+    assert it.loaded == it.there
+
+
+def test_a_lag_with_a_fraction_fits_decimals(it: ChangingApi) -> None:
+    it.tell = seconds
+    it.reads(DECIMAL, lag=0.1)
+    it.put("0", "first")
+    it.sync()
+    it.put("0", "a")
+    it.sync()
+    assert it.loaded == it.there
+    assert it.since == [f"{seconds(NOW) - 1}.900000000"]
+
+
 @pytest.mark.parametrize(("tell", "told"), [(iso, False), (roundup, False), (str, True)])
 def test_a_text_that_is_no_time_is_told(
     it: ChangingApi, tell: Callable[..., str], told: bool
