@@ -56,6 +56,10 @@ PARTIAL = {
     "incomplete_results": half(put(incomplete_results=True)),
     "partial": half(put(partial=True)),
     "truncated": half(put(truncated=15)),
+    "hits.total.value": half(put(hits={"total": {"value": 35, "relation": "eq"}})),
+    "a lower bound": half(put(total=20, hits={"total": {"value": 20, "relation": "gte"}})),
+    "X-Pagination": half(head(X_Pagination='{"TotalCount": 35, "TotalPages": 2}')),
+    "X-Total-Pages": half(head(X_Total_Pages="2")),
 }
 
 
@@ -73,6 +77,7 @@ def ranged(_: dict[str, Any], page: Page) -> None:
 WHOLE = {
     "Content-Range of the whole list": told(ranged),
     "X-Total-Count": told(counted),
+    "a quota": told(put(quota={"total": 10_000, "used": 231})),
     "counts by state": told(put(counts={"open": 31, "incomplete": 4, "partial": 1})),
     "timed_out false, _shards.failed 0": told(
         put(timed_out=False, _shards={"total": 5, "failed": 0}, partial=False, truncated=0)

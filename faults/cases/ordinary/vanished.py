@@ -5,7 +5,7 @@ from typing import Any
 
 from fakes.incident_pages import Page, Tell
 from faults.cases.ordinary.case import Case, change, moved, told
-from faults.cases.ordinary.honest import NOT_PROVEN, cursor, json_link
+from faults.cases.ordinary.honest import NOT_PROVEN, cursor, honest, json_link
 from faults.running.stories import Story
 
 INCREMENTAL = {"cursor_path": "updated_at", "start_param": "updated_since", "lag": 3600}
@@ -66,6 +66,46 @@ def quiet_while_incremental(story: Story) -> None:
     for hour in range(3):
         change(story, 1 + hour, at=2_000 + hour)
         story.sync()
+
+
+def capped(story: Story) -> None:
+    """A page is shorter than was asked for, as the API sends no longer ones."""
+    gone(told(without("next")))(story)
+
+
+def itself(*evidence: Callable[[dict[str, Any], Page], None]) -> Tell:
+    """The last page names itself as the next one."""
+
+    def name_itself(body: dict[str, Any], page: Page) -> None:
+        if page.last:
+            body["next"] = page.query.get("after")
+
+    return told(name_itself, *evidence)
+
+
+def no_more(body: dict[str, Any], page: Page) -> None:
+    """Says whether more follow."""
+    body["more"] = not page.last
+
+
+def falls(body: dict[str, Any], page: Page) -> None:
+    """The total is that of a part of the list from the second page on, which ends there."""
+    body["total"] = len(page.rows)
+    if page.number > 1:
+        body["total"] = 20
+        body["next"] = None
+
+
+def total_falls(story: Story) -> None:
+    """The table is full when the total falls in the middle of a read."""
+    tell = story.api.tell
+    story.configure(deleted_share=1.0)
+    story.loaded()
+    story.api.tell = told(falls)
+    for mode in ("full_refresh", "reconcile"):
+        story.sync(NOT_PROVEN, mode=mode)
+    story.api.tell = tell
+    story.sync()
 
 
 def linked(before: str, after: str) -> Tell:
@@ -129,6 +169,23 @@ CASES = [
             'rel="next-page"',
             'rel="https://api.example/rels/next"',
         )
+    ),
+    Case(
+        "gone: a capped page",
+        capped,
+        "cursor",
+        settings={"endpoint__params": {"limit": 100}},
+    ),
+    *(
+        Case(f"a total that falls: {style}", total_falls, style, True)
+        for style in ("cursor", "link")
+    ),
+    Case(
+        "honest: the last page names itself, more is false", honest, "cursor", tell=itself(no_more)
+    ),
+    Case("honest: the last page names itself, with a total", honest, "cursor", True, itself()),
+    Case(
+        "the last page names itself", red_or_unproven("already been read"), "cursor", tell=itself()
     ),
     Case(
         "a Link with first and last, and a mistyped key",

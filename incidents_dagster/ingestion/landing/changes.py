@@ -158,9 +158,12 @@ def changed_rows(
             changes = Changes(readings[-1].proof, gone=gone, missed=state.missed)
             if changes.proof.proven:
                 reverted = yield from landing.revert(reader.versions())
-                # A second look comes right after another full read.
+                # A second look comes right after another full read; what an accepted source has was
+                # not missed.
                 missed = state.missed if second_look else landing.misses()
-                changes = replace(changes, reverted=reverted, missed=missed)
+                changes = replace(
+                    changes, reverted=reverted, missed={} if mode is Mode.ADOPT else missed
+                )
         _tell(api, name, start, readings[-1], changes)
         loads = landing.last is not None
         changes = replace(changes, full=start is None, loads=loads, waiting=state.waiting)

@@ -19,7 +19,7 @@ from incidents_dagster.ingestion.landing import window
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.landing import Landing
 from incidents_dagster.ingestion.landing.table_state import TableState
-from incidents_dagster.ingestion.landing.window import Oldest
+from incidents_dagster.ingestion.landing.window import OldEnd
 from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.settings import Settings
@@ -95,23 +95,25 @@ class Deletions:
         again = self.state.look_again
         if not why:
             self.state.look_again, self.state.waiting = False, 0
-        oldest, left = self._by_age(missing, reading, sure=not why)
-        outside = pa.array([bool(self.state.window) and old for old in oldest.among], pa.bool_())
-        beyond, rest = missing.filter(outside), missing.filter(pc.invert(outside))
-        many = self._refusal(rest, len(beyond), sure=not why)
-        why = why or many
-        if why:
-            reader.report(f"no row was marked as deleted: {why}.")
-            if self.insist:
+        end = self._old_end(missing, reading) if not why else OldEnd()
+        left = self._left(missing, end, reading) if not why else missing.slice(0, 0)
+        beyond, rest = (end if self.state.window else OldEnd()).split(missing)
+        maybe = len(end.split(rest, ties=False)[0])
+        many = self._refusal(rest, len(beyond), maybe, sure=not why)
+        if why or many:
+            reader.report(f"no row was marked as deleted: {why or many}.")
+            if not why and maybe >= window.ROWS:
+                self.state.look_again = not again
+            elif self.insist:
                 raise IncompleteError(
-                    f"{self.bad.resource} cannot be reconciled, nothing was loaded: {why}."
+                    f"{self.bad.resource} cannot be reconciled, nothing was loaded: {why or many}."
                 )
-            return reading, Gone(why=why)
+            return reading, Gone(why=why or many)
         gone = self._looked_at(rest, reading, again)
         if len(gone):
             yield from landing.mark(gone, datetime.now(timezone.utc))
             if not self.state.window:
-                self.state.left |= {*self._hashes(oldest.before(gone, ties=True))}
+                self.state.left |= {*self._hashes(end.split(gone)[0])}
         if len(left):
             yield from landing.unmark(left)
         if waiting := self.state.waiting:
@@ -126,8 +128,14 @@ class Deletions:
             )
         return reading, Gone(not waiting, outside)
 
-    def _refusal(self, missing: pa.Table, beyond_window: int, sure: bool) -> str:
+    def _refusal(self, missing: pa.Table, beyond_window: int, maybe: int, sure: bool) -> str:
         """Why so many rows cannot have been deleted; empty if they can.
+
+        Args:
+            missing: The rows.
+            beyond_window: How many others are beyond a window.
+            maybe: How many of the rows may be.
+            sure: Whether they are certainly missing.
 
         Raises:
             IncompleteError: They seem to be those of another source.
@@ -139,7 +147,7 @@ class Deletions:
         if self.settings.allow_empty and not other_source:
             return ""
         many = f"{len(missing):,} of the table's {there:,} rows are missing from the API"
-        if sure and len(missing) == there >= window.ROWS:
+        if sure and maybe < len(missing) == there >= window.ROWS:
             other_source = other_source or "this may be another source"
         if other_source:
             raise IncompleteError(
@@ -179,29 +187,38 @@ class Deletions:
         there = pc.is_in(pa.array(keys), pa.array(bad, pa.string()))
         return missing.filter(pc.invert(there))
 
-    def _by_age(self, missing: pa.Table, reading: Reading, sure: bool) -> tuple[Oldest, pa.Table]:
-        """The `missing` rows at the old end, and marked ones that turn out to be beyond a window.
-
-        Sets `state.window` to the column of the window that the API shows, if it does.
-        """
-        state = self.state
+    def _old_end(self, missing: pa.Table, reading: Reading) -> OldEnd:
+        """Where the rows end that the API shows, if they can show a window."""
         if self.adopt:
-            state.window, state.left = "", set()
-        if self.adopt or self.other_source or not sure:
-            return Oldest("", None, [False] * len(missing)), missing.slice(0, 0)
-        oldest = Oldest.of(self.stored, missing, state.window)
-        left = missing.slice(0, 0)
-        if not len(missing) or (state.window and oldest.column):
-            return oldest, left
-        if state.left and oldest.column:
-            left = oldest.before(self.stored.missing_from(reading.keys, marked=True))
+            self.state.window, self.state.left = "", set()
+        if self.adopt or self.other_source:
+            return OldEnd()
+        if self.state.window and not reading.rows:
+            return OldEnd(self.state.window)
+        columns = [self.state.window] if self.state.window else self.stored.time_columns()
+        return OldEnd.of(missing, columns, reading.times)
+
+    def _left(self, missing: pa.Table, end: OldEnd, reading: Reading) -> pa.Table:
+        """Rows marked as deleted that turn out to be beyond a window.
+
+        Sets `state.window` to its column, or to nothing if the API shows none.
+        """
+        state, nothing = self.state, missing.slice(0, 0)
+        if not end.column:
+            state.window = "" if len(missing) else state.window
+            return nothing
+        if state.window:
+            return nothing
+        left = nothing
+        if state.left:
+            left, _ = end.split(self.stored.missing_from(reading.keys, marked=True), ties=False)
             left = left.filter(self._are_in(state.left, left))
-        old = oldest.before(missing)
-        twice = len(left) + len(old.filter(self._are_in(state.missing, old)))
-        state.window = oldest.column if twice >= window.ROWS else ""
-        if oldest.column:
-            state.left = set() if state.window else {*self._hashes(left)}
-        return oldest, left if state.window else left.slice(0, 0)
+        old, _ = end.split(missing, ties=False)
+        if len(left) + len(old.filter(self._are_in(state.missing, old))) < window.ROWS:
+            state.left = {*self._hashes(left)}
+            return nothing
+        state.window, state.left = end.column, set()
+        return left
 
     def _looked_at(self, missing: pa.Table, reading: Reading, again: bool) -> pa.Table:
         """The `missing` rows to mark; the state keeps those that wait for a second look."""

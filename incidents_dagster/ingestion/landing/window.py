@@ -4,50 +4,55 @@ Many of them are beyond a window, such as the last 30 days. A window may also mo
 a time: these are marked as deleted like any few, until there are many; then they lose the mark.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
-
 ROWS = 20  # that two reads lack; fewer may well have been deleted
 
 
 @dataclass(frozen=True)
-class Oldest:
-    """The end of the table that a read lacks.
+class OldEnd:
+    """Where the rows end that the API shows.
 
     Attributes:
-        column: A time column by which rows are missing from the table's old end; empty if none are.
-        first: The oldest value in the rows that are there.
-        among: Which of the missing rows these are. Of rows of one time, the API may show some.
+        column: A time column; empty if no row is older by any.
+        first: The oldest time that the API shows; None if it shows no record.
+        ties: Whether it may show only some of the records of that time.
     """
 
-    column: str
-    first: Any
-    among: list[bool]
+    column: str = ""
+    first: Any = None
+    ties: bool = False
 
     @classmethod
-    def of(cls, stored: StoredTable, missing: pa.Table, window: str) -> "Oldest":
-        """By the column of a known `window`; else the one with most `missing` rows at its old end.
+    def of(
+        cls, missing: pa.Table, columns: Iterable[str], times: Mapping[str, tuple[Any, Any]]
+    ) -> "OldEnd":
+        """By the one of `columns` in which most of the `missing` rows are older.
 
-        If hardly any row is there, all may have left a window, but none shows that there is one.
+        Args:
+            missing: Rows of the table that the API does not show.
+            columns: Time columns.
+            times: Column → the oldest and the newest time of what the API shows.
         """
-        found = cls("", None, [False] * len(missing))
-        for name in [window] if window else stored.time_columns():
-            first = stored.oldest_besides(missing, name)
-            if first is None and window:
-                found = cls(name, None, [True] * len(missing))
-            elif first is not None:
-                older = pc.fill_null(pc.less_equal(missing[name], first), False).to_pylist()
-                found = max(found, cls(name, first, older), key=lambda one: sum(one.among))
-        return found
+        ends = [cls(n, times[n][0], times[n][0] < times[n][1]) for n in columns if n in times]
+        found = max(ends, key=lambda end: len(end.split(missing)[0]), default=cls())
+        return found if len(found.split(missing)[0]) else cls()
 
-    def before(self, rows: pa.Table, ties: bool = False) -> pa.Table:
-        """Those of `rows` that are older than all that are there; with `ties`, or as old."""
-        if not self.column:
-            return rows.slice(0, 0)
-        older = pc.less_equal if ties else pc.less
-        return rows.filter(pc.fill_null(older(rows[self.column], self.first), False))
+    def split(self, rows: pa.Table, ties: bool = True) -> tuple[pa.Table, pa.Table]:
+        """The `rows` that are older, and the others.
+
+        Args:
+            rows: Rows of the table.
+            ties: Whether rows of the very same time count as older, if they may be.
+        """
+        if not self.column or self.first is None:
+            older = pa.array([bool(self.column)] * len(rows), pa.bool_())
+        else:
+            is_older = pc.less_equal if ties and self.ties else pc.less
+            older = pc.fill_null(is_older(rows[self.column], self.first), False)
+        return rows.filter(older), rows.filter(pc.invert(older))

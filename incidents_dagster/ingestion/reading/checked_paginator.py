@@ -9,6 +9,7 @@ import copy
 import re
 from collections import deque
 from collections.abc import Hashable, Sequence
+from itertools import accumulate
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -28,6 +29,8 @@ from incidents_dagster.ingestion.reading.partial import why_partial
 REMEMBERED_PAGES = 10
 # Empty pages in a row, for APIs that filter page by page.
 MOST_EMPTY_PAGES = 20
+# So many records may be deleted while pages are read; or such a share, if a total is an estimate.
+FEW, FEW_SHARE = 10, 0.2
 PLACES = re.compile(r"page|offset|skip|start|from", re.IGNORECASE)
 BASE64 = re.compile(r"[\w+/=-]{4,}")
 
@@ -67,6 +70,7 @@ class CheckedPaginator(BasePaginator):
 
     def _begin(self) -> None:
         self._count = self._rows = self._empty = 0
+        self._over = False
         self._totals: list[int] = []
         self._asked: set[int] = set()
         self._first: list[Hashable] = []
@@ -75,7 +79,7 @@ class CheckedPaginator(BasePaginator):
     @property
     def has_next_page(self) -> bool:
         """Whether the paginator has one."""
-        return self.inner is None or self.inner.has_next_page
+        return self.inner is None or (self.inner.has_next_page and not self._over)
 
     @property
     def total(self) -> int | None:
@@ -92,7 +96,7 @@ class CheckedPaginator(BasePaginator):
     def init_request(self, request: Request) -> None:
         """Starts another list."""
         self._begin()
-        self._request = Asked.by(request)
+        self._first_asked, self._request = Asked.by(request), request
         if self._guessed:
             self.inner = None
         if self.inner:
@@ -125,7 +129,11 @@ class CheckedPaginator(BasePaginator):
         for path in filter(None, [self._next_page, *self._named]):
             if not pages.has_seen(path) and path.is_in(response):
                 pages.saw(path, len(rows))
-        last = not self.inner.has_next_page
+        total, more = self.total, self._envelope.more(response)
+        if self.inner.has_next_page and (more is False or not rows or total == self._rows):
+            # Some APIs name the last page once more.
+            self._over = self._names_known_page()
+        last = not self.has_next_page
         if why := why_partial(response, self._envelope.where, last):
             pages.doubts[f"the API says that its response is partial: {why}"] = None
         if last:
@@ -147,12 +155,13 @@ class CheckedPaginator(BasePaginator):
                 "The API's response names a next page in a way that cannot be followed, so nothing "
                 f"was loaded. {self._advice()}"
             ) from error
-        if self.inner.has_next_page and self._end.names_pages:
+        if self.has_next_page and self._end.names_pages:
             self._pages.by_place |= self._counts_on(before, request)
             asked = _fingerprint(request)
             if asked in self._asked:
                 raise MovedError("the API's next page has already been read")
             self._asked.add(asked)
+        self._request = request
 
     def _advice(self) -> str:
         """What to set if the configured path has an object instead of a link or a cursor."""
@@ -213,6 +222,8 @@ class CheckedPaginator(BasePaginator):
         elif total is not None and not end.total_is.fits(self._totals, counted):
             said = next(told for told in reversed(self._totals) if told != counted)
             raise MovedError(f"{counted:,} records were read, but the API reports {said:,}")
+        elif (fallen := _fall(self._totals)) > max(FEW, FEW_SHARE * max(self._totals, default=0)):
+            raise MovedError(f"the API's total fell by {fallen:,} while pages were read")
         elif total is None and self._guessed and end.one_page:
             pages.doubts["no paginator is set, and nothing says whether there are more pages"] = (
                 None
@@ -231,17 +242,27 @@ class CheckedPaginator(BasePaginator):
             response,
             self._envelope,
             self._end,
-            self._request,
+            self._first_asked,
             self._count,
             self._rows,
             counted,
             total,
         )
-        for path, why in doubts_about(read, pages, self._next_page, self._named):
+        next_page = None if self._over else self._next_page
+        for path, why in doubts_about(read, pages, next_page, self._named):
             if path:
                 pages.unseen[str(path)] = why
             else:
                 pages.doubts[why] = None
+
+    def _names_known_page(self) -> bool:
+        """Whether the next page is one that was requested, as some APIs name it at the end."""
+        request = copy.deepcopy(self._request)
+        try:
+            copy.deepcopy(self.inner).update_request(request)  # type: ignore[union-attr]
+        except (AttributeError, TypeError, ValueError):
+            return False
+        return _fingerprint(request) in self._asked
 
     def _counts_on(self, before: tuple[str, dict[str, Any]], request: Request) -> bool:
         """Whether the next page is named by a place in the list, such as `page=3` in a link.
@@ -257,6 +278,12 @@ class CheckedPaginator(BasePaginator):
             for name, value in asked.items()
             if str(earlier.get(name, "")) != value
         )
+
+
+def _fall(totals: list[int]) -> int:
+    """By how much the totals of a list's pages have fallen at most."""
+    highest = accumulate(totals, max)
+    return max((high - total for high, total in zip(highest, totals, strict=True)), default=0)
 
 
 def _numbers_in(value: str) -> list[str]:

@@ -22,12 +22,14 @@ from incidents_dagster.ingestion.tables import DECLARED_FIELD, Table
 # When a record began, which stays the same as long as it lives.
 BEGAN = (
     *("created", "created_at", "created_on", "created_date", "created_time", "sys_created_on"),
+    *("created_date_time", "create_time"),
     *("creation_date", "creation_time", "date_created", "time_created", "inserted_at"),
     *("opened_at", "started_at", "starts_at", "start_time", "occurred_at", "triggered_at"),
 )
 COMPARED = 12  # fields
 TELLING = 0.95  # of all pairs of records differ in a telling field, such as a title
 TRIED = 500  # pairs
+MOST = 0.8  # of the telling fields differ in different records; a version may have new links
 ENOUGH = 2  # telling fields
 # So many pairs, and such a share of the records, are more than what changes while pages are read.
 MANY, SHARE = 3, 0.25
@@ -136,7 +138,7 @@ class Duplicates:
         if any(n in telling and n not in differ for n in began):
             return None
         fields = [n for n in differ if n in telling or n in began]
-        most = 2 * len(fields) > len([n for n in both if n in telling])
+        most = len(fields) >= MOST * len([n for n in both if n in telling])
         certain = any(n in differ for n in began) or (len(fields) >= ENOUGH and most)
         versions = one.get(VERSION) != other.get(VERSION)
         return Unlike(key, fields, certain) if fields and (certain or versions or most) else None

@@ -14,10 +14,14 @@ from dlt.sources.helpers.rest_client.detector import find_response_page_data
 from incidents_dagster.ingestion.errors import IncompleteError
 from incidents_dagster.ingestion.http.error_text import FAULTS, said_in
 from incidents_dagster.ingestion.reading.lists import field, lists_in
+from incidents_dagster.ingestion.secrets.names import words_of
 
 VERDICTS = ("ok", "success")
 FAILED = ("error", "fail", "failed", "failure")
 DEPTH = 4  # of the objects around the records
+# Objects about the response; others, such as `stats` or `quota`, count something else.
+ABOUT = {"meta", "metadata", "page", "pagination", "paging", "info", "response", "result"}
+ABOUT |= {"results", "search", "query", "status", "shards", "hits", "data", "list", "summary", "x"}
 
 
 class Envelope:
@@ -142,6 +146,11 @@ def beside(body: Any, where: str) -> Iterator[tuple[str, Any]]:
     stem = re.split(r"\*|\.\.|\[", where)[0].removeprefix("$").strip(".").replace("'", "")
     if stem:
         yield from _beside(body, stem, "", DEPTH)
+
+
+def is_about_response(path: str) -> bool:
+    """Whether a value stands beside the records, or in an object that is about the response."""
+    return ABOUT.issuperset(words_of(path.rpartition(".")[0]))
 
 
 def _beside(body: Any, stem: str, path: str, depth: int) -> Iterator[tuple[str, Any]]:

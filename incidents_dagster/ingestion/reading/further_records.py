@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from requests import Response
 
+from incidents_dagster.ingestion.reading import counts
 from incidents_dagster.ingestion.reading.ends import End
 from incidents_dagster.ingestion.reading.envelope import Envelope
 from incidents_dagster.ingestion.reading.named_paths import NamedPath
-from incidents_dagster.ingestion.reading.next_page import IF_OTHERS, Around, nearest
+from incidents_dagster.ingestion.reading.next_page import Around, nearest
 from incidents_dagster.ingestion.reading.page_size import Asked
 from incidents_dagster.ingestion.reading.pages import Pages
-from incidents_dagster.ingestion.reading.partial import total_in_header, total_in_range
 
 
 @dataclass(frozen=True)
@@ -59,31 +59,28 @@ def doubts_about(
     response, asked, total = read.response, read.asked, read.total
     seen = next_page is not None and pages.has_seen(next_page)
     around = Around.of(response, read.envelope, asked, read.rows, read.pages)
-    in_range, in_header = total_in_range(response), total_in_header(response)
-    if in_range is not None and in_range > read.counted:
-        yield None, f"the header Content-Range says that there are {in_range:,} records in all"
     # An API that reports no total has none in its headers, either.
-    elif total is None and read.envelope.total_path and in_header is not None:
-        total = in_header
-        if in_header > read.counted:
-            yield (
-                None,
-                f"a header says that there are {in_header:,} records in all ({IF_OTHERS})",
-            )
+    if total is None and read.envelope.total_path:
+        total = counts.in_header(response)
+    yield from ((None, why) for why in _doubts_by_number(read, around, total))
     # An API that does not say whether there are more has other flags by these names.
     flagged = around.flagged and bool(read.envelope.more_path)
     full = asked.is_full(read.rows, around.values)
+    most = pages.most_with(next_page) if next_page else 0
+    cut = 0 < most <= read.rows  # as full as pages that had a next one
     capped = full or bool(around.token)
-    short = not read.rows or (asked.size is not None and read.rows < asked.size and not capped)
+    short = read.rows < most or (asked.size is not None and read.rows < asked.size)
+    short = not read.rows or (short and not capped and not cut)
+    # Null is no end beside what is called next; nor of a full page, beside what may be so.
+    nothing_there = next_page is not None and next_page.is_in(response)
+    nothing_there &= around.named or (full and read.pages == 1)
     if next_page and not next_page.is_in(response) and around.more and (seen or flagged):
         yield None, f"the last response lacks {next_page}, but there is {around.more}"
-    elif next_page and (flagged or (around.named and next_page.is_in(response))):
+    elif next_page and (flagged or (nothing_there and around.more)):
         yield None, f"the list ends, but there is {around.more}"
     elif next_page and not seen and read.pages == 1:
         # A page that may be full needs a sign in the response itself.
-        most = pages.most_with(next_page)
-        cut = 0 < most <= read.rows
-        shown = short or read.rows < most or total == read.counted
+        shown = short or total == read.counted
         why = around.why_unproven(next_page, response, shown, cut)
         if why and (around.more or cut or not pages.may_lack(next_page)):
             yield next_page, why
@@ -96,3 +93,15 @@ def doubts_about(
         yield None, f"the paginator asks for one page, and it is full, with {read.rows:,} records"
     elif "next" in response.links and not read.end.names_pages:
         yield None, 'the last response has the header Link with rel="next"'
+
+
+def _doubts_by_number(read: ListRead, around: Around, total: int | None) -> Iterator[str]:
+    """What counts more records than came; `total` may be that of a header."""
+    in_range = counts.in_range(read.response)
+    if in_range is not None and in_range > read.counted:
+        yield f"the header Content-Range says that there are {in_range:,} records in all"
+    elif read.total is None and total is not None and total > read.counted:
+        yield f"a header says that there are {total:,} records in all ({counts.IF_OTHERS})"
+    least = [path for path, value in around.values.items() if value == "gte"]
+    if least and total == read.counted:  # Elasticsearch counts to 10,000
+        yield f"{least[0]} is gte, so there may be more records than the total says"

@@ -13,6 +13,7 @@ from dlt.sources.helpers.rest_client.paginators import (
     JSONLinkPaginator,
     JSONResponseCursorPaginator,
 )
+from jsonpath_ng import Root
 from requests import Response
 
 
@@ -40,8 +41,9 @@ class NamedPath:
     @classmethod
     def of_body(cls, setting: str, path: Any) -> "NamedPath":
         """A JSONPath in the body."""
-        parent = str(path).rpartition(".")[0].removeprefix("$").strip(".")
-        return cls(setting, str(path), _finds(path), _finds(parent) if parent else _never, True)
+        parent = getattr(jsonpath.compile_path(path), "left", None)
+        inside = parent is not None and not isinstance(parent, Root)
+        return cls(setting, str(path), _finds(path), _finds(parent) if inside else _never, True)
 
 
 def _finds(path: Any) -> Callable[[Response], bool]:

@@ -5,8 +5,10 @@ had that path, it may be mistyped, and everything after the first page missing: 
 looks at what surrounds the records. The names are those that public APIs use.
 """
 
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -15,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from requests import Response
 from requests.utils import parse_header_links
 
+from incidents_dagster.ingestion.reading.counts import more_than
 from incidents_dagster.ingestion.reading.envelope import Envelope, beside
 from incidents_dagster.ingestion.reading.named_paths import NamedPath
 from incidents_dagster.ingestion.reading.page_size import Asked
@@ -42,13 +45,6 @@ UNFINISHED = ({"done"}, {"final"}, {"finished"}, {"complete"}, {"end"}, {"eof"})
 # A text that may be a token, and words in the name of one that is none.
 TOKEN = re.compile(r"(?!\d{4}-\d\d)(?=.*\d)[\w+/=.~-]{8,}", re.ASCII)
 IDENTIFIES = {"id", "uuid", "request", "trace", "version", "etag", "hash", "checksum"}
-PAGES = [{"pages"}, {"page", "count"}, {"total", "pages"}, {"num", "pages"}, {"last"}]
-PAGES += [{"last", "page"}]
-IF_OTHERS = 'if it counts others, too, set completeness.total_path = ""'
-OF_X = {"x", "wp", "pagination"}  # of a header's name
-TOTALS = {"total", "found", "hits", "count"}
-OF_RECORDS = {"record", "records", "result", "results", "item", "items", "element", "elements"}
-OF_RECORDS |= {"entries", "objects", "rows", "matches", "num", "number", "of", "all", "size"}
 
 
 @dataclass(frozen=True)
@@ -86,6 +82,10 @@ class Around:
             pages: Pages of the list so far.
         """
         around = dict(beside(response.json(), envelope.where))
+        for header, text in response.headers.items():
+            if text.startswith("{"):  # such as X-Pagination
+                with suppress(ValueError):
+                    around |= beside({header: json.loads(text)}, envelope.where)
         flags = {path: said for path, v in around.items() if (said := _flag(path, v)) is not None}
         flagged = [path for path, more in flags.items() if more]
         names = [path for path, value in around.items() if _names_next(path, value, asked)]
@@ -94,15 +94,10 @@ class Around:
         ]
         links = links_in(response)
         names += [f'the header Link with rel="{rel}"' for rel in links if "next" in _words(rel)]
-        if pages == 1 and _differ(links.get("last", ""), links.get("first", "")):
+        if pages == 1 and _is_another(links.get("last", ""), links.get("first", "")):
             names.append('the header Link with rel="last"')
-        numbers = {path: value for path, value in around.items() if _is_count(path, value)}
-        in_headers = {h: int(v) for h, v in response.headers.items() if v.isdigit()}
-        counts = {path: n > pages for path, n in numbers.items() if _counts_pages(path)}
-        counts |= {f"the header {h}": n > pages for h, n in in_headers.items() if _counts_pages(h)}
-        for path, number in numbers.items() if envelope.total_path else ():
-            if (said := _counts_more(path, number, rows)) is not None:
-                counts[f"{path}, which is {number:,} ({IF_OTHERS})"] = said
+        so_far = rows if envelope.total_path else None
+        counts = more_than(so_far, pages, around, response)
         if flags:
             more, complete = flagged, not flagged
         else:
@@ -151,10 +146,12 @@ def links_in(response: Response) -> dict[str, str]:
     return {link["rel"]: link["url"] for link in links if "rel" in link}
 
 
-def _differ(one: str, other: str) -> bool:
-    """Whether two links have different values of a parameter."""
-    here, there = (dict(parse_qsl(urlsplit(link).query)) for link in (one, other))
-    return any(here[name] != there[name] for name in here.keys() & there.keys())
+def _is_another(last: str, first: str) -> bool:
+    """Whether the link to the last page is none to the first."""
+    there, here = (dict(parse_qsl(urlsplit(link).query)) for link in (last, first))
+    if there.keys() & here.keys():
+        return any(there[name] != here[name] for name in there.keys() & here.keys())
+    return any(_words(n) == {"page"} and v.isdigit() and int(v) > 1 for n, v in there.items())
 
 
 def nearest(path: NamedPath, around: Around) -> str:
@@ -199,20 +196,3 @@ def _may_be_token(path: str, value: Any, asked: Asked) -> bool:
     if not isinstance(value, str) or value in asked.values or not TOKEN.fullmatch(value):
         return False
     return not _words(path) & (OTHER | NOT_NEXT | IDENTIFIES)
-
-
-def _is_count(path: str, value: Any) -> bool:
-    return type(value) is int and "shards" not in path
-
-
-def _counts_pages(path: str) -> bool:
-    return _words(path.rpartition(".")[2]) - OF_X in PAGES
-
-
-def _counts_more(path: str, value: int, rows: int) -> bool | None:
-    """Whether a count of all records is more than `rows`; None if it is no such count."""
-    words = _words(path.rpartition(".")[2])
-    if not words & TOTALS or words - TOTALS - OF_RECORDS:
-        return None
-    # A count that is no more may be that of the page.
-    return value > rows if "total" in words or value > rows else None

@@ -9,19 +9,10 @@ from typing import Any
 
 from requests import Response
 
-from incidents_dagster.ingestion.reading.envelope import beside
-from incidents_dagster.ingestion.secrets.names import words_of
+from incidents_dagster.ingestion.reading.counts import in_range
+from incidents_dagster.ingestion.reading.envelope import beside, is_about_response
 
 PARTIAL_CONTENT = 206
-CONTENT_RANGE = re.compile(r".*/(\d+)")
-TOTALS = (
-    "X-Total-Count",
-    "X-Total",
-    "Total-Count",
-    "X-Total-Results",
-    "X-WP-Total",
-    "X-Pagination-Total-Count",
-)
 # True or above zero, in any response. Elasticsearch and GitHub, among others. A number only beside
 # the records, or in an object about the response: elsewhere it counts something by its state.
 IN_ANY_PAGE = (".timedout", ".incompleteresults", "shards.failed")
@@ -34,8 +25,6 @@ IN_THE_LAST: tuple[str, ...] = (
     ".truncated",
 )
 IN_THE_LAST += (".istruncated", ".resultstruncated", ".terminatedearly", ".exceededtransferlimit")
-ABOUT = {"meta", "metadata", "page", "pagination", "paging", "info", "response", "result"}
-ABOUT |= {"results", "search", "query", "status", "shards"}
 
 
 def why_partial(response: Response, where: str, last: bool) -> str:
@@ -50,24 +39,12 @@ def why_partial(response: Response, where: str, last: bool) -> str:
     for path, value in beside(response.json(), where):
         if _is_set(path, value) and f".{re.sub(r'[^a-z.]', '', path.lower())}".endswith(names):
             return f"{path} is {str(value).lower()}"
-    if last and response.status_code == PARTIAL_CONTENT and total_in_range(response) is None:
+    if last and response.status_code == PARTIAL_CONTENT and in_range(response) is None:
         return f"its status is {PARTIAL_CONTENT}"
     return ""
-
-
-def total_in_range(response: Response) -> int | None:
-    """How many records there are in all, by Content-Range; None if that does not say."""
-    found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
-
-
-def total_in_header(response: Response) -> int | None:
-    """How many records there are in all, by a header made for that; None if there is none."""
-    given = (response.headers.get(name, "") for name in TOTALS)
-    return next((int(value) for value in given if value.isdigit()), None)
 
 
 def _is_set(path: str, value: Any) -> bool:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return value is True or value == "true"
-    return value > 0 and ABOUT.issuperset(words_of(path.rpartition(".")[0]))
+    return value > 0 and is_about_response(path)

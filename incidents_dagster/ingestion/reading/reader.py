@@ -59,6 +59,7 @@ class Reading:
         has_newest: Whether the row that the read started from was among them.
         unanswered: Whether a parent's request was ignored, as endpoint.response_actions allow.
         not_asked: Rows that changed before the moment that the API was asked for.
+        times: Time column → its oldest and its newest value in what arrived.
     """
 
     proof: Proof
@@ -67,6 +68,7 @@ class Reading:
     has_newest: bool
     unanswered: bool
     not_asked: int
+    times: dict[str, tuple[Any, Any]]
 
 
 # Takes what arrived, and yields rows; None: what follows replaces all that arrived before.
@@ -135,7 +137,9 @@ class Reader:
             why_again=self._why_again if readings > 1 else "",
         )
         seen = self._seen
-        return Reading(proof, keys, seen.rows, seen.newest, pages.unanswered, seen.not_asked)
+        return Reading(
+            proof, keys, seen.rows, seen.newest, pages.unanswered, seen.not_asked, seen.times
+        )
 
     def versions(self) -> pa.Table:
         """The distinct primary keys and versions of the latest read."""

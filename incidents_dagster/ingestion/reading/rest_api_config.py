@@ -13,7 +13,7 @@ from jsonpath_ng.exceptions import JSONPathError
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.refusals import refused
-from incidents_dagster.ingestion.secrets.placeholders import double_braces
+from incidents_dagster.ingestion.secrets.placeholders import double_braces, stray_brace
 
 # What dlt knows about a column.
 HINTS = sorted(TColumnSchema.__annotations__)
@@ -39,8 +39,13 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
 
     endpoints = [holder["endpoint"] for holder in holders.values()]
     double_braces(api["client"], formatted=False)
-    for endpoint in endpoints:
+    for place, endpoint in zip(holders, endpoints, strict=True):
         double_braces(endpoint)
+        if part := stray_brace(endpoint):
+            why = (
+                f"endpoint.{part} has a brace that begins no placeholder: write {{{{ or }}}} for it"
+            )
+            raise SettingsError(refused(why, place))
     for place, holder in zip(["client", *holders], [api["client"], *endpoints], strict=True):
         paginator = holder.get("paginator")
         limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1

@@ -4,6 +4,7 @@ Covers all reads of a sync; `reader` decides how often to read.
 """
 
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +27,7 @@ class Seen:
         began: The API's time at its first response.
         newest: Whether the row that the read starts from was among the rows.
         not_asked: How many rows changed before the moment that the API was asked for.
+        times: Time column → its oldest and its newest value.
     """
 
     def __init__(self, table: Table, start: Start | None, incremental: Incremental | None) -> None:
@@ -33,6 +35,7 @@ class Seen:
         self.bad: set[str] = set()
         self.began: datetime | None = None
         self.newest = False
+        self.times: dict[str, tuple[Any, Any]] = {}
         self._table, self._start = table, start
         self._cursor = incremental.column if incremental else ""
         self._earlier: list[pa.Table] = []  # keys and times of change of earlier reads
@@ -53,6 +56,11 @@ class Seen:
         self.rows += len(rows)
         self.bad.update(map(repr, batch.rejected))
         self.newest = self.newest or bool(self._start and self._start.seen_in(rows))
+        for column in rows.schema:
+            if pa.types.is_temporal(column.type):
+                span = pc.min_max(rows[column.name]).as_py().values()
+                known = [*self.times.get(column.name, ()), *(v for v in span if v is not None)]
+                self.times |= {column.name: (min(known), max(known))} if known else {}
         asked = self._asked(rows)
         self.not_asked += len(rows) - len(asked)
         self._uncounted += len(batch.rejected) + len(rows) - len(asked)

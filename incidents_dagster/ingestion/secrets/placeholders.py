@@ -4,12 +4,14 @@ rest_api fills `{resources.…}` and `{incremental.…}` into an endpoint's sett
 and takes any other brace for a mistake, which its message then shows.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from string import Formatter
 from typing import Any
 
 from incidents_dagster.ingestion.secrets.names import is_credential, may_be_secret
 
+PLACEHOLDER = re.compile(r"[\w.\[\]'*-]+")
 CONTEXTS = ("resources.", "incremental.")
 
 
@@ -22,6 +24,26 @@ def has_placeholder(text: str, params: Any = None) -> bool:
     """
     resolved = [n for n, v in params.items() if isinstance(v, dict)] if params else []
     return any(f.startswith(CONTEXTS) or f in resolved for f in _fields(text) or ())
+
+
+def stray_brace(endpoint: dict[str, Any]) -> str:
+    """The first part of `endpoint` with braces that rest_api cannot format; empty if none has.
+
+    rest_api takes any brace for a placeholder, such as those of a GraphQL query.
+    """
+    for part in ("path", "params", "headers", "json", "data"):
+        for fields in map(_fields, _texts(endpoint.get(part))):
+            if fields is None or not all(map(PLACEHOLDER.fullmatch, fields)):
+                return part
+    return ""
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, (dict, list)):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from _texts(value)
 
 
 def double_braces(endpoint: dict[str, Any], formatted: bool = True) -> None:

@@ -128,20 +128,6 @@ class StoredTable:
         ours = [name for name in times if name not in (DELETED_AT, *DLT_COLUMNS)]
         return sorted(ours, key=lambda name: name not in self.table.declared)
 
-    def oldest_besides(self, rows: pa.Table, column: str) -> Any:
-        """The oldest value of a time column in the rows that are not among `rows`.
-
-        None if there are none, or all are of one time.
-        """
-        self.connection.register("_rows", rows.select(self.table.primary_key))
-        same, one = same_key(self.table.primary_key, "t", "r"), quoted(column)
-        oldest = self._value(
-            f"SELECT CASE WHEN min({one}) < max({one}) THEN min({one}) END "
-            f"FROM {self.present()} t ANTI JOIN _rows r ON {same}"
-        )
-        self.connection.unregister("_rows")
-        return oldest
-
     def count(self, since: Since | None = None) -> int:
         """Rows that are not marked as deleted, all or those that changed since then."""
         return int(self._value(self.counting(since)))

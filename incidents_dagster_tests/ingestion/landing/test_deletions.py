@@ -29,6 +29,7 @@ class Api:
     def __init__(self, configure: Configure, listen: Listen, query: Query) -> None:
         self._configure, self._query = configure, query
         self.pages = Pages([row(n) for n in range(9)])
+        self.beside: dict[str, Any] = {}
         self.web = listen(self)
         self.said: list[str] = []
         self.since: list[str | None] = []
@@ -40,7 +41,7 @@ class Api:
         self.pages.rows = [row for row in every if since is None or row["at"] >= since]
         body = self.pages(asked)
         self.pages.rows = every
-        return body
+        return {**body, **self.beside}
 
     def reads(self, paginator: Any = OFFSET, **more: Any) -> None:
         given = more.pop("incremental", {})
@@ -262,6 +263,41 @@ def test_all_rows_may_have_left_a_window(it: Api) -> None:
     for _ in range(2):
         assert it.sync(Mode.RECONCILE) == []
     assert "100 rows are older than all that the API shows" in it.said[-1]
+
+
+@pytest.mark.parametrize("allow_empty", [False, True])
+def test_a_window_that_shows_other_rows_each_time_is_no_other_source(
+    it: Api, allow_empty: bool
+) -> None:
+    it.reads(incremental=None, allow_empty=allow_empty)
+    for first in range(0, 120, 30):
+        it.pages.rows = [row(n, minute=n // 2) for n in range(first, first + 30)]
+        assert it.sync() == []
+    assert "90 rows are older than all that the API shows" in it.said[-1]
+
+
+def test_a_reconcile_learns_a_window_beyond_deleted_share(it: Api) -> None:
+    _rows(it, 100)
+    it.sync()
+    del it.pages.rows[:80]
+    assert it.sync(Mode.RECONCILE) == []
+    assert "80 of the table's 100 rows are missing from the API" in it.said[-1]
+    assert it.sync() == [], "the next sync reads everything"
+    assert "80 rows are older than all that the API shows" in it.said[-1]
+    assert it.sync(Mode.RECONCILE) == []
+
+
+def test_an_unproven_read_does_not_forget_a_window(it: Api) -> None:
+    _rows(it, 100)
+    it.sync()
+    del it.pages.rows[:40]
+    it.sync(Mode.RECONCILE)
+    it.sync(Mode.RECONCILE)
+    it.beside = {"timed_out": True}
+    assert it.sync(Mode.FULL_REFRESH) == []
+    it.beside = {}
+    assert it.sync(Mode.RECONCILE) == []
+    assert "40 rows are older than all that the API shows" in it.said[-1]
 
 
 def test_few_of_the_oldest_rows_are_deleted_ones(it: Api) -> None:

@@ -357,6 +357,37 @@ def test_the_walks_of_a_resource_are_one_reading(
         assert (proof.rows, proof.expected, proof.pages, proof.proven) == (10, 10, 3, True)
 
 
+@pytest.mark.parametrize("sign", ["more", "total", "empty page"])
+def test_a_last_page_may_name_itself_if_something_else_shows_the_end(
+    listen: Listen, configure: Configure, sign: str
+) -> None:
+    rows = [{"id": n} for n in range(25)]
+    beside = {"more": {"more": False}, "total": {"total": 25}, "empty page": {}}[sign]
+
+    def answer(asked: Asked) -> Any:
+        first = int(asked.query.get("after", "0"))
+        last = first + 10 >= len(rows) + (10 if sign == "empty page" else 0)
+        following = first if last else first + 10
+        found = rows[first : first + 10]
+        return {"data": found, "next": f"{following}", **(beside if last else {})}
+
+    done = read(configure(**resource(listen(answer).base_url, CURSOR)))
+    assert done.proof.proven
+    assert {*done.ids} == {*range(25)}
+
+
+def test_a_total_that_falls_by_many_is_no_total(listen: Listen, configure: Configure) -> None:
+    rows = [{"id": n} for n in range(60)]
+
+    def answer(asked: Asked) -> Any:
+        first = int(asked.query.get("offset", 0))
+        return {"data": rows[first : first + 10], "total": 60 if first == 0 else 40}
+
+    settings = configure(**resource(listen(answer).base_url, {**OFFSET, "limit": 10}))
+    with pytest.raises(Exception, match="the API's total fell by 20 while pages were read"):
+        read(settings)
+
+
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
 def test_a_path_seen_in_one_list_is_evidence_for_the_others(
     listen: Listen, configure: Configure, order: tuple[int, int]

@@ -110,6 +110,13 @@ WRONG: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any], str]
         {},
         "the list ends, but there is next_cursor",
     ),
+    "null of another direction on a full page": (
+        cursor("meta.before"),
+        {"meta": {"before": None, "after": "01FCNDV6P870EA6S7TK1DSYD5H"}},
+        {},
+        FULL,
+        "the list ends, but there is meta.after",
+    ),
     "null, and a link in the header": (
         link("links.next"),
         {"links": {"next": None}},
@@ -129,6 +136,41 @@ WRONG: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any], str]
         {"Link": '</x?after=c2>; rel="next"'},
         {},
         "the header Link",
+    ),
+    "pages in a header of JSON": (
+        "single_page",
+        {},
+        {"X-Pagination": '{"TotalCount":231,"PageSize":50,"TotalPages":5}'},
+        {},
+        "TotalPages",
+    ),
+    "a total in a header by another name": (
+        "single_page",
+        {},
+        {"X-Total-Records": "231"},
+        {},
+        "231 records",
+    ),
+    "a link to the last page": (
+        "single_page",
+        {},
+        {"Link": '</x?page=5>; rel="last"'},
+        {},
+        'rel="last"',
+    ),
+    "a total that is a lower bound": (
+        "single_page",
+        {"total": 50, "hits": {"total": {"value": 50, "relation": "gte"}}},
+        {},
+        {},
+        "hits.total.relation is gte",
+    ),
+    "a total that is an object": (
+        "single_page",
+        {"hits": {"total": {"value": 231, "relation": "eq"}}},
+        {},
+        {},
+        "hits.total, which is 231",
     ),
     "a name with a dot": (
         link("@odata.nextLink"),
@@ -214,7 +256,7 @@ WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any]]] = {
         {},
         FULL,
     ),
-    "null, and the last cursor": (cursor("next"), {"next": None, "end_cursor": "x"}, {}, FULL),
+    "null, and the last cursor": (cursor("next"), {"next": None, "end_cursor": "x"}, {}, MORE_ROWS),
     "a round number of records, and a request's id": (
         cursor("next"),
         {"request_id": "a8f03e2c91", "generated": "2026-11-23T12:00:00Z", "version": "2026.11.23"},
@@ -251,6 +293,12 @@ WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, str], dict[str, Any]]] = {
     "a header of a short page": (HEADER_LINK, {}, {}, MORE_ROWS),
     "one page, say the headers": (HEADER_LINK, {}, {"X-WP-TotalPages": "1"}, FULL),
     "a total in the headers": (HEADER_LINK, {}, {"X-Total-Count": "50"}, FULL),
+    "numbers about something else": (
+        "single_page",
+        {"quota": {"total": 10_000}, "took": 231},
+        {"X-RateLimit-Limit": "500", "X-Request-Count": "231", "Age": "600"},
+        MORE_ROWS,
+    ),
     "counts of records by their state": (
         "single_page",
         {"counts": {"incomplete": 4, "partial": 1}, "stats": {"checks": {"timed_out": 2}}},
@@ -331,6 +379,21 @@ def test_an_object_in_place_of_a_link_is_named(listen: Listen, configure: Config
     with pytest.raises(Exception, match="is an object") as raised:
         read(settings)
     assert 'set next_url_path to "_links.next.href"' in explain(raised.value)
+
+
+@pytest.mark.parametrize("path", ["['@odata.nextLink']", "'@odata.nextLink'", "a.['odata.next']"])
+def test_a_name_with_a_dot_in_quotes_is_followed(
+    listen: Listen, configure: Configure, path: str
+) -> None:
+    def answer(asked: Asked) -> Any:
+        if "after" in asked.query:
+            return {"data": ROWS[30:]}
+        following = "/x?after=30"
+        return {"data": ROWS[:30], "@odata.nextLink": following, "a": {"odata.next": following}}
+
+    done = read(configure(**resource(listen(answer).base_url, link(path))))
+    assert done.proof.proven
+    assert len({*done.ids}) == len(ROWS)
 
 
 def test_names_in_any_script_need_no_quotes(listen: Listen, configure: Configure) -> None:

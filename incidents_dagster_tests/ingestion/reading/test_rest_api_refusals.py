@@ -55,6 +55,11 @@ def _client(**fields: Any) -> dict[str, Any]:
         (_resource(endpoint={"path": "{resource.y.id}"}), ["`x`", "resource.y.id"]),
         ({"resources": ["x", "x"]}, ["`x`", "already"]),
         (_resource(columns={"a": "text"}), ["columns", "a"]),
+        (
+            _resource(endpoint={"path": "/x", "json": {"query": "{ incidents { id } }"}}),
+            ["endpoint.json", "{{ or }}", "[sources.incidents]"],
+        ),
+        (_resource(endpoint={"path": "/x", "params": {"a": ["{"]}}), ["endpoint.params", "{{"]),
         (_resource(endpoint=5), ["resources[0].endpoint"]),
         (_resource(endpoint=[]), ["resources[0].endpoint"]),
         ({"resource_defaults": {"endpoint": 5}}, ["resource_defaults.endpoint"]),
