@@ -191,7 +191,7 @@ def _plan(
     if start is None or state.why_incomplete(source):
         return start, Full(lag)
     filtered = incremental.initial_value is not None
-    return start, Full(lag, incremental.column, start.value, start.passed, filtered=filtered)
+    return start, Full(lag, incremental.column, start.value, start.began, filtered=filtered)
 
 
 def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, changes: Changes) -> None:

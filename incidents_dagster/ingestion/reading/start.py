@@ -29,13 +29,13 @@ class Start:
             if that is older, minus the lag.
         newest: The primary key of a row with the newest value. The response must contain it: an API
             that no longer has this row is not the one that the cursor came from.
-        passed: What the cursor had passed when the last proven read began.
+        began: The cursor of the moment at which the last proven read began, minus the lag.
         timeless: Whether it is a text that is not a time, and may be ahead of what changes later.
     """
 
     value: Any
     newest: dict[str, Any]
-    passed: Any
+    began: Any
     timeless: bool = False
 
     def seen_in(self, rows: pa.Table) -> bool:
