@@ -129,9 +129,7 @@ class CheckedPaginator(BasePaginator):
         for path in filter(None, [self._next_page, *self._named]):
             if not pages.has_seen(path) and path.is_in(response):
                 pages.saw(path, len(rows))
-        total, more = self.total, self._envelope.more(response)
-        if self.inner.has_next_page and (more is False or not rows or total == self._rows):
-            # Some APIs name the last page once more.
+        if self.inner.has_next_page and self._end.names_pages and self._may_end(response, rows):
             self._over = self._names_known_page()
         last = not self.has_next_page
         if why := why_partial(response, self._envelope.where, last):
@@ -254,6 +252,11 @@ class CheckedPaginator(BasePaginator):
                 pages.unseen[str(path)] = why
             else:
                 pages.doubts[why] = None
+
+    def _may_end(self, response: Response, rows: list[Any]) -> bool:
+        """Whether anything but the paginator says that the list ends here."""
+        complete = self._totals[-1:] == [self._rows]
+        return complete or not rows or self._envelope.more(response) is False
 
     def _names_known_page(self) -> bool:
         """Whether the next page is one that was requested, as some APIs name it at the end."""

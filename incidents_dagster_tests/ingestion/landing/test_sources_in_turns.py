@@ -81,7 +81,7 @@ def test_a_path_that_is_gone_from_the_responses_is_no_end(it: Api) -> None:
     it.teams["a"] = it.teams["a"][:50]
     it.beside["a"] = {"next_cursor": "c50"}
     proof = it.sync(Mode.FULL_REFRESH).proof
-    assert "the last response lacks cursor_path 'next', but there is next_cursor" in str(proof)
+    assert "no response has cursor_path 'next', but there is next_cursor" in str(proof)
     it.beside["a"] = {"next": None, "has_more": True}
     assert not it.sync(Mode.FULL_REFRESH).proof.proven
     assert it.present == 60
