@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from incidents_dagster.history import forget
 from incidents_dagster.jobs import incidents_reconcile, incidents_sync
 from incidents_dagster.source_checks import syncs
 
@@ -40,6 +39,9 @@ def prune(instance: dg.DagsterInstance, days: float, now: datetime, most: int) -
         for filters in old
         for record in instance.get_run_records(filters, limit=most + len(kept), ascending=True)
     ]
+    # Brings alembic, which a sync without history does not need.
+    from incidents_dagster.history import forget  # noqa: PLC0415
+
     deleted = [run_id for run_id in found if run_id not in kept][:most]
     for run_id in deleted:
         forget(instance, run_id)
