@@ -26,7 +26,7 @@ BEGAN = (
     *("creation_date", "creation_time", "date_created", "time_created", "inserted_at"),
     *("opened_at", "started_at", "starts_at", "start_time", "occurred_at", "triggered_at"),
 )
-COMPARED = 12  # fields
+COMPARED = 6  # fields
 TELLING = 0.95  # of all pairs of records differ in a telling field, such as a title
 TRIED = 500  # pairs
 MOST = 0.8  # of the telling fields differ in different records; a version may have new links
