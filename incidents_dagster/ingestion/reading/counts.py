@@ -4,7 +4,7 @@ Beside the records and in headers, by the names that public APIs use.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from requests import Response
@@ -18,7 +18,7 @@ PAGES += [{"last", "page"}, {"number", "of", "pages"}]
 TOTALS = {"total", "found", "hits", "count"}
 OF_RECORDS = {"record", "records", "result", "results", "item", "items", "element", "elements"}
 OF_RECORDS |= {"entries", "nb", "objects", "rows", "matches", "num", "number", "of", "all", "size"}
-OF_HEADERS = {"x", "wp", "pagination", "the", "header"}
+OF_HEADERS = {"x", "wp", "pagination"}
 IF_OTHERS = 'if it counts others, too, set completeness.total_path = ""'
 
 
@@ -45,16 +45,27 @@ def more_than(
         around: Path → value beside the records.
         response: Whose headers are looked at, too.
     """
-    named = {path.removesuffix(".value"): value for path, value in around.items()}
-    numbers = {p: n for p, n in named.items() if type(n) is int and is_about_response(p)}
-    numbers = {path: n for path, n in numbers.items() if "shards" not in path}
-    numbers |= {f"the header {h}": int(v) for h, v in response.headers.items() if v.isdigit()}
-    found = {name: n > pages for name, n in numbers.items() if _words(name) in PAGES}
-    for name, n in numbers.items():
+    numbers = [*_beside_records(around), *_in_headers(response)]
+    found = {told: number > pages for name, told, number in numbers if _words(name) in PAGES}
+    for name, told, number in numbers:
         # A count that is no more may be that of the page.
-        if rows is not None and _is_total(name) and ("total" in _words(name) or n > rows):
-            found[f"{name}, which is {n:,} ({IF_OTHERS})"] = n > rows
+        if rows is not None and _is_total(name) and ("total" in _words(name) or number > rows):
+            found[f"{told}, which is {number:,} ({IF_OTHERS})"] = number > rows
     return found
+
+
+def _beside_records(around: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """Each number that may count the list: its name, what a message calls it, and the number."""
+    for path, value in around.items():
+        name = path.removesuffix(".value")
+        if type(value) is int and is_about_response(name) and "shards" not in name:
+            yield name, name, value
+
+
+def _in_headers(response: Response) -> Iterator[tuple[str, str, int]]:
+    for name, value in response.headers.items():
+        if value.isdigit():
+            yield name, f"the header {name}", int(value)
 
 
 def _is_total(name: str) -> bool:

@@ -68,15 +68,14 @@ def doubts_about(
     full = asked.is_full(read.rows, around.values)
     most = pages.most_with(next_page) if next_page else 0
     cut = 0 < most <= read.rows  # as full as pages that had a next one
-    capped = full or bool(around.token)
-    short = read.rows < most or (asked.size is not None and read.rows < asked.size)
-    short = not read.rows or (short and not capped and not cut)
+    shorter = read.rows < most or (asked.size is not None and read.rows < asked.size)
+    short = not read.rows or (shorter and not (full or cut or around.token))
+    there = next_page is not None and next_page.is_in(response)
     # Null is no end beside what is called next; nor of a full page, beside what may be so.
-    nothing_there = next_page is not None and next_page.is_in(response)
-    nothing_there &= around.named or (full and read.pages == 1)
-    if next_page and not next_page.is_in(response) and around.more and (seen or flagged):
+    no_end = there and bool(around.more) and (around.named or (full and read.pages == 1))
+    if next_page and not there and around.more and (seen or flagged):
         yield None, f"the last response lacks {next_page}, but there is {around.more}"
-    elif next_page and (flagged or (nothing_there and around.more)):
+    elif next_page and (flagged or no_end):
         yield None, f"the list ends, but there is {around.more}"
     elif next_page and not seen and read.pages == 1:
         # A page that may be full needs a sign in the response itself.

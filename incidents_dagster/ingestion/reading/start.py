@@ -2,9 +2,9 @@
 
 Whichever is older, minus the lag. The table itself holds its newest value, so after a killed sync,
 or with an older backup, a sync starts where the rows end. One record ahead of its time would hide
-what happens until then, so no sync starts later than the last proven read began. Only
-the API knows how to spell a moment as text: with texts, a sync starts at the newest one in the
-table that is not later.
+what happens until then, so no sync starts later than the last proven read began. Only the API knows
+how to spell a moment as text: with texts, a sync starts at the newest one in the table that is not
+later.
 """
 
 from dataclasses import dataclass
@@ -74,8 +74,8 @@ def starting_at(
         value = _less_lag(incremental, found[0] if until is None else min(found[0], until))
     except OverflowError:  # the year 1
         return None
-    passed = value if until is None else _less_lag(incremental, until)
-    return Start(value, found[1], passed, timeless=isinstance(value, str) and not times)
+    at_began = value if until is None else _less_lag(incremental, until)
+    return Start(value, found[1], at_began, timeless=isinstance(value, str) and not times)
 
 
 def _less_lag(incremental: Incremental, value: Any) -> Any:
