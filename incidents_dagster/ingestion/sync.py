@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import dlt
-from dlt.common.configuration import resolve_configuration
 from dlt.common.pipeline import LoadInfo
 from dlt.common.schema import Schema
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource, DltSource
 
 from incidents_dagster.ingestion.demo import configured_or_demo
@@ -27,7 +25,7 @@ from incidents_dagster.ingestion.reading.source import OpenApi, open_api
 from incidents_dagster.ingestion.reading.source_id import source_id
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import DATASET, STAGING, Table
-from incidents_dagster.ingestion.warehouse.destination import SyncDestination
+from incidents_dagster.ingestion.warehouse.destination import SyncDestination, file_credentials
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
     WriteHold,
     alone_on,
@@ -149,7 +147,7 @@ def build_pipeline(
     # rows. With `supports_transactions`, they are one transaction.
     # A replace would empty the table first, unless it goes through staging.
     destination = SyncDestination(
-        _credentials(database),
+        file_credentials(database),
         supports_transactions=True,
         replace_strategy="insert-from-staging",
         naming_convention=NamingConvention.name(),
@@ -158,13 +156,6 @@ def build_pipeline(
     destination.hold = hold or WriteHold(database, seconds=0)
     return dlt.pipeline(
         DATASET, destination=destination, dataset_name=DATASET, pipelines_dir=str(working_folder)
-    )
-
-
-def _credentials(database: Path) -> DuckDbCredentials:
-    # Given a path, dlt would resolve them about twenty times per run.
-    return resolve_configuration(
-        DuckDbCredentials(str(database)), sections=("destination", "duckdb", "credentials")
     )
 
 

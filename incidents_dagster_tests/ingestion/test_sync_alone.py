@@ -21,7 +21,7 @@ from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion import sync as sync_module
 from incidents_dagster.ingestion.errors import DatabaseBusyError, SettingsError
 from incidents_dagster.ingestion.explain import explain
-from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
 from incidents_dagster.ingestion.sync import open_sync, run_sync
 from incidents_dagster.ingestion.warehouse.destination import SyncClient
 
@@ -338,6 +338,18 @@ def test_a_sync_runs_without_dagster_from_an_empty_folder(
         assert process.returncode == 0, output
     assert _count(database) == 250
     assert not list(empty.iterdir())
+
+
+def test_the_file_is_a_path_and_no_url_for_which_sqlalchemy_would_be_imported(
+    api: DemoServer, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = database.with_name("a?b=1#c d.duckdb")
+    monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(file))
+    see = "import sys\nraise SystemExit('sqlalchemy' in sys.modules)\n"
+    with _process(WHOLE_SYNC + see, cwd=PROJECT_ROOT) as process:
+        output = process.communicate(timeout=120)
+        assert process.returncode == 0, output
+    assert _count(file) == 250
 
 
 @pytest.mark.thorough

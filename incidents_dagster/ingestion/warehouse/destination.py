@@ -7,15 +7,20 @@ staging tables, and a table that was dropped by hand. An index that somebody put
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import dlt
 import duckdb
+from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.destination.client import RunnableLoadJob, StateInfo, StorageSchemaInfo
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TSchemaTables
 from dlt.common.versioned_state import decompress_state
-from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
+from dlt.destinations.impl.duckdb.configuration import (
+    DuckDbClientConfiguration,
+    DuckDbCredentials,
+)
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.job_client_impl import SqlLoadJob
 from dlt.pipeline.state_sync import migrate_state_to_current
@@ -27,6 +32,21 @@ from incidents_dagster.ingestion.warehouse import comments
 from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold
 
 SNAKE_CASE = "snake_case"  # dlt's default, in files of earlier releases
+
+
+@configspec(init=False)
+class FileCredentials(DuckDbCredentials):
+    """The path of a DuckDB file, which dlt would show as a URL with the help of SQLAlchemy."""
+
+    def __str__(self) -> str:
+        return str(self.database)
+
+
+def file_credentials(database: Path) -> FileCredentials:
+    """For `database`, resolved: else dlt would resolve them about twenty times per run."""
+    credentials = FileCredentials()
+    credentials.database = str(database)  # as an argument, it would be parsed as a URL
+    return resolve_configuration(credentials, sections=("destination", "duckdb", "credentials"))
 
 
 class SyncDestination(dlt.destinations.duckdb):
