@@ -8,7 +8,7 @@ import base64
 import copy
 import re
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -73,6 +73,7 @@ class CheckedPaginator(BasePaginator):
         self._over = False
         self._totals: list[int] = []
         self._asked: set[int] = set()
+        self._before: tuple[str, dict[str, Any]] | None = None  # the previous request
         self._first: list[Hashable] = []
         self._recent: deque[list[Hashable]] = deque(maxlen=REMEMBERED_PAGES)
 
@@ -145,7 +146,7 @@ class CheckedPaginator(BasePaginator):
             MovedError: That page has already been read.
         """
         assert self.inner
-        before = str(request.url), dict(request.params or {})
+        self._before = str(request.url), dict(request.params or {})
         try:
             self.inner.update_request(request)
         except (AttributeError, TypeError, ValueError) as error:
@@ -153,13 +154,13 @@ class CheckedPaginator(BasePaginator):
                 "The API's response names a next page in a way that cannot be followed, so nothing "
                 f"was loaded. {self._advice()}"
             ) from error
+        self._request = request
         if self.has_next_page and self._end.names_pages:
-            self._pages.by_place |= self._counts_on(before, request)
+            self._pages.by_place |= self._counts_on()
             asked = _fingerprint(request)
             if asked in self._asked:
                 raise MovedError("the API's next page has already been read")
             self._asked.add(asked)
-        self._request = request
 
     def _advice(self) -> str:
         """What to set if the configured path has an object instead of a link or a cursor."""
@@ -191,7 +192,9 @@ class CheckedPaginator(BasePaginator):
         marks = [self._mark(row) for row in rows]
         seen = set(self._first).union(*self._recent)
         if seen.issuperset(marks):
-            raise MovedError("the API repeats records that it has already sent")
+            raise MovedError(
+                f"the API repeats records that it has already sent{self._why_repeated()}"
+            )
         self._first = self._first or marks
         self._recent.append(marks)
         pages.fingerprint = hash((pages.fingerprint, *marks))
@@ -267,20 +270,36 @@ class CheckedPaginator(BasePaginator):
             return False
         return _fingerprint(request) in self._asked
 
-    def _counts_on(self, before: tuple[str, dict[str, Any]], request: Request) -> bool:
+    def _why_repeated(self) -> str:
+        ignored = " and ".join(map(repr, self._asks_by()))
+        numbered = self._end.by_place and self._end.places is None
+        base = " or base_page were wrong" if numbered else ""
+        return f", as if it ignored {ignored} in the request{base}" if ignored else ""
+
+    def _asks_by(self) -> dict[str, str]:
+        """The parameters that differ from those of the previous request."""
+        if not self._before:
+            return {}
+        now = _query(str(self._request.url), self._request.params or {})
+        before = _query(*self._before)
+        return {name: value for name, value in now.items() if before.get(name, "") != value}
+
+    def _counts_on(self) -> bool:
         """Whether the next page is named by a place in the list, such as `page=3` in a link.
 
         A parameter is a place by its name, or if it counts pages or rows so far, even in base64.
         """
-        query = parse_qsl(urlsplit(str(request.url)).query)
-        asked = {**dict(query), **{k: str(v) for k, v in (request.params or {}).items()}}
-        earlier = {**dict(parse_qsl(urlsplit(before[0]).query)), **before[1]}
         places = {str(n) for n in (self._count, self._count + 1, self._rows, self._rows + 1)}
         return any(
             (PLACES.search(name) and value.isdigit()) or places & {value, *_numbers_in(value)}
-            for name, value in asked.items()
-            if str(earlier.get(name, "")) != value
+            for name, value in self._asks_by().items()
         )
+
+
+def _query(url: str, params: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters of a request, in its address and beside it."""
+    texts = {name: str(value) for name, value in params.items()}
+    return {**dict(parse_qsl(urlsplit(url).query)), **texts}
 
 
 def _fall(totals: list[int]) -> int:

@@ -121,7 +121,8 @@ class OffsetPaginator(DltOffsetPaginator):
         if not news and place > 1:
             # New rows pushed the known one to the end of the page; or the API ignores offsets.
             self._steps_back += 1
-            self._check_progress()
+            param = self.param_name or self.param_body_path
+            self._check_progress(f", as if the API ignored {param!r} in the request")
             self.current_value += place - 1
             return
         if news:
@@ -157,11 +158,11 @@ class OffsetPaginator(DltOffsetPaginator):
             raise MovedError("the previous page's rows are gone, even from the start of the list")
         self.current_value = max(self.initial_value, self.current_value - self.value_step)
 
-    def _check_progress(self) -> None:
+    def _check_progress(self, hint: str = "") -> None:
         if self._steps_back > MOST_STEPS_BACK:
             raise MovedError(
                 f"the page at offset {self.current_value:,} does not continue the previous page "
-                f"(tried {MOST_STEPS_BACK} times)"
+                f"(tried {MOST_STEPS_BACK} times){hint}"
             )
 
     def _end_of(self, news: bool, more: bool | None, agreed: bool) -> str:

@@ -57,7 +57,7 @@ LOOPS: dict[str, tuple[Any, Callable[[Asked], Any], str, int]] = {
     "new cursors, one page": (
         CURSOR,
         lambda asked: {"data": A, "next": _number(asked) + 1},
-        REPEATS,
+        f"{REPEATS}, as if it ignored 'after' in the request. ",
         3 * 2,
     ),
     "new cursors, pages in a circle": (
@@ -66,7 +66,12 @@ LOOPS: dict[str, tuple[Any, Callable[[Asked], Any], str, int]] = {
         REPEATS,
         3 * 8,
     ),
-    "page numbers are ignored": (PAGE, lambda asked: {"data": A}, REPEATS, 3 * 2),
+    "page numbers are ignored": (
+        PAGE,
+        lambda asked: {"data": A},
+        f"{REPEATS}, as if it ignored 'page' in the request or base_page were wrong. ",
+        3 * 2,
+    ),
     "new cursors, and nothing ever": (
         CURSOR,
         lambda asked: {"data": [], "next": _number(asked) + 1},

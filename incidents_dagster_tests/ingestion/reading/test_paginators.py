@@ -114,7 +114,7 @@ def _shuffled(pages: Pages) -> Callable[[dict[str, Any]], Any]:
 ENDLESS: dict[str, tuple[Callable[[Pages], Callable[[dict[str, Any]], Any]], str, int]] = {
     "offsets are ignored": (
         lambda pages: lambda body: {"data": [{"id": n} for n in range(5)]},
-        "does not continue the previous page (tried 5 times)",
+        "(tried 5 times), as if the API ignored 'offset' in the request.",
         3 * 7,
     ),
     "no page goes with another": (
