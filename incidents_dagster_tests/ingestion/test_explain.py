@@ -159,6 +159,11 @@ SAID: dict[str, tuple[Any, str]] = {
     "problem": ({"type": "x", "title": "Bad", "detail": "No field y"}, "No field y"),
     "list": ({"errors": [{"detail": "One"}, {"detail": "Two"}]}, "One"),
     "nested": ({"errors": [{"error": {"message": "Deep"}}]}, "Deep"),
+    "by parameter": (
+        {"errors": {"limit": ["must be 50"], "since": ["is odd"]}},
+        "limit: must be 50",
+    ),
+    "of parameters": ({"code": None, "limit": ["must be 50"], "rows": [1]}, "limit: must be 50"),
     "lines and escapes": ({"message": "a\n\x1b[31mb\r\nc\x07"}, "a b c"),
     "long": ({"message": "y" * 500}, "y" * 100 + "…"),
     "repeats the key": ({"message": f"{KEY} is wrong"}, "*** is wrong"),

@@ -24,7 +24,8 @@ def said_in(fault: Any) -> str:
     """The message in an API's error, redacted, on one line; empty if it has none.
 
     Args:
-        fault: The error, or the parsed body with it. Of a table, only fields that hold a message.
+        fault: The error, or the parsed body with it. Of a table, only fields that hold a message;
+            or the first of a table of parameters and what is wrong with each.
     """
     said = _message(fault, DEPTH)
     text = " ".join(plain(redact(said)).split())
@@ -49,7 +50,12 @@ def _message(fault: Any, depth: int) -> str:
     if isinstance(fault, list):
         fault = fault[0] if fault else None
     if isinstance(fault, dict) and depth:
-        found = (_message(fault.get(name), depth - 1) for name in SAYING)
+        found = [_message(fault.get(name), depth - 1) for name in SAYING]
+        found += [f"{name}: {texts[0]}" for name, texts in fault.items() if _are_texts(texts)]
         return next(filter(None, found), "")
     known = isinstance(fault, (str, int)) and not isinstance(fault, bool)
     return str(fault) if known else ""
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value)
