@@ -63,3 +63,8 @@ class Asked:
 def is_size(parameter: str) -> bool:
     """Whether a parameter says how many records a page may have, such as `per_page`."""
     return bool(SIZE.fullmatch(parameter))
+
+
+def is_size_alone(parameter: str) -> bool:
+    """Whether a parameter can be nothing else; `records` or `last` may be a window of the list."""
+    return any(size.issubset(words_of(parameter)) for size in [*SAID, {"size"}])

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from dlt.extract import DltSource
 
 from incidents_dagster.ingestion.reading.incremental import take_incrementals
-from incidents_dagster.ingestion.reading.page_size import is_size
+from incidents_dagster.ingestion.reading.page_size import is_size_alone
 from incidents_dagster.ingestion.reading.rest_api_config import endpoints, needed_for
 from incidents_dagster.ingestion.secrets.names import is_credential, may_be_secret
 from incidents_dagster.ingestion.settings import Settings
@@ -58,7 +58,9 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
         parts[resource["name"]] = {
             "address": _address(base_url, path),
             "method": str(endpoint.get("method") or "GET").upper(),
-            "params": _params({**dict(parse_qsl(query)), **(endpoint.get("params") or {})}),
+            # A query may have the same name twice, and names without a value.
+            "query": sorted(filter(_decides, parse_qsl(query, keep_blank_values=True))),
+            "params": _params(endpoint.get("params") or {}),
             "body": [_params(endpoint.get(part)) for part in ("json", "data")],
             "headers": {
                 str(header).lower(): str(value)
@@ -94,10 +96,9 @@ def _address(base_url: str, path: str) -> str:
 
 def _params(given: Any) -> Any:
     """What is sent, without secrets and the size of a page."""
-    if not isinstance(given, dict):
-        return given
-    return {
-        str(name): value
-        for name, value in given.items()
-        if not is_credential(str(name)) and not (is_size(str(name)) and str(value).isdigit())
-    }
+    return dict(filter(_decides, given.items())) if isinstance(given, dict) else given
+
+
+def _decides(param: tuple[Any, Any]) -> bool:
+    name, value = map(str, param)
+    return not is_credential(name) and not (is_size_alone(name) and value.isdigit())

@@ -101,7 +101,10 @@ def test_what_does_not_decide_which_records_come_costs_no_full_read(it: Api, wha
 OTHERS: dict[str, dict[str, Any]] = {
     "path": {"path": "/y"},
     "query in the path": {"path": "/x?team=1"},
+    "a name without a value": {"path": "/x?open_only"},
+    "an empty value": {"path": "/x?state="},
     "params": {"params": {"status": "open"}},
+    "a window in records": {"params": {"records": "30"}},
     "method": {"method": "POST", "json": {}},
     "headers": {"headers": {"X-Account": "2"}},
     "cursor": {"incremental": {**INCREMENTAL, "start_param": "from"}},
@@ -120,6 +123,7 @@ def test_what_decides_which_records_come_makes_another_source(
 
     assert of() == of(headers={"Authorization": "Bearer abc"}, params={"api_key": "k", "limit": 5})
     assert of() != of(**OTHERS[what])
+    assert of(path="/x?team=1&team=2") != of(path="/x?team=3&team=2")
 
 
 def test_another_api_is_refused_until_it_is_adopted(it: Api, listen: Listen, query: Query) -> None:
