@@ -148,7 +148,7 @@ class CheckedPaginator(BasePaginator):
         assert self.inner
         self._before = str(request.url), dict(request.params or {})
         try:
-            self.inner.update_request(request)
+            _turn_page(self.inner, request)
         except (AttributeError, TypeError, ValueError) as error:
             raise IncompleteError(
                 "The API's response names a next page in a way that cannot be followed, so nothing "
@@ -263,9 +263,10 @@ class CheckedPaginator(BasePaginator):
 
     def _names_known_page(self) -> bool:
         """Whether the next page is one that was requested, as some APIs name it at the end."""
+        assert self.inner
         request = copy.deepcopy(self._request)
         try:
-            copy.deepcopy(self.inner).update_request(request)  # type: ignore[union-attr]
+            _turn_page(copy.deepcopy(self.inner), request)
         except (AttributeError, TypeError, ValueError):
             return False
         return _fingerprint(request) in self._asked
@@ -294,6 +295,12 @@ class CheckedPaginator(BasePaginator):
             (PLACES.search(name) and value.isdigit()) or places & {value, *_numbers_in(value)}
             for name, value in self._asks_by().items()
         )
+
+
+def _turn_page(paginator: BasePaginator, request: Request) -> None:
+    paginator.update_request(request)
+    if paginator.has_next_page and not isinstance(request.url, str):
+        raise TypeError("a link has to be a text")
 
 
 def _query(url: str, params: Mapping[str, Any]) -> dict[str, str]:

@@ -182,6 +182,12 @@ ENDS: dict[str, tuple[Any, Callable[[dict[str, Any]], Any], str | None, int | No
         "names a next page in a way that cannot be followed, so nothing was loaded",
         None,
     ),
+    "an empty list for a next link, beside the total": (
+        LINK,
+        lambda body: {**body, "next": [], "total": 5},
+        "names a next page in a way that cannot be followed, so nothing was loaded",
+        None,
+    ),
     "a next link that is an object": (
         LINK,
         lambda body: {**body, "next": {"href": "/x"}},
