@@ -134,7 +134,7 @@ def _same(value: Any, cell: Any) -> bool:
     if isinstance(value, bool) or isinstance(cell, bool) or str(value) == "nan":
         return value is cell or str(cell).lower() == str(value).lower()
     if isinstance(value, str):  # what no text column can hold
-        value = value.replace("\0", "").encode("utf-8", "replace").decode()
+        value = value.encode("utf-8", "replace").decode()
     # A text in a JSON column has quotes.
     spelled = {str(value), json.dumps(value), json.dumps(value, ensure_ascii=False)}
     return cell == value or (isinstance(cell, str) and cell in spelled)

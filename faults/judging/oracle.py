@@ -156,21 +156,15 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def _field(record: dict[str, Any], name: str) -> Any:
-    """The field, or one that differs in case alone."""
-    others = {key.lower(): value for key, value in record.items()}
-    return record.get(name, others.get(name))
-
-
 def _id(record: Any) -> str | None:
-    found = _field(record, "id") if isinstance(record, dict) else None
+    found = record.get("id") if isinstance(record, dict) else None
     if isinstance(found, bool) or not isinstance(found, (int, str)) or found == "":
         return None
     return str(found)
 
 
 def _version(record: Any) -> Version:
-    status, updated = _field(record, "status"), _field(record, "updated_at")
+    status, updated = record.get("status"), record.get("updated_at")
     time: Any = updated
     if updated is not None:
         try:
