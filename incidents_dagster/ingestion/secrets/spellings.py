@@ -15,6 +15,7 @@ from urllib.parse import quote, quote_plus
 
 LONG = 8  # if it has a letter: redacted anywhere in a text
 WORD = 4  # if it has a letter and a digit: redacted as a whole word
+NUMBER = 6  # likewise of digits; messages of ours have commas in such numbers
 # In records: from here on also within a longer word, and a phrase is a secret.
 VERY_LONG, PHRASE = 16, 20
 ALTERNATING = 2  # changes from letters to digits and back; `sev1` and `eu-west-1` have one
@@ -89,7 +90,7 @@ def _is_long(value: str) -> bool:
 
 def _is_word(value: str) -> bool:
     letter, digit = any(c.isalpha() for c in value), any(c.isdigit() for c in value)
-    return len(value) >= WORD and letter and digit
+    return digit and len(value) >= (WORD if letter else NUMBER)
 
 
 def _character(c: str) -> str:

@@ -75,7 +75,8 @@ def test_base64_of_a_value_is_taken_out_wherever_it_stands(value: str, around: s
         ("7", "tried 7 times, 'key': '7'", "tried 7 times, 'key': '***'"),
         ("open", "status is open, token%3Dopen", "status is open, token%3D***"),
         ("k3y-1", "the k3y-1 of k3y-12", "the *** of k3y-12"),
-        ("12345678", "id 12345678, key=12345678", "id 12345678, key=***"),
+        ("1234", "id 1234, key=1234", "id 1234, key=***"),
+        ("12345678", "id 12345678, key=12345678", "id ***, key=***"),
     ],
 )
 def test_a_short_value_is_taken_out_where_it_stands_as_one(
