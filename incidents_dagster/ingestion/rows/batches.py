@@ -25,6 +25,7 @@ BATCH_ROWS = 5_000
 # What dlt would turn into text, though nobody wants that: in a declared column, in an id.
 NO_TEXT = (dict, list)
 NO_ID = (dict, list, bool, float)
+NO_TIME = (int, float)  # epoch seconds, but where times are declared
 
 
 def chunks(records: Iterable[Any]) -> Iterator[list[Any]]:
@@ -176,7 +177,11 @@ class _Building:
         data_type = data_type or ("text" if key else type_of(values))
         if data_type is None:
             return  # null in every record, so the type is unknown
-        refused = NO_ID if key else NO_TEXT if strict else ()
+        refused: tuple[type, ...] = ()
+        if data_type == "text":
+            refused = NO_ID if key else NO_TEXT if strict else ()
+        elif data_type == "timestamp" and not strict:
+            refused = NO_TIME
         self.arrays[name], misfits = array(values, data_type, column, strict, refused)
         if "data_type" not in column:
             self.new[name] = {"nullable": True, **column, "name": name, "data_type": data_type}

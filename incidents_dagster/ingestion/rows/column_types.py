@@ -72,7 +72,7 @@ def array(
     data_type: TDataType,
     column: Any,
     empty_is_null: bool,
-    no_text: tuple[type, ...],
+    refused: tuple[type, ...],
 ) -> tuple[pa.Array, dict[TDataType | None, list[Any]]]:
     """A column of `values`.
 
@@ -81,7 +81,7 @@ def array(
         data_type: dlt's type of the column.
         column: Its hints, for precision and scale.
         empty_is_null: Whether an empty string is null if the column has another type.
-        no_text: Types that a text column does not accept.
+        refused: Types that dlt would turn into the column's type, and that do not belong there.
 
     Returns:
         The column, null where a value does not fit; and those values at their positions, by their
@@ -106,7 +106,7 @@ def array(
             continue
         kept: list[Any] = []
         for n, value in enumerate(piece, start):
-            odd = value is None or (data_type == "text" and isinstance(value, no_text))
+            odd = value is None or isinstance(value, refused)
             kept.append(None if odd else _fit(value, data_type, kind))
             if value is not None and kept[-1] is None:
                 own_type = _own_type(value)

@@ -280,7 +280,6 @@ FITS = {
     # Integers beyond 64 bit are text; text takes anything as text, JSON anything as JSON.
     *((one, other) for one in ("bigint", "text", "object", "list") for other in KINDS),
     ("float", "int"),
-    *(("time", other) for other in ("int", "float")),  # seconds since 1970
 }
 VARIANTS = {
     **{"bool": "v_bool", "int": "v_bigint", "bigint": "v_text", "float": "v_double"},
@@ -356,7 +355,6 @@ TAKES: dict[str, tuple[list[tuple[Any, Any]], list[Any]]] = {
     "timestamp": (
         [
             ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
-            (1_700_000_000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
             ("1700000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
         ],
         ["soon", 1_700_000_000_000, "007", "2026", True, "0001-01-01T00:00:00+14:00"],
@@ -399,6 +397,17 @@ def test_a_declared_text_takes_no_object_or_list_and_another_spells_it_out() -> 
     assert to_arrow(records, KNOWN_TEXT).rows["f"].to_pylist() == ["a", "[1]", '{"a":1}']
 
 
+def test_epoch_seconds_are_times_in_a_column_that_is_declared_so_and_numbers_elsewhere() -> None:
+    records: Records = [{"f": "2026-11-01"}, {"f": 1_700_000_000}, {"f": 0.5}]
+    known: Any = {"f": {"name": "f", "data_type": "timestamp"}}
+    strict = to_arrow(records, known, (), ["f"])
+    assert [at.timestamp() for at in strict.rows["f"].to_pylist()[1:]] == [1_700_000_000, 0.5]
+    loose = to_arrow(records, known)
+    assert loose.rows["f"].to_pylist()[1:] == [None, None]
+    assert loose.rows["f__v_bigint"].to_pylist() == [None, 1_700_000_000, None]
+    assert loose.rows["f__v_double"].to_pylist() == [None, None, 0.5]
+
+
 def test_an_empty_text_is_null_in_a_declared_column_that_is_no_text() -> None:
     for kind in TAKES:
         known: Any = {"f": {"name": "f", "data_type": kind}}
@@ -410,15 +419,19 @@ def test_an_empty_text_is_null_in_a_declared_column_that_is_no_text() -> None:
 
 def test_misfits_anywhere_in_a_long_batch_are_found_at_their_places() -> None:
     places = (0, 49, 50, 51, 99, 100, 119)
-    records: Records = [{"f": "soon" if n in places else 1_700_000_000 + n} for n in range(120)]
+    records: Records = [{"f": "soon" if n in places else _iso(n)} for n in range(120)]
     known: Any = {"f": {"name": "f", "data_type": "timestamp"}}
-    times = [None if n in places else 1_700_000_000 + n for n in range(120)]
+    times = [None if n in places else datetime.fromisoformat(_iso(n)) for n in range(120)]
     loose = to_arrow(records, known).rows.to_pylist()
-    assert [row["f"] and row["f"].timestamp() for row in loose] == times
+    assert [row["f"] for row in loose] == times
     assert [n for n, row in enumerate(loose) if row["f__v_text"] == "soon"] == list(places)
     strict = to_arrow(records, known, (), ["f"])
-    assert [row["f"].timestamp() for row in strict.rows.to_pylist()] == [t for t in times if t]
+    assert [row["f"] for row in strict.rows.to_pylist()] == [t for t in times if t]
     assert len(strict.rejected) == len(places)
+
+
+def _iso(n: int) -> str:
+    return datetime.fromtimestamp(1_700_000_000 + n, UTC).isoformat()
 
 
 def test_a_smaller_integer_column_takes_what_fits_and_no_more() -> None:
