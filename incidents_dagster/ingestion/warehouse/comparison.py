@@ -109,8 +109,9 @@ def compare(
     if table.newest_first in comparable:
         newest, times = quoted(str(table.newest_first)), stored.times(str(table.newest_first))
         older = f"r.{newest} < t.{newest}"
-        if times and times.are_texts:  # texts with different offsets do not sort by time
-            older = f"{times.sql('r')} < {times.sql('t')}, {older}"
+        if existing[str(table.newest_first)] == "VARCHAR":
+            # Texts with different offsets do not sort by time, and others not at all.
+            older = f"{times.sql('r')} < {times.sql('t')}" if times else "false"
         older = f"coalesce({older}, false) AND NOT {is_back}"
         if times and not full:  # a time in the future is a mistake, and so is a text that is none
             parameters["tomorrow"] = times.at(datetime.now(timezone.utc) + timedelta(days=1))

@@ -117,6 +117,25 @@ def test_a_text_that_is_no_time_is_told(
     assert ["at is text, and not a time" in line for line in it.said] == [True] * told
 
 
+def test_of_texts_that_are_no_times_none_is_older(it: ChangingApi) -> None:
+    it.tell = lambda moment: f"{moment:%d.%m.%Y %H:%M}"
+    it.keeps = lambda row, limit: _day_first(row["at"]) >= _day_first(limit)
+    it.now += timedelta(days=30)  # the 31st
+    it.reads({"data_type": "text"}, lag=0)
+    for n in range(3):
+        it.put(f"{n}", "first")
+    it.sync()
+    it.now += timedelta(days=1)
+    it.put("1", "a")
+    it.sync()
+    assert it.loaded == it.there
+    assert not any("may ignore since" in line for line in it.said)
+
+
+def _day_first(text: str) -> datetime:
+    return datetime.strptime(text, "%d.%m.%Y %H:%M")
+
+
 @pytest.mark.parametrize("odd", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_nothing_but_odd_times_ends_no_sync(it: ChangingApi, odd: str) -> None:
     it.reads()
