@@ -15,11 +15,19 @@ EVERYTHING = "SELECT * FROM incidents.incident_data ORDER BY id"
 
 @dataclass
 class Synced:
-    """How a sync ended: its message where it was red, and whether a green one says it is proven."""
+    """How a sync ended.
+
+    Attributes:
+        message: Of a red one.
+        proven: Whether a green one says that it is.
+        why: Why it does not.
+        beyond_window: How many rows it says are older than all that the API shows.
+    """
 
     message: str | None
     proven: bool = True
     why: str = ""
+    beyond_window: int = 0
 
     @property
     def kind(self) -> str:
@@ -42,5 +50,6 @@ def sync(project: Project, model: Model, **options: Any) -> Synced:
         message = project.sync(**options)
     if message is not None:
         return Synced(message)
-    proof = kept[-1]["incident_data"].proof
-    return Synced(None, proof.proven, "; ".join(proof.doubts))
+    found = kept[-1]["incident_data"]
+    doubts = "; ".join(found.proof.doubts)
+    return Synced(None, found.proof.proven, doubts, found.gone.beyond_window)

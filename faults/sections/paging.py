@@ -26,7 +26,8 @@ WHAT = (
     "table is as the API has served it, and no older version has replaced a newer one. After a "
     "red one the table is as it was. Once the source is quiet, the next incremental sync leaves "
     "every row in its latest version, where that is not so yet, and a reconcile, in three of ten "
-    "histories, leaves the table equal to the source. "
+    "histories, leaves the table equal to the source, but for twenty rows or more that are older "
+    "than all that it shows, if the sync says how many. "
     "`Unproven` is a green sync that says in its metadata that it may have missed rows."
 )
 HISTORIES = {True: 40, False: 1_000}
@@ -77,10 +78,11 @@ class Player:
             synced.proven &= proven
             self._count(played, synced, late(model, versions(self.project)))
         if history.reconciled:
-            self._in_quiet(played, model, reconcile=True)
-            if unequal(model, versions(self.project)):  # many missing rows need a second look
-                self._in_quiet(played, model)
-            played.wrong += unequal(model, versions(self.project))
+            synced = self._in_quiet(played, model, reconcile=True)
+            # Many missing rows need a second look.
+            if unequal(model, versions(self.project), synced.beyond_window):
+                synced = self._in_quiet(played, model)
+            played.wrong += unequal(model, versions(self.project), synced.beyond_window)
         return played
 
     def _begun(self, history: History) -> Model:
