@@ -128,13 +128,8 @@ def changed_rows(
         landing.full = None if start else full
 
         readings = [(yield from reader.read(start, landing.take))]
-        if start and not readings[0].has_newest:
-            newest = key_as_text(start.newest.values())
-            api.report(
-                f"{name}: the API did not return {newest}, the table's newest row. It was deleted "
-                "there, or this is a different API, or it filters by another field than "
-                "incremental.cursor_path: reading everything."
-            )
+        if start and (why := _why_not_enough(start, readings[0], state, full.lag)):
+            api.report(f"{name}: {why}: reading everything.")
             start, landing.full = None, full
             yield from landing.take(None)
             readings.append((yield from reader.read(None, landing.take)))
@@ -192,6 +187,21 @@ def _plan(
         return start, Full(lag)
     filtered = incremental.initial_value is not None
     return start, Full(lag, incremental.column, start.value, start.began, filtered=filtered)
+
+
+def _why_not_enough(start: Start, reading: Reading, state: TableState, lag: timedelta) -> str:
+    """Why an incremental read is not enough; empty if it is. Forgets a moment that was wrong."""
+    began = reading.proof.began
+    if state.began and began and began < state.began - lag:
+        state.began = None
+        return "the API's clock was ahead at the last sync, and has been put right"
+    if reading.has_newest:
+        return ""
+    return (
+        f"the API did not return {key_as_text(start.newest.values())}, the table's newest row. It "
+        "was deleted there, or this is a different API, or it filters by another field than "
+        "incremental.cursor_path"
+    )
 
 
 def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, changes: Changes) -> None:

@@ -468,3 +468,14 @@ def test_the_column_cannot_be_declared(it: Api, configure: Configure, name: str)
     settings = configure(**section)
     with pytest.raises(SettingsError, match=r"columns\.deleted_at of x is reserved.*source_delete"):
         declared_source(settings)
+
+
+@pytest.mark.parametrize("more", [{"primary_key": "_dlt_id"}, {"columns": {"_dlt_x": TIME}}])
+def test_dlts_own_columns_can_be_neither_key_nor_declared(
+    it: Api, configure: Configure, more: dict[str, Any]
+) -> None:
+    section = resource(it.web.base_url, OFFSET)
+    section["resources"][0] |= more
+    settings = configure(**section)
+    with pytest.raises(SettingsError, match="names that begin with _dlt_ are dlt's own"):
+        declared_source(settings)

@@ -136,6 +136,25 @@ def _day_first(text: str) -> datetime:
     return datetime.strptime(text, "%d.%m.%Y %H:%M")
 
 
+def test_a_clock_that_was_ahead_and_is_put_right_hides_nothing(it: ChangingApi) -> None:
+    it.reads()
+    it.put("0", "first")
+    it.put("1", "first")
+    it.now += timedelta(hours=3)  # its clock, by mistake
+    it.put("2", "first")
+    it.sync()
+    it.now -= timedelta(hours=3) - timedelta(minutes=5)
+    it.put("0", "a")
+    it.sync()
+    assert it.loaded == it.there
+    assert "the API's clock was ahead" in it.said[0]
+    it.now += timedelta(minutes=5)
+    it.put("1", "a")
+    it.sync()
+    assert it.loaded == it.there
+    assert None not in it.since
+
+
 @pytest.mark.parametrize("odd", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_nothing_but_odd_times_ends_no_sync(it: ChangingApi, odd: str) -> None:
     it.reads()
