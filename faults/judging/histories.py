@@ -44,14 +44,15 @@ def late(model: Model, table: dict[str, Any]) -> list[str]:
     ]
 
 
-def unequal(model: Model, table: dict[str, Any], beyond_window: int = 0) -> list[str]:
+def unequal(model: Model, table: dict[str, Any], left: int = 0) -> list[str]:
     """As `late`, and rows that are not at the source any more.
 
-    These may be as many as the sync has said are older than all that the source shows: nobody can
-    tell twenty deletions at the old end from a window.
+    These may be as many as the sync has said it left: those that wait for a second look, and those
+    that are older than all that the source shows, as nobody can tell twenty deletions at the old
+    end from a window.
     """
     extra = sorted(table.keys() - model.rows.keys())
-    gone = [f"{id} is gone and not marked" for id in extra if len(extra) != beyond_window]
+    gone = [f"{id} is gone and not marked" for id in extra if len(extra) != left]
     return late(model, table) + gone
 
 

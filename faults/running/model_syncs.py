@@ -22,12 +22,14 @@ class Synced:
         proven: Whether a green one says that it is.
         why: Why it does not.
         beyond_window: How many rows it says are older than all that the API shows.
+        waiting: How many it says wait for a second look.
     """
 
     message: str | None
     proven: bool = True
     why: str = ""
     beyond_window: int = 0
+    waiting: int = 0
 
     @property
     def kind(self) -> str:
@@ -51,5 +53,5 @@ def sync(project: Project, model: Model, **options: Any) -> Synced:
     if message is not None:
         return Synced(message)
     found = kept[-1]["incident_data"]
-    doubts = "; ".join(found.proof.doubts)
-    return Synced(None, found.proof.proven, doubts, found.gone.beyond_window)
+    doubts, beyond = "; ".join(found.proof.doubts), found.gone.beyond_window
+    return Synced(None, found.proof.proven, doubts, beyond, found.waiting)

@@ -195,8 +195,17 @@ class Deletions:
             return OldEnd()
         if self.state.window and not reading.rows:
             return OldEnd(self.state.window)
-        columns = [self.state.window] if self.state.window else self.stored.time_columns()
-        return OldEnd.of(missing, columns, reading.times)
+        if self.state.window:
+            return OldEnd.of(missing, [self.state.window], reading.times)
+        version, columns = self.stored.table.newest_first, self.stored.time_columns()
+        others = [name for name in columns if name != version] or columns
+        end = OldEnd.of(missing, others, reading.times)
+        old, rest = end.split(missing)
+        if len(old) and len(rest) <= max(self._few, window.OTHERS * len(old)):
+            return end
+        end = OldEnd.of(missing, columns, reading.times)
+        exactly = len(missing) >= window.ROWS and not len(end.split(missing)[1])
+        return end if exactly else OldEnd()
 
     def _left(self, missing: pa.Table, end: OldEnd, reading: Reading) -> pa.Table:
         """Rows marked as deleted that turn out to be beyond a window.
@@ -223,15 +232,19 @@ class Deletions:
     def _looked_at(self, missing: pa.Table, reading: Reading, again: bool) -> pa.Table:
         """The `missing` rows to mark; the state keeps those that wait for a second look."""
         state, hashes = self.state, self._hashes(missing)
-        settings, there = self.settings, self.stored.count()
-        few = max(ALWAYS_FEW, min(settings.second_look_rows, settings.second_look_share * there))
         unseen = [one not in state.missing for one in hashes]
-        if self.adopt or sum(unseen) <= (0 if reading.unanswered else few):
+        if self.adopt or sum(unseen) <= (0 if reading.unanswered else self._few):
             state.missing = set()
             return missing
         state.missing = {one for one, first in zip(hashes, unseen, strict=True) if first}
         state.waiting, state.look_again = len(state.missing), not again  # no chain of full reads
         return missing.filter(pc.invert(pa.array(unseen)))
+
+    @property
+    def _few(self) -> float:
+        """How many rows may be marked at the first look."""
+        share = self.settings.second_look_share * self.stored.count()
+        return max(ALWAYS_FEW, min(self.settings.second_look_rows, share))
 
     def _are_in(self, hashes: set[str], rows: pa.Table) -> pa.Array:
         return pa.array([one in hashes for one in self._hashes(rows)], pa.bool_())

@@ -2,6 +2,10 @@
 
 Many of them are beyond a window, such as the last 30 days. A window may also move by a few rows at
 a time: these are marked as deleted like any few, until there are many; then they lose the mark.
+
+What is deleted changes no more, so that it may be older by its time of change than all that is
+left. By that time, unless there is no other, only a read that lacks nothing but the oldest rows
+shows a window.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 ROWS = 20  # that two reads lack; fewer may well have been deleted
+OTHERS = 0.1  # such a share may be missing beside the old ones; more, and these are old by chance
 
 
 @dataclass(frozen=True)

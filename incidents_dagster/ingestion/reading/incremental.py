@@ -7,7 +7,7 @@ import math
 import re
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pendulum
@@ -137,7 +137,12 @@ def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incrementa
     number = isinstance(lag, (int, float)) and not isinstance(lag, bool)
     if not number or not 0 <= lag < math.inf:
         raise SettingsError(f"{where}.lag must be a number, 0 or more, {shown(lag)}.")
-    if rest.get("initial_value") is None and PLACEHOLDER.search(str(endpoint)):
+    initial = rest.get("initial_value")
+    if _is_to_come(initial):
+        raise SettingsError(
+            f"{where}.initial_value is still to come ({initial}), so no record has changed since."
+        )
+    if initial is None and PLACEHOLDER.search(str(endpoint)):
         raise SettingsError(f"{where}.initial_value is missing: the placeholder needs a value.")
     for part in ("path", "params", "headers", "json", "data"):
         if found := PLACEHOLDER_LIKE.search(PLACEHOLDER.sub("", str(endpoint.get(part)))):
@@ -146,6 +151,17 @@ def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incrementa
                 "write {incremental.start_value}."
             )
     return Incremental(table.column_of(cursor), **rest, field=cursor)
+
+
+def _is_to_come(value: Any) -> bool:
+    """Whether a time is later than that of any clock, so that it can only be a mistake."""
+    if not isinstance(value, date) and not re.match(r"\d{4}-\d", str(value)):
+        return False
+    try:
+        moment = Moment.of(value)
+    except (ValueError, OverflowError):
+        return False  # what only the API understands
+    return bool(moment > datetime.now(timezone.utc) + timedelta(days=1))
 
 
 def take_incrementals(api: dict[str, Any], source: DltSource) -> dict[str, Incremental]:

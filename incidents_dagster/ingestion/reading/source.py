@@ -194,10 +194,10 @@ def declared_source(settings: Settings) -> DltSource:
                 f"columns.{DELETED_AT} of {name} is reserved: it says when a full read no longer "
                 f"found the row. The API's own field goes to source_{DELETED_AT}."
             )
-        if own := [column for column in table.declared if column.startswith("_dlt_")]:
+        if own := [column for column in table.primary_key if column.startswith("_dlt_")]:
             raise SettingsError(
-                f"{name}: {own[0]} can be neither primary_key nor in columns: names that begin "
-                "with _dlt_ are dlt's own."
+                f"{name}: {own[0]} cannot be the primary_key: names that begin with _dlt_ are "
+                "dlt's own."
             )
         if table.takes_changes_alone:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})

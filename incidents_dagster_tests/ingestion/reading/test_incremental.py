@@ -594,6 +594,11 @@ def test_an_initial_value_is_asked_with_until_there_are_rows_and_in_a_full_refre
             {"incremental": CURSOR, "params": {"since": "{incremental.startvalue}"}},
             "params has {incremental.startvalue, which is not known",
         ),
+        (
+            {"incremental": {**GOOD, "initial_value": "2130-01-01"}},
+            "initial_value is still to come (2130-01-01)",
+        ),
+        ({"incremental": {**GOOD, "initial_value": date(2130, 1, 1)}}, "is still to come"),
         ({"incremental": {**GOOD, "lag": True}}, "lag must be a number, 0 or more, not True"),
         ({"params": {"since": {"type": "incremental", "cursor_path": "at", "lag": "1h"}}}, "'1h'"),
         (
