@@ -218,7 +218,7 @@ def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, change
             "If one is ahead of the others, changes are missing until the next full read."
         )
     # A placeholder may have a format that cuts the value, such as to a day.
-    ignored = not changes.full and reading.not_asked > reading.rows / 2
+    ignored = reading.not_asked > reading.rows / 2
     if start and incremental and incremental.start_param and ignored and not start.timeless:
         api.report(
             f"{name}: {reading.not_asked:,} of {reading.rows:,} records had not changed since "

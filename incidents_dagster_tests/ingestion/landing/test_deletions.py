@@ -483,3 +483,11 @@ def test_the_column_cannot_be_declared(it: Api, configure: Configure, name: str)
     settings = configure(**section)
     with pytest.raises(SettingsError, match=r"columns\.deleted_at of x is reserved.*source_delete"):
         declared_source(settings)
+
+
+def test_a_column_of_dlts_own_cannot_be_the_key(it: Api, configure: Configure) -> None:
+    section = resource(it.web.base_url, OFFSET)
+    section["resources"][0]["primary_key"] = "_dlt_id"
+    settings = configure(**section)
+    with pytest.raises(SettingsError, match="x: _dlt_id cannot be the primary_key"):
+        declared_source(settings)
