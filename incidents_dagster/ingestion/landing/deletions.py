@@ -193,10 +193,8 @@ class Deletions:
             self.state.window, self.state.left = "", set()
         if self.adopt or self.other_source:
             return OldEnd()
-        if self.state.window and not reading.rows:
-            return OldEnd(self.state.window)
-        if self.state.window:
-            return OldEnd.of(missing, [self.state.window], reading.times)
+        if known := self.state.window:
+            return OldEnd.of(missing, [known], reading.times) if reading.rows else OldEnd(known)
         version, columns = self.stored.table.newest_first, self.stored.time_columns()
         others = [name for name in columns if name != version] or columns
         end = OldEnd.of(missing, others, reading.times)
