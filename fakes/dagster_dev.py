@@ -20,6 +20,8 @@ import requests
 # What is installed is what this test run runs on: make does not look whether it is up to date.
 MAKE_DEV = ("make", "-o", ".venv/run", "dev")
 BARE_DEV = (".venv/bin/dagster", "dev")
+# Where this test run's own settings are, and what a `make` that runs it hands down to any other.
+NOT_INHERITED = ("DLT_PROJECT_DIR", "INCIDENTS_DUCKDB_PATH", "MAKEFLAGS", "MAKEOVERRIDES", "ARGS")
 START_SECONDS = 120.0
 # What takes longer does not end by itself: Dagster kills it.
 STOP_SECONDS = 60.0
@@ -142,7 +144,7 @@ def dagster_dev(checkout: Path, *command: str, **environment: str) -> Iterator[D
     # The environment is that of this test run, where the package is installed from elsewhere.
     env = {**os.environ, "PYTHONPATH": str(checkout), "DAGSTER_CLI_DEV_PORT": str(port)}
     env |= environment
-    for name in ("DLT_PROJECT_DIR", "INCIDENTS_DUCKDB_PATH"):
+    for name in NOT_INHERITED:
         env.pop(name, None)
     log = checkout.parent / "dagster_dev.log"
     # A child inherits that SIGINT is ignored, as it is where a script runs pytest with `&`.

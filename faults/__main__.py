@@ -61,9 +61,9 @@ def main() -> int:
             "outcomes": [asdict(o) | {"note": steady(o.note)} for o in result.outcomes],
             "figures": result.figures,
         }
-    if not given.part:
-        keep(results, kept)
-        write(results, given.out)
+        if not given.part:  # now, as a later section may be stopped
+            keep(results, kept)
+            write(results, given.out)
     # Said again at the end: the end is what a log keeps.
     for one in wrong:
         print(f"WRONG {one}")
