@@ -114,6 +114,9 @@ RULES = (
     ),
 )
 
+# Nobody misses these where they do not apply.
+OPTIONAL = {check.name for check in SOURCE_CHECKS if check.column}
+
 
 def rules_for(table: Table) -> list[Rule]:
     """The rules that apply to `table`: it has a primary key and declares the columns they need."""
@@ -125,15 +128,15 @@ def rules_for(table: Table) -> list[Rule]:
 
 def checks_for(table: Table) -> dict[str, Rule | SourceCheck]:
     """The checks of `table` by their names."""
-    beyond = SOURCE_CHECKS if table.keyed else ()
-    return {check.name: check for check in (*rules_for(table), *beyond)}
+    beyond = [c for c in SOURCE_CHECKS if not c.column or c.column in table.declared]
+    return {check.name: check for check in (*rules_for(table), *(beyond if table.keyed else ()))}
 
 
 def not_applicable(table: Table) -> dict[str, str]:
     """The checks that `table` does not have → why: what its configuration lacks."""
     if not table.keyed:
         why = "rows are appended, not merged" if table.primary_key else "no primary_key"
-        return {check.name: why for check in (*RULES, *SOURCE_CHECKS)}
+        return {c.name: why for c in (*RULES, *SOURCE_CHECKS) if c.name not in OPTIONAL}
     reasons = {rule.name: _lacking(rule, table) for rule in RULES}
     return {name: why for name, why in reasons.items() if why}
 

@@ -1,4 +1,5 @@
-"""Asset checks that look beyond a table: at what the last sync read, and into quarantine.
+"""Asset checks that are more than a rule of SQL: they look at what the last sync read, into
+quarantine, and at what the configuration says about statuses.
 
 They run with those of `checks`, and only warn.
 """
@@ -12,12 +13,13 @@ import duckdb
 
 from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.reading.proof import Status
-from incidents_dagster.ingestion.tables import Since, Table
+from incidents_dagster.ingestion.tables import Since, Table, quoted
 from incidents_dagster.ingestion.warehouse.comparison import Miss
 from incidents_dagster.ingestion.warehouse.duckdb_file import file_of
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 SYNCS = 200
+STATUSES = 8  # shown of those without a phase
 # Why incremental syncs have missed a row.
 CAUSES = {
     Miss.NEW.value: "new records appear with an old cursor_path: raise incremental.lag, or check "
@@ -38,12 +40,14 @@ class SourceCheck:
         name: The check's name.
         description: What is true when it passes.
         find: Takes the resource, its table, a connection and the instance.
+        column: The column of `fields` that a table needs for it; empty: any table has it.
         blocking: A failure fails the run; otherwise it warns.
     """
 
     name: str
     description: str
     find: Callable[[str, Table, duckdb.DuckDBPyConnection, dg.DagsterInstance], Finding]
+    column: str = ""
     blocking: bool = False
 
 
@@ -139,6 +143,25 @@ def _in_quarantine(
     return f"{count:,} records could not be loaded: {'; '.join(reasons)}. See {sql}", metadata
 
 
+def _unmapped(
+    resource_name: str, table: Table, connection: duckdb.DuckDBPyConnection, _: object
+) -> Finding:
+    present = StoredTable(table, connection).present()
+    status = quoted("status" if "status" in table.declared else "phase")
+    sql = f"SELECT {status}, count(*) FROM {present} WHERE phase IS NULL GROUP BY ALL"
+    found = connection.execute(f"{sql} ORDER BY 2 DESC, 1").fetchall()
+    metadata = {"unmapped_statuses": len(found), "rows": sum(n for _, n in found), "sql": sql}
+    if not found:
+        return "", metadata
+    told = ", ".join(f"{'null' if s is None else repr(s)} ({n:,})" for s, n in found[:STATUSES])
+    more = ", …" if len(found) > STATUSES else ""
+    return (
+        f"{metadata['rows']:,} rows have a status without a phase: {told}{more}. Add them to "
+        f"phases of {resource_name}.",
+        metadata,
+    )
+
+
 SOURCE_CHECKS = (
     SourceCheck(
         "table_matches_source",
@@ -155,5 +178,11 @@ SOURCE_CHECKS = (
         "quarantine_is_empty",
         "Every record of the API could be loaded, in its latest version.",
         _in_quarantine,
+    ),
+    SourceCheck(
+        "statuses_have_a_phase",
+        "The setting phases names every status, so that each row has a phase.",
+        _unmapped,
+        column="phase",
     ),
 )

@@ -1,4 +1,4 @@
-"""The checks that look beyond the table: what the last sync read, and the quarantine."""
+"""The checks that are more than SQL: what the last sync read, the quarantine, and phases."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +9,11 @@ import duckdb
 import pytest
 
 from fakes.incidents import incident
-from incidents_dagster.checks import incident_checks
+from incidents_dagster.checks import checks_for, incident_checks, not_applicable
 from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster.source_checks import SOURCE_CHECKS
 
 Sync = Callable[..., dg.ExecuteInProcessResult]
 MATCHES, EMPTY = "table_matches_source", "quarantine_is_empty"
@@ -123,3 +125,29 @@ def test_each_database_is_compared_with_its_own_last_sync(
     assert check.metadata["ids_read"].value == 100
     monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(other))
     assert not check_alone(other).passed
+
+
+def phases(*statuses: tuple[str | None, str | None]) -> tuple[str, dict[str, Any]]:
+    """What the check of phases finds in a table with these statuses and phases."""
+    (check,) = (check for check in SOURCE_CHECKS if check.name == "statuses_have_a_phase")
+    table = Table("x", ["id"], {"id": {}, "status": {}, "phase": {}})
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE SCHEMA incidents; CREATE TABLE incidents.x (status TEXT, phase TEXT)"
+        )
+        for row in statuses:
+            connection.execute("INSERT INTO incidents.x VALUES (?, ?)", row)
+        return check.find("x", table, connection, dg.DagsterInstance.ephemeral())
+
+
+def test_a_status_without_a_phase_is_counted_and_named() -> None:
+    assert phases(("a", "open"), ("b", "other"))[0] == ""
+    problem, metadata = phases(("a", "open"), ("new", None), ("new", None), (None, None))
+    assert problem.startswith("3 rows have a status without a phase: 'new' (2), null (1). Add")
+    assert metadata["unmapped_statuses"] == 2
+
+
+def test_only_a_table_with_phases_has_the_check() -> None:
+    plain = Table("x", ["id"], {"id": {}, "status": {}})
+    assert "statuses_have_a_phase" not in {*checks_for(plain), *not_applicable(plain)}
+    assert "statuses_have_a_phase" in checks_for(Table("x", ["id"], {"id": {}, "phase": {}}))

@@ -24,6 +24,8 @@ DELETED_AT = "deleted_at"
 # Hints of a column: the field that it holds, and the one that the configuration names.
 FIELD = "x-field"
 DECLARED_FIELD = "x-declared-field"
+# Or how it is filled from paths in the records: see `rows.filled`.
+FILLED = "x-filled"
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,16 @@ class Table:
     def of(cls, source: DltSource, resource_name: str) -> "Table":
         """The table that a resource of `source` is loaded into, with the names in DuckDB."""
         hints = source.resources[resource_name].compute_table_schema()
-        fields = columns_of(hints["columns"])
+        given: dict[str, Any] = hints["columns"]
+        filled = {name for name, column in given.items() if FILLED in column}
+        fields = columns_of(given.keys() - filled)
         columns: dict[str, dict[str, Any]] = {}
-        for field, column in hints["columns"].items():
+        for field, column in given.items():
+            if field in filled:
+                columns[field] = {**column, "name": field}
+                continue
             name = fields[field]
+            name = of_source(name) if name in filled else name
             columns[name] = {**column, "name": name, DECLARED_FIELD: field}
         return cls(
             name=column_name(str(hints["name"])),
@@ -164,6 +172,11 @@ class Table:
             )
             for n, c in self.declared.items()
         ]
+
+
+def of_source(column: str) -> str:
+    """The column of a field of the API whose own column holds something else."""
+    return f"source_{column}"
 
 
 def quoted(name: str) -> str:

@@ -88,6 +88,8 @@ class TableState:
             return other
         if self.source and self.source.paging != source.paging:
             return "pages are found in another way than before"
+        if self.source and self.source.filled != source.filled:
+            return "columns are filled from other paths than before"
         return "" if self.began else "no sync is on record"
 
     def why_everything(self, source: SourceId) -> str:

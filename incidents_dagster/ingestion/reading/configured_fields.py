@@ -1,11 +1,13 @@
-"""The fields that the key and the cursor name, and whether any record has had them.
+"""The fields that the configuration names, and whether any record has had them.
 
-That no record has one is a mistake in the settings, told before the load. A field that only some
-records lack, or that is null, is none: `rows.batches` and `incremental` handle those.
+Those of the key, of the cursor, and of what every incident has: a status, and a beginning. That no
+record has one is a mistake in the settings, told before the load. A field that only some records
+lack, or that is null, is none: `rows.batches` and `incremental` handle those.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,6 +16,7 @@ from dlt.common.schema.typing import TTableSchemaColumns
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.incremental import Incremental
 from incidents_dagster.ingestion.rows.batches import Batch
+from incidents_dagster.ingestion.rows.filled import Filled, filled_columns
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import DECLARED_FIELD, Table
@@ -26,6 +29,24 @@ MOST_CHARACTERS = 40
 # What a time of change is often called, if no field looks like the one that is configured.
 OF_CHANGE = re.compile(r"updat|modif|chang|last", re.IGNORECASE)
 KEY, CURSOR = "primary_key", "incremental.cursor_path"
+IN_EVERY_RECORD = ("status", "created_at")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A field that records have to have.
+
+    Attributes:
+        setting: The setting that names it.
+        field: As it is named there.
+        filled: Where the values of its column are, if paths fill it.
+        is_key: Whether it is of the primary key.
+    """
+
+    setting: str
+    field: str
+    filled: Filled | None = None
+    is_key: bool = False
 
 
 class ConfiguredFields:
@@ -33,7 +54,7 @@ class ConfiguredFields:
 
     Args:
         resource: Its name.
-        unseen: Column → the setting that names it, and the field as it is named there.
+        unseen: Column → the field that it is to have.
         incremental: How the resource is read incrementally, if it is.
         table: Says which column a field has.
     """
@@ -41,7 +62,7 @@ class ConfiguredFields:
     def __init__(
         self,
         resource: str,
-        unseen: Mapping[str, tuple[str, str]],
+        unseen: Mapping[str, Wanted],
         incremental: Incremental | None,
         table: Table,
     ) -> None:
@@ -57,11 +78,24 @@ class ConfiguredFields:
     ) -> "ConfiguredFields":
         """Those of resource `name`; without a cursor that the table has values of."""
         table = stored.table
+        filled = filled_columns(table.declared)
+
+        def wanted(column: str, setting: str, field: str) -> Wanted:
+            paths, is_key = filled.get(column), column in table.primary_key
+            if paths:
+                return Wanted(f"fields.{column}", ", ".join(paths.paths), paths, is_key)
+            return Wanted(setting, field, is_key=is_key)
+
         unseen = {
-            column: (KEY, table.declared[column][DECLARED_FIELD]) for column in table.primary_key
+            column: wanted(column, KEY, table.declared[column].get(DECLARED_FIELD, column))
+            for column in table.primary_key
         }
-        if incremental and not stored.has_values(incremental.column):
-            unseen.setdefault(incremental.column, (CURSOR, incremental.field))
+        others = {column: "" for column in IN_EVERY_RECORD if column in filled}
+        if incremental:
+            others[incremental.column] = incremental.field
+        for column, field in others.items():
+            if not stored.has_values(column):
+                unseen.setdefault(column, wanted(column, CURSOR, field))
         return cls(name, unseen, incremental, table)
 
     def add(self, records: list[Any], batch: Batch) -> None:
@@ -73,18 +107,25 @@ class ConfiguredFields:
         if not self._unseen:
             return
         self._records += len(records)
-        self._forget(batch.rows.column_names if len(batch.rows) else [])
+        objects = [record for record in records if isinstance(record, dict)]
+        self._forget(batch.rows.column_names if len(batch.rows) else ())
+        for column, wanted in [*self._unseen.items()]:
+            if wanted.filled and any(map(wanted.filled.is_in, objects)):
+                del self._unseen[column]
         if not self._unseen:
             return
-        for record in records:  # a column without any value is in no row
-            if isinstance(record, dict):
-                self._there.update(dict.fromkeys(record))
-        first: Any = next((record for record in records if isinstance(record, dict)), {})
-        inner = ((name, value) for name, value in first.items() if isinstance(value, dict))
-        self._below.update((f"{name}.{field}", None) for name, value in inner for field in value)
+        for record in objects:  # a column without any value is in no row
+            self._there.update(dict.fromkeys(record))
+        inner = ((name, value) for name, value in (objects or [{}])[0].items())
+        self._below.update(
+            (f"{name}.{field}", None)
+            for name, value in inner
+            if isinstance(value, dict)
+            for field in value
+        )
         self._forget(self._table.column_of(field) for field in self._there)
         if self._records >= ENOUGH:
-            self._check(KEY)
+            self._check(wanted for wanted in self._unseen.values() if wanted.is_key)
 
     def check(self, known: TTableSchemaColumns) -> None:
         """Checks the settings against all records of a sync.
@@ -93,25 +134,25 @@ class ConfiguredFields:
             known: The table's columns, with those of the records.
 
         Raises:
-            SettingsError: No record has the key or the cursor, or the cursor cannot have a lag.
+            SettingsError: No record has one of the fields, or the cursor cannot have a lag.
         """
-        self._check(KEY)
-        self._check(CURSOR)
+        self._check(self._unseen.values())
         if self._incremental:
             data_type = known.get(self._incremental.column, {}).get("data_type")
             self._incremental.check_lag(data_type, self._resource)
 
-    def _forget(self, seen: Any) -> None:
+    def _forget(self, seen: Iterable[str]) -> None:
         for column in seen:
-            self._unseen.pop(column, None)
+            if column in self._unseen and not self._unseen[column].filled:
+                del self._unseen[column]
 
-    def _check(self, setting: str) -> None:
-        wanted = [field for one, field in self._unseen.values() if one == setting]
+    def _check(self, unseen: Iterable[Wanted]) -> None:
+        wanted = next(iter(unseen), None)
         if not wanted or not self._records:
             return
         raise SettingsError(
-            f"{self._resource}: {setting} is {wanted[0]!r}, and no record has that field, so "
-            f"nothing was loaded. {self._advice(setting, wanted[0])}"
+            f"{self._resource}: {wanted.setting} is {wanted.field!r}, and no record has that "
+            f"field, so nothing was loaded. {self._advice(wanted.setting, wanted.field)}"
         )
 
     def _advice(self, setting: str, field: str) -> str:
@@ -123,8 +164,9 @@ class ConfiguredFields:
         fields = f"Fields that look like it: {_listed(like)}." if like else ""
         fields = fields or f"They have: {_listed(self._there)}."
         tails = {path.partition(".")[2]: path for path in self._below}
-        if nested := [tails[tail] for tail in _like(field.rpartition(".")[2], tails)]:
-            fields += f" Below the top level, where it cannot be: {_listed(nested)}."
+        name = field.rpartition(".")[2]
+        if nested := [tails[tail] for tail in _like(name, tails)]:
+            fields += f" Below the top level, where fields can name it: {_listed(nested)}."
         return f"{fields} Set {setting} in {where('resources')}, or check endpoint.data_selector."
 
 

@@ -17,11 +17,11 @@ from dlt.extract import DltSource
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.refusals import settings_errors
+from incidents_dagster.ingestion.rows.filled import filled_columns, from_epoch
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import Since, Table
 
-FAR_SECONDS = 1e11  # the year 5138: more can only be milliseconds or less
 SUPPORTED = ("cursor_path", "start_param", "initial_value", "lag")
 # data_types of a cursor that can have a lag → whether it is a whole number.
 TAKES_LAG = {"timestamp": False, "double": False, "decimal": False, "date": True, "bigint": True}
@@ -57,6 +57,7 @@ class Incremental:
         initial_value: What to send while the table is empty; None to ask for everything.
         lag: How far to look back, in seconds for a timestamp, in days for a date, else in its unit.
         field: The field of `cursor_path`.
+        zone: The API's time zone, for times without one; placeholders with a format get it.
     """
 
     column: str
@@ -64,6 +65,7 @@ class Incremental:
     initial_value: Any = None
     lag: float = 0
     field: str = ""
+    zone: str = "UTC"
 
     def check_lag(self, data_type: str | None, resource: str) -> None:
         """Checks that a cursor of this type can have the lag; None: its type is not known yet.
@@ -97,19 +99,13 @@ class Incremental:
         value = self.initial_value if value is None else value
         try:
             if data_type in ("timestamp", "date") and value is not None:
-                value = of_epoch(value) if isinstance(value, (int, float)) else Moment.of(value)
+                value = from_epoch(value) if isinstance(value, (int, float)) else value
+                value = Moment.of(value)
             elif data_type in ("bigint", "double") and value is not None:
                 float(value)
         except (ValueError, OverflowError, OSError):
             return None  # what only the API understands, such as "now-30d"
         return None if value is None else Since(self.column, str(value))
-
-
-def of_epoch(value: float) -> datetime:
-    """A time from seconds, milliseconds, microseconds or nanoseconds since 1970."""
-    while abs(value) >= FAR_SECONDS:
-        value /= 1000
-    return Moment.of(datetime.fromtimestamp(value, timezone.utc))  # type: ignore[no-any-return]
 
 
 def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incremental | None:
@@ -150,7 +146,10 @@ def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incrementa
                 f"{where.removesuffix('.incremental')}.{part} has {found[0]}, which is not known: "
                 "write {incremental.start_value}."
             )
-    return Incremental(table.column_of(cursor), **rest, field=cursor)
+    column = table.column_of(cursor)
+    filled = filled_columns(table.declared).get(column)
+    zone = (filled and filled.zone) or "UTC"
+    return Incremental(column, **rest, field=cursor, zone=zone)
 
 
 def _is_to_come(value: Any) -> bool:
@@ -199,7 +198,9 @@ def asking_from(endpoint: dict[str, Any], incremental: Incremental, value: Any) 
 
     def spelled(found: re.Match[str]) -> str:
         try:
-            return format(Moment.of(value), found[1]) if found[1] else str(value)
+            moment = Moment.of(value) if found[1] else value
+            zoned = moment.in_timezone(incremental.zone) if isinstance(moment, Moment) else moment
+            return format(zoned, found[1]) if found[1] else str(value)
         except ValueError:
             raise SettingsError(f"{found[0]}: the format does not fit {value!r}.") from None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from requests import Response
 
+from incidents_dagster.ingestion.rows.filled import filled_columns
 from incidents_dagster.ingestion.tables import Table
 
 
@@ -25,7 +26,11 @@ class Marks:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self._columns = [*table.primary_key, *filter(None, [table.newest_first])]
+        filled = filled_columns(table.declared)
+        columns = [*table.primary_key, *filter(None, [table.newest_first])]
+        columns = columns if table.primary_key else []
+        self._filled = [filled[name] for name in columns if name in filled]
+        self._columns = [name for name in columns if name not in filled]
         self._fields: list[str] | None = None
 
     def __call__(self, record: Any) -> Hashable:
@@ -33,9 +38,9 @@ class Marks:
         if not isinstance(record, dict):
             return repr(record)
         if self._fields is None:
-            columns = self._columns if self.table.primary_key else []
-            self._fields = self.table.fields_of(columns, record)
+            self._fields = self.table.fields_of(self._columns, record)
         values = tuple(record.get(field) for field in self._fields)
+        values += tuple(value_of(record) for value_of in self._filled)
         return values if any(values) and _hashable(values) else repr(record)
 
 
@@ -61,6 +66,7 @@ class Pages:
         full: Whether everything is read.
         known: Path that the configuration names and a response has had, now or in an earlier sync →
             how many records were on that page.
+        left_out: Hashes of the records that `drop_where` leaves out.
         unseen: Such a path → why these may not be all records as long as no response has it.
     """
 
@@ -73,6 +79,7 @@ class Pages:
         self.known = {} if known is None else known
         self._seen: set[str] = set()
         self.unseen: dict[str, str] = {}
+        self.left_out: set[int] = set()
         self.count = self.rows = self.lists = self.ended = 0
         self.expected: int | None = 0
         self.at_least = 0

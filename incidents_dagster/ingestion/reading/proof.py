@@ -38,6 +38,7 @@ class Proof:
         quarantined: Distinct records that cannot be loaded.
         accepted: Whether an unproven read is accepted.
         why_again: Why pages were read more than once; empty if they were not.
+        left_out: Records of the last read that `drop_where` leaves out.
     """
 
     since: Since | None
@@ -52,6 +53,7 @@ class Proof:
     quarantined: int
     accepted: bool = False
     why_again: str = ""
+    left_out: int = 0
 
     @property
     def status(self) -> Status:
@@ -76,7 +78,9 @@ class Proof:
             return f"unproven{accepted}: {'; '.join(self.doubts)}"
         again = f", read {times(self.readings)}" if self.readings > 1 else ""
         again += f" as {self.why_again}" if self.why_again else ""
-        return f"proven: {self.rows:,} records in {self.pages:,} pages{again}; {self.how}"
+        dropped = f", {self.left_out:,} of them left out by drop_where" if self.left_out else ""
+        read = f"{self.rows:,} records in {self.pages:,} pages{dropped}{again}"
+        return f"proven: {read}; {self.how}"
 
 
 def times(count: int) -> str:

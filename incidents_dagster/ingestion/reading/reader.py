@@ -135,6 +135,7 @@ class Reader:
             quarantined=len(self._seen.bad),
             accepted=self._api.settings.accept_unproven,
             why_again=self._why_again if readings > 1 else "",
+            left_out=len(pages.left_out),
         )
         seen = self._seen
         return Reading(

@@ -3,15 +3,14 @@
 That is what rest_api would accept and then ignore or fail on; `refusals` words what it refuses.
 """
 
-from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from dlt.common import jsonpath
 from dlt.common.schema.typing import TColumnSchema
-from jsonpath_ng.exceptions import JSONPathError
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.reading.json_paths import check_paths, quoted
+from incidents_dagster.ingestion.reading.known_fields import take_fields
 from incidents_dagster.ingestion.reading.refusals import refused
 from incidents_dagster.ingestion.secrets.placeholders import double_braces, stray_brace
 
@@ -22,10 +21,14 @@ HINTS = sorted(TColumnSchema.__annotations__)
 def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
     """Every endpoint in `api` as a dict, its short forms spelled out in place.
 
+    What is no key of rest_api's becomes hints of columns: see `known_fields`.
+
     Raises:
         SettingsError: There is a value that rest_api would accept and then fail on.
     """
     api["resources"] = [{"name": r} if isinstance(r, str) else r for r in api["resources"]]
+    for number, resource in enumerate(api["resources"]):
+        take_fields(resource, f"resources[{number}]")
     holders = {f"resources[{n}]": resource for n, resource in enumerate(api["resources"])}
     holders["resource_defaults"] = api.setdefault("resource_defaults", {})
     for where, holder in holders.items():
@@ -97,36 +100,3 @@ def _check_columns(columns: Any, where: str) -> None:
             guess = get_close_matches(unknown[0], HINTS, n=1)
             advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(HINTS)}."
             raise SettingsError(refused(f"{column}.{unknown[0]} is unknown: {advice}", where))
-
-
-def check_paths(settings: dict[str, Any], names: Iterable[str], prefix: str, place: str) -> None:
-    """Quotes names in another script in the JSONPaths among `settings`, in place.
-
-    Raises:
-        SettingsError: dlt cannot parse one; it is called by `prefix` and its name.
-    """
-    for name in names:
-        path = settings.get(name)
-        if not isinstance(path, str) or not path:
-            continue
-        settings[name] = quoted(path)
-        if not _is_jsonpath(settings[name]):
-            raise SettingsError(refused(f"{prefix}{name} {path[:40]!r} is not a JSONPath", place))
-
-
-def quoted(path: Any) -> Any:
-    """A JSONPath with quotes around names in another script, without which dlt cannot parse it."""
-    if not isinstance(path, str) or path.isascii() or _is_jsonpath(path):
-        return path
-    parts = (part.partition("[") for part in path.split("."))  # a name, and perhaps `[*]`
-    return ".".join(
-        f"{name if name.isascii() else repr(name)}{bracket}{rest}" for name, bracket, rest in parts
-    )
-
-
-def _is_jsonpath(path: str) -> bool:
-    try:
-        jsonpath.compile_path(path)
-    except JSONPathError:
-        return False
-    return True

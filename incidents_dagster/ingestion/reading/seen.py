@@ -94,9 +94,10 @@ class Seen:
         """
         if not self._table.keyed or pages.lists != 1:
             return
-        if not self._earlier and len(self.keys()) + self._uncounted >= pages.at_least:
+        uncounted = self._uncounted + len(pages.left_out)
+        if not self._earlier and len(self.keys()) + uncounted >= pages.at_least:
             return
-        once = (len(distinct(self._here)) if self._here else 0) + self._uncounted
+        once = (len(distinct(self._here)) if self._here else 0) + uncounted
         if once < pages.at_least:
             raise RepeatedError(
                 f"the API reports {pages.at_least:,} records, but only {once:,} distinct ones "

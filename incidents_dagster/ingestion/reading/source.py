@@ -27,17 +27,18 @@ from incidents_dagster.ingestion.reading.incremental import (
     asking_from,
     take_incrementals,
 )
+from incidents_dagster.ingestion.reading.json_paths import check_paths, quoted
+from incidents_dagster.ingestion.reading.known_fields import take_drops
 from incidents_dagster.ingestion.reading.named_paths import NamedPath
 from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
 from incidents_dagster.ingestion.reading.progress import Progress
 from incidents_dagster.ingestion.reading.refusals import refused, settings_errors
 from incidents_dagster.ingestion.reading.rest_api_config import (
-    check_paths,
     endpoints,
     needed_for,
-    quoted,
 )
+from incidents_dagster.ingestion.rows.paths import DropWhere
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.secrets.placeholders import double_braces
@@ -81,6 +82,7 @@ class OpenApi:
     progress: dict[str, Progress]
     adapter: ApiAdapter
     _config: dict[str, Any]
+    _drops: dict[str, DropWhere]
     settings: Settings
     report: Callable[[str], None]
 
@@ -115,7 +117,20 @@ class OpenApi:
             endpoint["paginator"] = self._paginator(resource["name"], endpoint, shown)
             config["resources"].append({**resource, "endpoint": endpoint})
         built = _build(config).resources[name]
+        if drops := self._drops.get(name):
+            built.add_filter(self._kept(drops, Marks(Table.of(self.declared, name)), pages))
         return built if from_page is not None else built.add_metrics(self.progress[name])
+
+    @staticmethod
+    def _kept(drops: DropWhere, mark: Marks, pages: Pages | None) -> Callable[[Any], bool]:
+        def kept(record: Any) -> bool:
+            if not drops(record):
+                return True
+            if pages:
+                pages.left_out.add(hash(mark(record)))
+            return False
+
+        return kept
 
     def once(self) -> AbstractContextManager[None]:
         """Retries no request meanwhile."""
@@ -169,6 +184,7 @@ def declared_source(settings: Settings) -> DltSource:
     for name in COMPLETENESS_PATHS:
         prefix, given = "completeness.", settings.completeness.model_dump()
         check_paths(given, [name], prefix, prefix + name)
+    take_drops(api)
     source = _build(api)
     tables: dict[str, str] = {}
     for name, resource in source.resources.items():
@@ -261,6 +277,7 @@ def open_api(
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,
+            _drops=take_drops(api),
             settings=settings,
             report=report,
         )

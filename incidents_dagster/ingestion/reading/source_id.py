@@ -15,10 +15,13 @@ from urllib.parse import parse_qsl, urlsplit
 from dlt.extract import DltSource
 
 from incidents_dagster.ingestion.reading.incremental import take_incrementals
+from incidents_dagster.ingestion.reading.known_fields import take_drops
 from incidents_dagster.ingestion.reading.page_size import is_size_alone
 from incidents_dagster.ingestion.reading.rest_api_config import endpoints, needed_for
+from incidents_dagster.ingestion.rows.filled import filled_columns
 from incidents_dagster.ingestion.secrets.names import is_credential, may_be_secret
 from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.tables import Table
 
 DEMO = "demo://api"
 
@@ -31,11 +34,13 @@ class SourceId:
         address: Where, for messages: no query, no secret.
         hash: Of everything that decides which records come.
         paging: Of how pages are found.
+        filled: Of how columns are filled from paths in the records; empty if none are.
     """
 
     address: str
     hash: str
     paging: str
+    filled: str = ""
 
 
 def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
@@ -48,6 +53,7 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
     """
     api = deepcopy(settings.api)
     endpoints(api)
+    drops = take_drops(api)
     incrementals = take_incrementals(api, declared)
     base_url = settings.base_url or DEMO
     parts, paging = {}, []
@@ -68,12 +74,19 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
                 if not may_be_secret(str(header), str(value))
             },
             "selector": endpoint.get("data_selector"),
+            **({"drops": drops[resource["name"]].values} if resource["name"] in drops else {}),
             "cursor": incremental
             and (incremental.field, incremental.start_param, incremental.initial_value),
             "key": resource.get("primary_key", api["resource_defaults"].get("primary_key")),
         }
         paging.append(_paging(endpoint.get("paginator") or api["client"].get("paginator")))
-    return SourceId(str(parts[name]["address"]), _hash([*parts.values()]), _hash(paging))
+    filled = {n: f.hint() for n, f in filled_columns(Table.of(declared, name).declared).items()}
+    return SourceId(
+        str(parts[name]["address"]),
+        _hash([*parts.values()]),
+        _hash(paging),
+        _hash(filled) if filled else "",
+    )
 
 
 def _hash(value: Any) -> str:

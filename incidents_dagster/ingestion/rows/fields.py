@@ -2,10 +2,11 @@
 
 The table remembers it: the hint `FIELD` of a column comes from its comment in DuckDB. A new field
 gets the column of its name, unless another field has that one. If the table has many columns,
-further fields share one.
+further fields share one. Where paths fill a column, the field of its name goes beside it.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 from dlt.common.schema.typing import TTableSchemaColumns
 
 from incidents_dagster.ingestion.naming import column_name, tagged
-from incidents_dagster.ingestion.tables import DECLARED_FIELD, DELETED_AT, FIELD
+from incidents_dagster.ingestion.rows.filled import filled_columns
+from incidents_dagster.ingestion.tables import DECLARED_FIELD, DELETED_AT, FIELD, of_source
 
 MOST_COLUMNS = 1_000
 FURTHER_FIELDS = "_further_fields"
@@ -44,8 +46,11 @@ def columns_of(
         most: If the table has as many columns, new fields share `FURTHER_FIELDS`.
     """
     hints: dict[str, Any] = {**known}
-    owners = {name: hint[FIELD] for name, hint in hints.items() if FIELD in hint}
-    columns = {field: name for name, field in owners.items()}
+    filled = filled_columns(known)
+    owners = {n: hint[FIELD] for n, hint in hints.items() if FIELD in hint and n not in filled}
+    # Of two columns of a field, one was filled from paths for a while.
+    in_order = sorted(owners, key=lambda name: name == _alone(owners[name], filled))
+    columns = {owners[name]: name for name in in_order}
     declared = {hint.get(DECLARED_FIELD): n for n, hint in hints.items() if n != DELETED_AT}
     room = most - sum(not name.startswith("_dlt_") for name in known)
     names: dict[str, str] = {}  # field → column
@@ -54,7 +59,7 @@ def columns_of(
     further: set[str] = set()
     for field in dict.fromkeys(chain.from_iterable(record.keys() for record in records)):
         name = columns.get(remembered(field))
-        alone = declared.get(field) or _alone(field)
+        alone = declared.get(field) or _alone(field, filled)
         needs_room = alone not in known or alone in owners
         if name:
             names[field] = name
@@ -66,7 +71,7 @@ def columns_of(
             names[field] = ""  # its place among the columns
             new[field] = alone
             room -= needs_room
-    taken = {*owners, FURTHER_FIELDS}
+    taken = {*owners, *filled, FURTHER_FIELDS}
     # Declared fields first, then those whose name is the column's, whatever their order.
     for field in sorted(new, key=lambda f: (f not in declared, f != column_name(f), f)):
         name = new[field]
@@ -74,7 +79,8 @@ def columns_of(
             name = tagged(name, field)
         taken.add(name)
         names[field] = name
-    values = {name: [record.get(field) for record in records] for field, name in names.items()}
+    values = {name: [value_of(record) for record in records] for name, value_of in filled.items()}
+    values |= {name: [record.get(field) for record in records] for field, name in names.items()}
     for name in empty:  # dlt rewrites a file that lacks a column of the table
         if name in known:
             values.setdefault(name, [None] * len(records))
@@ -89,12 +95,13 @@ def remembered(field: str) -> str:
     return field if plain else ascii(field)
 
 
-def _alone(field: str) -> str:
+def _alone(field: str, filled: Collection[str]) -> str:
     """The column of a field if no other has it."""
     name = column_name(field)
     if name.startswith("_dlt_"):
         return f"source{name}"  # a field named like one of dlt's own columns
-    return f"source_{name}" if name == DELETED_AT else name  # or like the one for deleted rows
+    ours = name == DELETED_AT or name in filled
+    return of_source(name) if ours else name
 
 
 def _part(record: dict[str, Any], fields: set[str]) -> dict[str, Any] | None:

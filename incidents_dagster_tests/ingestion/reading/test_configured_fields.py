@@ -90,7 +90,7 @@ def test_a_cursor_that_no_record_has_is_refused_with_those_that_look_like_it(
         ("number", [FULL] * 3, "They have: id, createdAt, updatedAt, state."),
         ("incidentKey", [{"incident_id": 1}], "Fields that look like it: incident_id."),
         (["id", "team"], [FULL] * 3, "primary_key is 'team', and no record has that field"),
-        ("id", [{"incident": {"id": 1}, "n": 1}], "where it cannot be: incident.id."),
+        ("id", [{"incident": {"id": 1}, "n": 1}], "where fields can name it: incident.id."),
         ("id", ["a", "b"], "They are no objects with fields: check endpoint.data_selector."),
         ("id", [{}], "They are no objects"),
     ],
@@ -108,7 +108,7 @@ def test_a_key_that_no_record_has_is_refused_by_its_setting(
 
 def test_a_nested_cursor_is_told_where_it_is(sync: Sync) -> None:
     sync.records = [{"id": 1, "attributes": {"updated_at": TIME}}]
-    assert "where it cannot be: attributes.updated_at." in sync.refusal(cursor="updated_at")
+    assert "where fields can name it: attributes.updated_at." in sync.refusal(cursor="updated_at")
 
 
 @pytest.mark.parametrize("cursor", ["updatedAt", "updated_at", "$.updatedAt"])

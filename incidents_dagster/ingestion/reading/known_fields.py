@@ -1,0 +1,197 @@
+"""What a resource has beside rest_api's keys: `fields`, `times`, `phases` and `drop_where`.
+
+The first three become dlt's hints of the columns that paths fill, so that whatever knows a table's
+columns knows how they are filled. `rows.filled` takes the values from the records.
+"""
+
+import re
+from difflib import get_close_matches
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.reading.json_paths import is_path, quoted
+from incidents_dagster.ingestion.rows.filled import TIME, Filled
+from incidents_dagster.ingestion.rows.paths import ANY, DropWhere, as_text
+from incidents_dagster.ingestion.secrets.shown import shown
+from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.tables import FILLED
+
+# Column → its data_type and its description. The first four are the design's.
+KNOWN: dict[str, tuple[str, str]] = {
+    "id": ("text", "Identifies the incident in the API; the primary key."),
+    "status": ("text", "The incident's status, as the API names it."),
+    "created_at": (TIME, "When the incident was opened, UTC."),
+    "updated_at": (TIME, "When the incident last changed, UTC."),
+    "phase": (
+        "text",
+        "open, acknowledged, closed, or other for what is no incident any more; null for a status "
+        "that phases does not name.",
+    ),
+    "acknowledged_at": (TIME, "When somebody took the incident on, UTC."),
+    "resolved_at": (TIME, "When the incident was resolved, UTC."),
+    "severity": ("text", "How bad the incident is, as the API names it."),
+    "service": ("text", "The service that the incident is about."),
+    "team": ("text", "The team that is responsible for the incident."),
+    "title": ("text", "What the incident is about, in a line."),
+    "url": ("text", "The incident's page, for people."),
+}
+PHASES = ("open", "acknowledged", "closed", "other")
+# Columns whose list of paths is one text of all values; of others, the first value counts.
+TOGETHER = {"id": "required", "phase": "there"}
+# A value that is no text is a mistake in these.
+TEXT_ONLY = ("id", "status")
+OWN_KEYS = ("fields", "times", "phases")
+TIMES_KEYS = ("format", "zone")
+
+
+def take_drops(api: dict[str, Any]) -> dict[str, DropWhere]:
+    """Removes `drop_where` from the resources; resource name → which records are left out.
+
+    Raises:
+        SettingsError: It is no table of JSONPaths and values.
+    """
+    found = {}
+    for number, resource in enumerate(api["resources"]):
+        place = f"resources[{number}].drop_where"
+        given = _table(resource, "drop_where", f"resources[{number}]")
+        values = {}
+        for path, dropped in given.items():
+            several = dropped if isinstance(dropped, list) else [dropped]
+            if not all(isinstance(one, (str, int, bool)) for one in several):
+                raise SettingsError(
+                    f"{place}.{path} in {where('resources')} must be a value, a list of values, "
+                    f'or "{ANY}" for any, {shown(dropped)}.'
+                )
+            (checked,) = _paths(path, place)
+            values[checked] = [*map(as_text, several)]
+        if values:
+            found[str(resource["name"])] = DropWhere(values)
+    return found
+
+
+def take_fields(resource: dict[str, Any], place: str) -> None:
+    """Replaces `fields`, `times` and `phases` of a resource by hints of its columns.
+
+    Args:
+        resource: In rest_api's form, with these keys of ours; changed in place.
+        place: What messages call it, such as `resources[0]`.
+
+    Raises:
+        SettingsError: There is a wrong name or value in them.
+    """
+    fields, times, phases = (_table(resource, key, place) for key in OWN_KEYS)
+    if phases and "phase" not in fields:
+        fields["phase"] = fields.get("status", "status")
+    elif "phase" in fields and not phases:
+        raise SettingsError(
+            f"{place}.fields.phase in {where('resources')} needs {place}.phases: a table of the "
+            "values there, each with one of " + ", ".join(PHASES) + "."
+        )
+    if not fields:
+        return
+    _check_names(fields, KNOWN, f"{place}.fields")
+    _check_times(times, place)
+    phases = _without_case(phases, place)
+    given = resource.get("columns") or {}
+    if isinstance(given, list):
+        given = {column["name"]: column for column in given if isinstance(column, dict)}
+    columns = {
+        name: _hints(name, _paths(paths, f"{place}.fields.{name}"), times, phases)
+        for name, paths in fields.items()
+    }
+    newest = any("dedup_sort" in hints for hints in given.values() if isinstance(hints, dict))
+    if "updated_at" in columns and not newest:
+        columns["updated_at"]["dedup_sort"] = "desc"
+    resource["columns"] = {**given, **{n: {**c, **given.get(n, {})} for n, c in columns.items()}}
+
+
+def _table(resource: dict[str, Any], key: str, place: str) -> dict[str, Any]:
+    value = resource.pop(key, None)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise SettingsError(
+            f"{place}.{key} in {where('resources')} must be a table, {shown(value)}."
+        )
+    return {**value}
+
+
+def _hints(
+    name: str, paths: list[str], times: dict[str, str], phases: dict[str, str]
+) -> dict[str, Any]:
+    kind, description = KNOWN[name]
+    hints = {"data_type": kind, "nullable": name != "id", "description": description}
+    if paths == [name] and name != "phase" and not (times and kind == TIME):
+        return hints  # the API's own field
+    filled = Filled(
+        paths,
+        kind,
+        together=TOGETHER.get(name, "") if len(paths) > 1 else "",
+        time_format=times.get("format", "") if kind == TIME else "",
+        zone=times.get("zone", "") if kind == TIME else "",
+        phases=phases if name == "phase" else {},
+        spelled=kind == "text" and name not in TEXT_ONLY,
+    )
+    return {
+        **hints,
+        "description": f"{description} From {', '.join(paths)}.",
+        FILLED: filled.hint(),
+    }
+
+
+def _paths(given: Any, place: str) -> list[str]:
+    paths = given if isinstance(given, list) else [given]
+    if not paths or not all(isinstance(path, str) and path for path in paths):
+        raise SettingsError(
+            f"{place} in {where('resources')} must be a JSONPath, or a list of them, "
+            f"{shown(given)}."
+        )
+    paths = [quoted(path) for path in paths]
+    if wrong := [path for path in paths if not is_path(path)]:
+        raise SettingsError(
+            f"{place} in {where('resources')} is not a JSONPath: {shown(wrong[0])}."
+        )
+    return paths
+
+
+def _check_names(given: dict[str, Any], known: Any, place: str) -> None:
+    for name in given:
+        if name not in known:
+            guess = get_close_matches(name, known, n=1)
+            advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(known)}."
+            raise SettingsError(f"{place}.{name} in {where('resources')} is unknown: {advice}")
+
+
+def _check_times(times: dict[str, Any], place: str) -> None:
+    _check_names(times, TIMES_KEYS, f"{place}.times")
+    time_format = times.get("format", "%Y")
+    if not isinstance(time_format, str) or not re.search("%[A-Za-z]", time_format):
+        raise SettingsError(
+            f"{place}.times.format in {where('resources')} must be a format of Python's strptime, "
+            f'such as "%d.%m.%Y %H:%M", {shown(time_format)}.'
+        )
+    try:
+        ZoneInfo(times.get("zone", "UTC"))
+    except (LookupError, OSError, ValueError, TypeError, AttributeError):
+        raise SettingsError(
+            f"{place}.times.zone in {where('resources')} must be the name of a time zone, such as "
+            f'"Europe/Berlin", {shown(times["zone"])}.'
+        ) from None
+
+
+def _without_case(phases: dict[str, Any], place: str) -> dict[str, str]:
+    for status, phase in phases.items():
+        if phase not in PHASES:
+            raise SettingsError(
+                f"{place}.phases.{status} in {where('resources')} must be one of "
+                f"{', '.join(PHASES)}, {shown(phase)}."
+            )
+    by_name: dict[str, str] = {}
+    for status, phase in phases.items():
+        if by_name.setdefault(status.casefold(), phase) != phase:
+            raise SettingsError(
+                f"{place}.phases in {where('resources')} has {status!r} twice, in another case of "
+                "letters, with different phases."
+            )
+    return by_name
