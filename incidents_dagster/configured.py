@@ -6,7 +6,9 @@ Does not import Dagster.
 from collections.abc import Iterator
 
 from incidents_dagster.ingestion.errors import IngestionError
+from incidents_dagster.ingestion.presets import DEFAULT
 from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.settings_files import about_preset
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 
 
@@ -18,6 +20,9 @@ def configured() -> Iterator[str]:
     """
     try:
         api = load_settings().base_url or "demo API (no base_url is configured)"
+        about = about_preset()
+        if about and load_settings().preset != DEFAULT:
+            api = f"{about.title}, {api}"
     except IngestionError as error:
         api = f"unknown ({error})"
     yield f"API:      {api}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import dlt
+import duckdb
 import pytest
 
 from fakes.incidents import incident
@@ -62,6 +63,18 @@ def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def database(tmp_path: Path) -> Path:
     """The DuckDB file that the test's syncs write."""
     return tmp_path / "warehouse.duckdb"
+
+
+@pytest.fixture
+def query(database: Path) -> Callable[[str], list[Any]]:
+    """Answers an SQL query on the file that the syncs wrote, times in UTC."""
+
+    def execute(sql: str) -> list[Any]:
+        with duckdb.connect(str(database), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(sql).fetchall()
+
+    return execute
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from dagster._core.definitions.freshness_evaluator import TimeWindowFreshnessPol
 from dagster._core.loader import LoadingContextForTest
 from starlette.responses import Response
 
+from fakes.configuration import written_out
 from fakes.incidents import incident
 from incidents_dagster.assets import incident_assets
 from incidents_dagster.definitions import defs
@@ -21,7 +22,6 @@ from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading import progress
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import load_settings
-from incidents_dagster.ingestion.settings_files import config_file
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster_tests.results import failure, log_lines, shown
 
@@ -327,7 +327,7 @@ def test_a_resource_that_got_no_answer_succeeds_unproven(
 def test_what_changed_since_loading_asks_for_a_reload(
     api: DemoServer, sync: Sync, write_config: Callable[[str], None], before: str, after: str
 ) -> None:
-    text = config_file().read_text()
+    text = written_out()
     assert before in text
     write_config(text.replace(before, after))
     assert "have changed since this code location was loaded: reload" in failure(sync())
@@ -337,8 +337,8 @@ def test_what_changed_since_loading_asks_for_a_reload(
 def test_other_settings_take_effect_without_a_reload(
     api: DemoServer, sync: Sync, write_config: Callable[[str], None]
 ) -> None:
-    text = config_file().read_text()
-    write_config(text.replace("limit = 100", "limit = 50").replace('group = "inc', 'group = "x'))
+    text = written_out().replace("limit = 100", "limit = 50")
+    write_config(text.replace('#group = "incidents"', 'group = "x"'))
     assert sync().success
     assert api.requests[0].query["limit"] == "50"
 

@@ -15,6 +15,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from fakes.configuration import written_out
 from fakes.dagster_dev import wait_until
 from fakes.incidents import incident
 from incidents_dagster.assets import incident_api, incident_assets
@@ -217,8 +218,9 @@ def test_the_report_counts_records_once_and_tells_why_they_were_read_twice(
 @pytest.mark.usefixtures("at_home", "api")
 def test_checks_that_do_not_apply_are_told(checkout: Path) -> None:
     config = checkout / ".dlt" / "config.toml"
-    text = config.read_text()
-    config.write_text(text.replace("resources.columns.status]", "resources.columns.state]"))
+    config.write_text(
+        written_out().replace("resources.columns.status]", "resources.columns.state]")
+    )
     process = make(checkout, "run")
     assert process.returncode == 0, process.stderr
     why = "columns.status is not configured"

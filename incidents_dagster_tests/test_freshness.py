@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.configuration import written_out
 from fakes.dagster_dev import REPOSITORY, DagsterDev, dagster_dev, wait_until
 
 DAEMON_INTERVAL_SECONDS = 2
@@ -50,7 +51,7 @@ def test_the_daemon_sees_the_asset_age_and_recover(checkout: Path) -> None:
         watch(ui, seen, "HEALTHY", DAEMON_SECONDS)
         watch(ui, seen, "DEGRADED", DEGRADED_SECONDS + DAEMON_SECONDS)
         config = checkout / ".dlt" / "config.toml"
-        shipped = config.read_text()
+        shipped = written_out()
         config.write_text(shipped.replace("limit = 100", "limit = 1\nmaximum_offset = 1"))
         ui.sync()
         time.sleep(3 * DAEMON_INTERVAL_SECONDS)

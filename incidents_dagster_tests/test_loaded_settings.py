@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from fakes.configuration import written_out
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings_files import config_file
 from incidents_dagster.loaded_settings import MOST_CHARACTERS, VARIABLE, loaded_settings
@@ -32,7 +33,7 @@ def test_a_process_has_the_settings_of_the_one_that_started_it(
     write_config: Callable[[str], None],
 ) -> None:
     assert _names() == ["incident_data"]
-    write_config(config_file().read_text().replace("incident_data", "alerts"))
+    write_config(written_out().replace("incident_data", "alerts"))
     assert _names_in_a_process() == ["incident_data"]
     assert _names() == ["alerts"]
     assert _names_in_a_process() == ["alerts"]
@@ -52,7 +53,7 @@ def test_those_that_another_process_left_are_not_taken(
     loaded_settings()
     left = os.environ[VARIABLE].partition(":")[2]
     monkeypatch.setenv(VARIABLE, f"1:{left}")
-    write_config(config_file().read_text().replace("incident_data", "alerts"))
+    write_config(written_out().replace("incident_data", "alerts"))
     assert _names_in_a_process() == ["alerts"]
 
 

@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from fakes.configuration import written_out
 from fakes.dagster_dev import BARE_DEV, STOP_SECONDS, DagsterDev, dagster_dev, wait_until
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
@@ -260,7 +261,7 @@ def test_a_run_after_a_change_of_the_columns_asks_for_a_reload(
     selection = {"assetSelection": [asset], "assetCheckSelection": [check]} if selected else {}
     with dagster_dev(checkout) as ui:
         config = checkout / ".dlt" / "config.toml"
-        config.write_text(config.read_text().replace("columns.status]", "columns.state]"))
+        config.write_text(written_out().replace("columns.status]", "columns.state]"))
         assert ui.ended(ui.launch(**selection)) == "FAILURE"
         assert "reload the code location" in ui.log.read_text()
     assert api.requests == []

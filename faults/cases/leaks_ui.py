@@ -14,6 +14,7 @@ from typing import Any
 
 import tomlkit
 
+from fakes.configuration import written_out
 from fakes.dagster_dev import BARE_DEV, REPOSITORY, dagster_dev, wait_until
 from fakes.messages import Asked, Reply
 from fakes.web import Web
@@ -116,7 +117,7 @@ def _copy(folder: Path, place: Place) -> Path:
     with (checkout / "dagster.yaml").open("a") as file:
         file.write(LOGS)
     config = checkout / ".dlt" / "config.toml"
-    settings = tomlkit.parse(config.read_text()).unwrap()
+    settings = tomlkit.parse(written_out()).unwrap()
     section = settings["sources"]["incidents"]
     place.configure(section)
     section["change_sensor"]["interval_seconds"] = 1

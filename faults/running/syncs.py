@@ -5,20 +5,18 @@ One bad sync, then a good one: that must heal whatever the first has left.
 
 import shutil
 from collections.abc import Callable
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import tomlkit
-
+from fakes import configuration
 from fakes.incident_pages import MOST_REQUESTS, PAGE_ROWS, IncidentPages, truth
 from fakes.incidents import incident
 from fakes.paginators import paginator
 from faults.judging.outcome import Outcome, judged, versions_of
 from faults.running.processes import HungError, limited
-from faults.running.project import ROOT, Project, in_project
+from faults.running.project import Project, in_project
 
 CASE_SECONDS = 300
 LATER = 9  # the version of what changes after a case
@@ -27,15 +25,8 @@ BEFORE = [incident(n) for n in range(1, 201)]
 
 def shipped(style: str = "offset", limit: int = PAGE_ROWS) -> dict[str, Any]:
     """`[sources.incidents]` as the project ships it, with the paginator for a style."""
-    section = deepcopy(_section())
+    section = configuration.section()
     section["client"]["paginator"] = paginator(style, limit)
-    return section
-
-
-@cache
-def _section() -> dict[str, Any]:
-    settings: Any = tomlkit.parse((ROOT / ".dlt" / "config.toml").read_text()).unwrap()
-    section: dict[str, Any] = settings["sources"]["incidents"]
     return section
 
 

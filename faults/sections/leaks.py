@@ -24,6 +24,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 
+from fakes.configuration import written_out
 from fakes.web import Web
 from faults.cases.leaks import CASES, PART, Case, Place
 from faults.cases.leaks_ui import in_the_ui
@@ -166,7 +167,7 @@ def _run(case: Case, place: Place, api: Web, folder: Path) -> tuple[int, str]:
     """Runs the scenario; its exit status and what it printed, which is also kept in a file."""
     for part in (".dlt", "home", "tmp"):
         (folder / part).mkdir()
-    settings = tomlkit.parse((ROOT / ".dlt" / "config.toml").read_text()).unwrap()
+    settings = tomlkit.parse(written_out()).unwrap()
     place.configure(settings["sources"]["incidents"])
     (folder / ".dlt" / "config.toml").write_text(tomlkit.dumps(settings))
     (folder / "home" / "dagster.yaml").write_text(json.dumps(DAGSTER))

@@ -28,6 +28,7 @@ from incidents_dagster.ingestion.private_files import check_umask
 from incidents_dagster.ingestion.secrets.shown import SHOWN_CHARACTERS, shown
 from incidents_dagster.ingestion.settings_files import (
     SECTION,
+    about_preset,
     check_section_names,
     read_section,
     where,
@@ -164,6 +165,11 @@ class Settings(Section):
     """
 
     api: dict[str, Any] = Field(repr=False)
+    preset: str = Field(
+        default="",
+        description="whose API it is, by a name that `make presets` lists: all that you do not set "
+        'yourself is as for this vendor; `config.toml` has `"default"`',
+    )
     fetch_ahead: int = Field(
         default=4,
         ge=1,
@@ -276,17 +282,26 @@ def load_settings() -> Settings:
     given = read_section()
     check_section_names()
     if not given.get("resources"):
-        raise SettingsError(f"No resources in {where()}: add a [[{SECTION}.resources]].")
+        raise SettingsError(
+            f"No resources in {where()}: add a [[{SECTION}.resources]], or name a preset."
+        )
     own = [name for name in Settings.model_fields if name != "api"]
     for name in given:
         if name not in (*REST_API_KEYS, *own):
             raise SettingsError(_unknown(name, [*REST_API_KEYS, *own], where(name)))
     api = {key: given.pop(key) for key in REST_API_KEYS if key in given}
     try:
-        return Settings.model_validate({"api": _checked({"client": {}, **api}), **given})
+        settings = Settings.model_validate({"api": _checked({"client": {}, **api}), **given})
     except ValidationError as refused:
         # `from None`, as the original would show values.
         raise SettingsError(_refusal(refused.errors(include_url=False)[0])) from None
+    about = about_preset()
+    if about and about.base_url and not settings.base_url:
+        raise SettingsError(
+            f"client.base_url is missing: the preset {settings.preset!r} needs it in {where()}, "
+            f'such as "{about.base_url}".'
+        )
+    return settings
 
 
 def _checked(api: dict[str, Any]) -> dict[str, Any]:

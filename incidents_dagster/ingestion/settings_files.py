@@ -1,6 +1,6 @@
 """Reads `[sources.incidents]` from config.toml, secrets.toml and the environment as one dict.
 
-`settings` says what it may contain.
+They lie over the preset that they name. `settings` says what may be in it.
 """
 
 import os
@@ -14,6 +14,7 @@ import dlt
 from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.utils import update_dict_nested
 
+from incidents_dagster.ingestion import presets
 from incidents_dagster.ingestion.errors import SettingsError
 
 SECTION = "sources.incidents"
@@ -44,7 +45,10 @@ def where(setting: str = "") -> str:
     for provider, section in _sections():
         if _has(section, path):
             return f"[{SECTION}] of {_file_of(provider)}"
-    return f"[{SECTION}] of {config_file()}"
+    place = f"[{SECTION}] of {config_file()}"
+    preset = _preset(_own_section()) if setting else presets.NONE
+    vendors = preset.name != presets.DEFAULT and _has(preset.section, path)
+    return f"{place}, by its preset {preset.name!r}" if vendors else place
 
 
 def has_api() -> bool:
@@ -82,12 +86,41 @@ def _alike(name: str, right: str) -> bool:
 
 
 def read_section() -> dict[str, Any]:
-    """`[sources.incidents]`: config.toml, overridden by secrets.toml, then by the environment.
+    """`[sources.incidents]`: a preset, config.toml, secrets.toml, the environment, in this order.
 
-    dlt itself would take a table from the first file that has it.
+    The later one counts.
 
     Raises:
-        SettingsError: A file is not TOML, or a variable sets a part of what is not a table.
+        SettingsError: A file is not TOML, a variable sets a part of what is not a table, or there
+            is no such preset.
+    """
+    own = _own_section()
+    return presets.with_own(_preset(own), own)
+
+
+def about_preset() -> presets.About | None:
+    """What the configured preset says about its API; None without one.
+
+    Raises:
+        SettingsError: See `read_section`.
+    """
+    preset = _preset(_own_section())
+    return preset.about if preset.name else None
+
+
+def _preset(own: dict[str, Any]) -> presets.Preset:
+    name = own.get("preset")
+    if not name:
+        return presets.NONE
+    if not isinstance(name, str):
+        raise SettingsError(f"preset in {where('preset')} must be a preset's name.")
+    return presets.load(name, where("preset"))
+
+
+def _own_section() -> dict[str, Any]:
+    """What files and environment have.
+
+    dlt itself would take a table from the first file that has it.
     """
     tree: dict[str, Any] = {}
     for provider, section in reversed(_sections()):
@@ -101,7 +134,7 @@ def read_section() -> dict[str, Any]:
             node = tree
             for parent in parents:
                 node = node.setdefault(parent, {})
-                if not isinstance(node, dict):
+                if not isinstance(node, dict) or parent == "resources":
                     raise SettingsError(
                         f"{name}: {parent!r} in [{SECTION}] is not a table, so it cannot be set in "
                         "parts: give all of it as JSON."

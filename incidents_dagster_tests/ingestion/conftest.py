@@ -3,10 +3,8 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 import tomlkit
 
@@ -80,15 +78,3 @@ def fetch() -> Callable[[Settings, str], list[Any]]:
             return list(api.records(name))
 
     return all_of
-
-
-@pytest.fixture
-def query(database: Path) -> Callable[[str], list[Any]]:
-    """Answers an SQL query on the file that the syncs wrote, times in UTC."""
-
-    def execute(sql: str) -> list[Any]:
-        with duckdb.connect(str(database), read_only=True) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            return connection.execute(sql).fetchall()
-
-    return execute

@@ -1,6 +1,7 @@
 """What [sources.incidents] may hold, in which order its places count, and what refusals say."""
 
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -15,6 +16,7 @@ import tomlkit
 from hypothesis import strategies as st
 
 from docs.settings_table import all_settings
+from fakes.configuration import written_out
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, Settings, load_settings
 from incidents_dagster.ingestion.settings_files import config_file
@@ -93,20 +95,28 @@ def test_what_is_not_configured_has_its_default(configure: Configure) -> None:
     assert settings.base_url == ""
 
 
-def test_the_shipped_config_shows_or_mentions_every_setting_and_needs_no_secret() -> None:
+def test_the_shipped_config_mentions_every_setting_and_overrides_nothing() -> None:
     text = (PROJECT_ROOT / ".dlt" / "config.toml").read_text()
-    shown = tomlkit.parse(text).unwrap()["sources"]["incidents"]
-    shipped = load_settings()
+    own = {"sources": {"incidents": {"preset": "default"}}}
+    assert tomlkit.parse(text.partition("[runtime]")[0]).unwrap() == own
+    uncommented = re.sub(r"^#(?=\[|\w+ = )", "", text, flags=re.M)
+    shown = tomlkit.parse(uncommented).unwrap()["sources"]["incidents"]
     for name, default, _ in all_settings():
         *tables, key = name.split(".")
         table = shown[tables[0]] if tables else shown
         if name == "webhook_url":  # a secret
             assert key not in table
-        elif name == "change_sensor.params":
-            assert table[key] == shipped.change_sensor.params == {"sort": "-updated_at"}
-        else:
+        elif name != "preset":
             assert table[key] == default, f"config.toml has another {name} than its default"
-    assert shipped.resource_names == ["incident_data"]
+    assert load_settings().resource_names == ["incident_data"]
+
+
+def test_a_configuration_of_the_first_release_means_the_same(
+    write_config: Callable[[str], None],
+) -> None:
+    shipped = load_settings()
+    write_config(written_out())
+    assert load_settings() == shipped.model_copy(update={"preset": ""})
 
 
 @pytest.mark.parametrize(
@@ -222,7 +232,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(
     deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
 )
 @hypothesis.given(
-    setting=st.sampled_from([(name, default) for name, default, _ in all_settings()]),
+    setting=st.sampled_from([(n, default) for n, default, _ in all_settings() if n != "preset"]),
     value=st.one_of(
         st.booleans(),
         st.integers(-2, 2**40),
@@ -445,7 +455,7 @@ BASE_URL = "SOURCES__INCIDENTS__CLIENT__BASE_URL"
         ({BASE_URL: "https://x", "SOURCES__INCIDENTS__OWNERS": "nobody"}, "warehouse.duckdb"),
         ({"SOURCES__INCIDENTS__OWNERS": "nobody"}, "demo.duckdb"),
         ({"SOURCES__INCIDENTS__CLIENT": "no table"}, "warehouse.duckdb"),
-        ({"SOURCES__INCIDENTS__FETCH_AHEAD__X": "1"}, "warehouse.duckdb"),
+        ({"SOURCES__INCIDENTS__RESOURCES__X": "1"}, "warehouse.duckdb"),
     ],
 )
 def test_the_demo_has_a_file_of_its_own(

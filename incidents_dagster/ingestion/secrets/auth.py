@@ -31,6 +31,9 @@ SECRET_FIELDS = {
     "oauth2_client_credentials": ("client_id", "client_secret"),
 }
 
+# What stands before the key of an `api_key`, such as "Token token="; no key of rest_api's.
+PREFIX = "prefix"
+
 
 def check_auth(auth: Any) -> None:
     """Checks rest_api's `auth` as far as possible without its secrets.
@@ -41,8 +44,12 @@ def check_auth(auth: Any) -> None:
     if isinstance(auth, dict):
         # Before any message is made of it.
         _remember_all(auth)
-        fields = SECRET_FIELDS.get(str(auth.get("type", "bearer")), ())
+        kind = str(auth.get("type", "bearer"))
+        fields = SECRET_FIELDS.get(kind, ())
         auth = {"type": "bearer", **dict.fromkeys(fields, ""), **auth}
+        prefix = auth.pop(PREFIX, "") if kind == "api_key" else ""
+        if not isinstance(prefix, str):
+            raise ValueError(f"client.auth.{PREFIX} must be a text, such as 'Token token='")
         if auth.get("location") == "cookie":
             raise ValueError("client.auth: dlt has not implemented location 'cookie'")
     if auth is not None:
@@ -56,6 +63,7 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
         SettingsError: A secret is missing, or rest_api does not know this auth.
     """
     config: Any = {"type": auth} if isinstance(auth, str) else {"type": "bearer", **auth}
+    prefix = config.pop(PREFIX, "") if config["type"] == "api_key" else ""
     for field in SECRET_FIELDS.get(config["type"], ()):
         given = str(config.get(field) or "")
         config[field] = checked(
@@ -64,6 +72,8 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
             header=config["type"] == "bearer" or config.get("location", "header") == "header",
         )
     _remember_all(config)
+    if prefix:
+        config["api_key"] = f"{prefix}{config['api_key']}"
     if config["type"] == "http_basic":
         pair = f"{config.get('username')}:{config['password']}".encode()
         redaction.remember(base64.b64encode(pair).decode().rstrip("="))  # even if both are short

@@ -1,0 +1,137 @@
+"""Each preset against its vendor's dialect: complete, twice, with changes between, nothing leaked.
+
+The dialects are data files of their own, written from the vendors' documentation.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.vendor import Vendor, dialects
+from fakes.vendor_rows import Incident, values_of
+from fakes.web import Web
+from incidents_dagster.ingestion import presets
+from incidents_dagster.ingestion.http.retries import RETRIED_STATUSES
+from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.sync import run_sync
+
+INCIDENTS = 2_500
+COLUMNS = {
+    "created": "created_at",
+    "updated": "updated_at",
+    "acknowledged": "acknowledged_at",
+    "resolved": "resolved_at",
+}
+
+
+class Emulated:
+    """A vendor's API, and the syncs of its preset with the fewest settings that a user makes."""
+
+    def __init__(self, vendor: Vendor, web: Web, said: list[str]) -> None:
+        self.vendor, self.web, self._said = vendor, web, said
+
+    def sync(self) -> None:
+        self.web.asked.clear()
+        run_sync(load_settings(), self._said.append)
+
+    def expected(self) -> dict[str, dict[str, Any]]:
+        """id → the columns that the list tells about."""
+        told, strangers = self.vendor.dialect["told"], self.vendor.strangers()
+        only = {name: phase for name, phase in told.items() if name != "columns"}
+        rows = {}
+        for incident in self.vendor.incidents.values():
+            if incident.number in strangers:
+                continue
+            values = values_of(incident, self.vendor.dialect)
+            names = [
+                *told["columns"],
+                *(n for n, phase in only.items() if phase == values["phase"]),
+            ]
+            rows[str(values["id"])] = {
+                "phase": values["phase"],
+                **{COLUMNS.get(name, name): _told(values[name]) for name in names},
+            }
+        return rows
+
+
+def _told(value: Any) -> Any:
+    return value if value is None or isinstance(value, datetime) else str(value)
+
+
+@pytest.fixture
+def emulated(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    waits: list[float],
+    write_config: Callable[[str], None],
+) -> Iterator[Emulated]:
+    vendor = Vendor(request.param, INCIDENTS)
+    given = vendor.dialect.get("given", {})
+    with Web(vendor) as web:
+        vendor.base_url = web.base_url
+        write_config(f'[sources.incidents]\npreset = "{request.param}"\n')
+        base_url = web.base_url + given.get("base_path", "")
+        monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", base_url)
+        monkeypatch.setenv("SOURCES__INCIDENTS__REQUESTS_PER_MINUTE", "0")
+        secret = vendor.dialect["auth"].get("secret", "api_key")
+        monkeypatch.setenv(secret.upper(), vendor.key)
+        for name, value in given.get("environment", {}).items():
+            monkeypatch.setenv(name, value.replace("{key}", vendor.key))
+        yield Emulated(vendor, web, [])
+
+
+def rows_of(query: Callable[[str], list[Any]], columns: list[str]) -> dict[str, dict[str, Any]]:
+    found = query(
+        f"SELECT id, {', '.join(columns)} FROM incidents.incident_data WHERE deleted_at IS NULL"
+    )
+    rows = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in found}
+    assert len(rows) == len(found)
+    for row in rows.values():
+        for name, value in row.items():
+            if isinstance(value, datetime):
+                row[name] = value.astimezone(timezone.utc)
+    return rows
+
+
+def check(emulated: Emulated, query: Callable[[str], list[Any]]) -> None:
+    expected = emulated.expected()
+    columns = sorted({name for row in expected.values() for name in row})
+    rows = rows_of(query, columns)
+    assert rows.keys() == expected.keys()
+    for key, told in expected.items():
+        assert {name: rows[key][name] for name in told} == told, key
+
+
+@pytest.mark.parametrize("emulated", dialects(), indirect=True)
+def test_a_preset_reads_its_vendor_completely_again_and_again(
+    emulated: Emulated, query: Callable[[str], list[Any]], waits: list[float], tmp_path: Path
+) -> None:
+    vendor = emulated.vendor
+    emulated.sync()
+    check(emulated, query)
+    emulated.sync()
+    check(emulated, query)
+
+    now, statuses = vendor.now(), len(vendor.dialect["statuses"])
+    for number in range(3, INCIDENTS, 250):  # of any age
+        incident = vendor.incidents[number]
+        vendor.incidents[number] = incident.later((incident.status + 1) % statuses, now)
+    for number in (7, INCIDENTS - 1):
+        del vendor.incidents[number]
+    vendor.incidents[INCIDENTS + 1] = Incident.first(INCIDENTS + 1, statuses)
+    throttles = vendor.dialect.get("limit", {}).get("reply", {"status": 429})["status"]
+    vendor.throttled = throttles in RETRIED_STATUSES
+    emulated.sync()
+    assert vendor.throttled == 0
+    check(emulated, query)
+
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            assert vendor.key.encode() not in file.read_bytes(), file
+
+
+def test_every_preset_has_a_dialect() -> None:
+    assert presets.names() == dialects()
