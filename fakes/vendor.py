@@ -183,7 +183,7 @@ class Vendor:
         return rows[::-1] if order.startswith("-") else rows
 
     def _page(self, asked: Asked, given: dict[str, str], rows: list[Incident]) -> Reply:
-        pages, records = self.dialect["pages"], [self.record(row) for row in rows]
+        pages = self.dialect["pages"]
         most = pages.get("most", len(rows) or 1)
         size = int(given.get(pages.get("size", ""), pages.get("default", most)))
         if size > most and "too_large" in pages:
@@ -205,7 +205,7 @@ class Vendor:
             return _reply(pages["beyond"])
         if at >= len(rows) and at and "beyond_end" in pages:
             return _reply(pages["beyond_end"])
-        page, after = records[at : at + size], at + size
+        page, after = [self.record(row) for row in rows[at : at + size]], at + size
         more = after < len(rows)
         token = {"offset": after, "page": number + 1, "cursor": _cursor(after)}.get(kind)
         names = {pages["place"]} if "place" in pages else set()

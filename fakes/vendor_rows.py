@@ -2,8 +2,8 @@
 
 Placeholders are `{id}`, `{number}`, `{title}`, `{severity}`, `{service}`, `{team}` and `{url}`; the
 times `{created}`, `{updated}`, `{acknowledged}` and `{resolved}`, in a format of strftime, `epoch`
-or `epoch_ms`; `{null}`; and whatever else an entry of `[[statuses]]` has. A text that is nothing but
-a placeholder becomes its value. A table with `_when` stands for `_then` in that phase, else `_else`.
+or `epoch_ms`; `{null}`; and whatever else an entry of `[[statuses]]` has. A text of one of them
+alone becomes its value. A table with `_when` stands for `_then` in that phase, else for `_else`.
 """
 
 import re
