@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile dev sql demo-api test test-all test-slow test-duckdb2 test-newest bench faults check format docs lock clean
+.PHONY: help run reconcile dev sql presets demo-api test test-all test-slow test-duckdb2 test-newest bench faults check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ dev: $(VENV)/run  ## Start the Dagster UI with schedule, sensors and freshness (
 sql: export QUERY := $(value Q)
 sql: $(VENV)/run  ## Query the database: make sql Q='SELECT count(*) FROM incidents.incident_data'
 	@$(BIN)/python -m incidents_dagster sql -- "$$QUERY"
+
+presets: $(VENV)/run  ## List the vendors that are known by name
+	@$(BIN)/python -m incidents_dagster presets
 
 demo-api: $(VENV)/run  ## Serve only the demo API, to try requests against
 	@exec $(BIN)/python -m incidents_dagster demo-api $(ARGS)

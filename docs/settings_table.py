@@ -12,7 +12,7 @@ BEGIN, END = "<!-- settings -->\n\n", "\n<!-- /settings -->\n"
 HEAD = (
     "| under `[sources.incidents]` | default | |\n"
     "|---|---|---|\n"
-    "| `client`, `resource_defaults`, `resources` | see [.dlt/config.toml](.dlt/config.toml) "
+    "| `client`, `resource_defaults`, `resources` | the preset's "
     "| the API, in `rest_api`'s form; without `client.base_url`, the demo API |\n"
 )
 

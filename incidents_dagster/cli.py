@@ -1,7 +1,7 @@
-"""The command line, `python -m incidents_dagster`: sync, sql, configured and demo-api.
+"""The command line, `python -m incidents_dagster`: sync, sql, presets, init, configured, demo-api.
 
-Options and exit statuses are here; what the commands do is in `run`, `sql`, `configured` and
-`demo_api`, which are imported only when needed.
+Options and exit statuses are here; what the commands do is in `run`, `sql`, `vendors`, `configured`
+and `demo_api`, which are imported only when needed.
 """
 
 import contextlib
@@ -93,6 +93,28 @@ def sql(query: str) -> None:
     from incidents_dagster.sql import answer  # noqa: PLC0415
 
     answer(query)
+
+
+@main.command("presets")
+def show_presets() -> None:
+    """List the vendors that are known by name."""
+    from incidents_dagster.vendors import listed  # noqa: PLC0415
+
+    for line in listed():
+        click.echo(line)
+
+
+@main.command()
+@click.argument("preset")
+def init(preset: str) -> None:
+    """Configure a vendor's API in .dlt/config.toml, and show which secret goes where.
+
+    PRESET is a name that `presets` lists.
+    """
+    from incidents_dagster.vendors import configure  # noqa: PLC0415
+
+    for line in configure(preset):
+        click.echo(line)
 
 
 @main.command("configured")

@@ -13,10 +13,11 @@ import pytest
 
 from docs.settings_table import all_settings, rendered
 from incidents_dagster.assets import POOL
-from incidents_dagster.checks import checks_for, tables
+from incidents_dagster.checks import OPTIONAL, checks_for, tables
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading.incremental import SUPPORTED
+from incidents_dagster.ingestion.reading.known_fields import KNOWN, OWN_KEYS
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, REST_API_KEYS, load_settings
@@ -92,7 +93,7 @@ def test_the_tables_name_what_is_defined() -> None:
     rows = README[README.index("| | name | |") :].split("\n\n")[0].splitlines()[2:]
     assert {row.split("|")[2].strip(" `") for row in rows} == named
     checks = checks_for(tables["incident_data"])
-    assert first_cells("| check | blocking |") == set(checks)
+    assert first_cells("| check | blocking |") == set(checks) | OPTIONAL
     for check in checks.values():
         assert f"| `{check.name}` | {'yes' if check.blocking else 'no'} |" in README
 
@@ -119,13 +120,21 @@ def test_the_table_of_incremental_is_complete() -> None:
     assert first_cells("| `endpoint.incremental` |") == set(SUPPORTED)
 
 
+def test_the_table_of_fields_names_them_all() -> None:
+    assert first_cells("| | |\n|---|---|\n| `fields`") == {*OWN_KEYS, "drop_where"}
+    for column in KNOWN:
+        assert f"`{column}`" in README[README.index("### Fields") :]
+
+
 def test_the_table_of_secrets_is_complete() -> None:
     for kind, fields in SECRET_FIELDS.items():
         assert f"| `{kind}` | {', '.join(f'`{field}`' for field in fields)} |" in README
 
 
-def test_the_example_of_another_api_is_valid(write_config: Callable[[str], None]) -> None:
-    (example,) = blocks("toml")
+@pytest.mark.parametrize("example", blocks("toml"))
+def test_the_examples_of_configuration_are_valid(
+    example: str, write_config: Callable[[str], None]
+) -> None:
     write_config(example)
     source = declared_source(load_settings())
     assert list(source.resources) == ["incident_data"]

@@ -20,6 +20,7 @@ from incidents_dagster.ingestion.errors import IngestionError, SettingsError
 from incidents_dagster.ingestion.secrets import redaction
 from incidents_dagster.ingestion.secrets.names import credentials_in
 from incidents_dagster.ingestion.secrets.spellings import is_unmistakable
+from incidents_dagster.ingestion.settings_files import where
 
 # A header whose key is missing.
 SCHEME_ALONE = re.compile("basic|bearer|token|apikey|geniekey|splunk", re.IGNORECASE)
@@ -75,6 +76,10 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
     if prefix:
         config["api_key"] = f"{prefix}{config['api_key']}"
     if config["type"] == "http_basic":
+        if not config.get("username"):
+            raise SettingsError(
+                f"client.auth.username is missing in {where()}: whose password it is."
+            )
         pair = f"{config.get('username')}:{config['password']}".encode()
         redaction.remember(base64.b64encode(pair).decode().rstrip("="))  # even if both are short
         if not is_unmistakable(config["password"]):  # `x`: some APIs take the key as the user

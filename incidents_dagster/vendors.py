@@ -1,0 +1,78 @@
+"""The commands `presets` and `init`: which vendors are known by name, and how one is configured.
+
+Does not import Dagster.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.items import Table
+
+from incidents_dagster.ingestion import presets
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.settings_files import SECTION, config_file
+
+COMMENT = "See `make presets` for the vendors that are known by name."
+
+
+def listed() -> Iterator[str]:
+    """The presets, a line each: its name, the vendor, and what its list can be filtered by."""
+    found = [presets.load(name, "") for name in presets.names()]
+    width = max((len(preset.name) for preset in found), default=0)
+    for preset in found:
+        yield f"{preset.name:<{width}}  {preset.about.title}"
+    yield ""
+    yield "python -m incidents_dagster init NAME configures one of them."
+
+
+def configure(name: str) -> Iterator[str]:
+    """Names the preset in config.toml, and says what is left to do.
+
+    Raises:
+        SettingsError: There is no such preset, or another API is configured.
+    """
+    preset, file = presets.load(name, "the command line"), config_file()
+    about = preset.about
+    document = tomlkit.parse(file.read_text("utf-8")) if file.exists() else tomlkit.document()
+    section = _section(document, file)
+    if section.get("preset", presets.DEFAULT) not in (presets.DEFAULT, name):
+        raise SettingsError(
+            f"{file} names the preset {section['preset']!r} already: change it there."
+        )
+    if "resources" in section:
+        raise SettingsError(
+            f"{file} describes an API of its own: remove client, resource_defaults and resources "
+            f"from [{SECTION}], and run this again."
+        )
+    section["preset"] = name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(tomlkit.dumps(document), "utf-8")
+    yield f'{about.title}: preset = "{name}" in {file}.'
+    if about.base_url and not (section.get("client") or {}).get("base_url"):
+        yield f"Address: set client.base_url there, in [{SECTION}]:"
+        yield f'           client.base_url = "{about.base_url}"'
+    secrets = file.with_name("secrets.toml")
+    for secret, shape in about.secrets.items():
+        variable = secret.upper() if "." not in secret else ""
+        places = [f"{secret} at the top of {secrets}"] if variable else [f"{secret} in {secrets}"]
+        places += [f"{variable} of the environment"] if variable else []
+        yield f"Secret:  {', or '.join(places)}: {shape}."
+    if about.permission:
+        yield f"Needs:   {about.permission}"
+    yield f"Docs:    {about.docs}"
+    yield "Then:    make run"
+
+
+def _section(document: tomlkit.TOMLDocument, file: Path) -> Table:
+    """`[sources.incidents]` of a configuration, made where there is none."""
+    table: Any = document
+    for part in SECTION.split("."):
+        if part not in table:
+            table[part] = tomlkit.table(is_super_table=part != "incidents")
+        table = table[part]
+        if not isinstance(table, Table):
+            raise SettingsError(f"[{SECTION}] of {file} must be a table.")
+    found: Table = table
+    return found
