@@ -14,6 +14,7 @@ from dlt.common.schema.exceptions import CannotCoerceNullException
 
 from incidents_dagster.ingestion.errors import IngestionError, causes
 from incidents_dagster.ingestion.http.error_text import said_by
+from incidents_dagster.ingestion.http.rate_limits import TOO_MANY, is_refused
 from incidents_dagster.ingestion.http.retries import RETRIED_STATUSES, RETRIES
 from incidents_dagster.ingestion.plain_text import plain
 
@@ -25,6 +26,7 @@ NOT_IN_ANSWER = re.compile(
 FAILING = 500
 LONGEST_QUOTED = 200  # of what the API sends
 KEY_REFUSED = (401, 403)
+LIMITED = (403, 420)  # what some vendors answer in the place of 429
 STATUS_HINTS = {
     400: "it rejects a parameter: check endpoint.params and the paginator in .dlt/config.toml",
     401: "the key was refused: check the secret and [sources.incidents.client.auth]",
@@ -62,6 +64,8 @@ def _http_error(error: BaseException) -> str | None:
     hint = STATUS_HINTS.get(response.status_code)
     if response.status_code in KEY_REFUSED:
         hint = getattr(response.request, "withheld", "") or hint
+    if is_refused(response, LIMITED):
+        hint = STATUS_HINTS[TOO_MANY]
     if hint is None:
         hint = "the API is failing" if response.status_code >= FAILING else "request refused"
     if response.status_code in RETRIED_STATUSES:

@@ -181,6 +181,11 @@ class Settings(Section):
         ge=0,
         description="most requests per minute, retries included, evenly spaced; 0: no limit",
     )
+    retry_also: list[Annotated[int, Field(ge=400, le=499)]] = Field(
+        default=[],
+        description="statuses that mean what 429 does for this API, such as 420; 403 counts only "
+        "if a header says that the limit is used up",
+    )
     max_minutes: int = Field(
         default=60,
         ge=1,

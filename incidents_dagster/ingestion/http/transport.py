@@ -6,7 +6,7 @@
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -131,6 +131,7 @@ def open_session(
     requests_per_minute: float = 0,
     max_minutes: float = 25,
     max_page_mb: int = 100,
+    retry_also: Collection[int] = (),
 ) -> tuple[AheadSession, ApiAdapter]:
     """A session that retries as `retries` says and follows no redirect, and its adapter.
 
@@ -142,10 +143,11 @@ def open_session(
         requests_per_minute: Most requests per minute, retries included, evenly spaced; 0: no limit.
         max_minutes: Counted from now; then every request ends with an OutOfTimeError.
         max_page_mb: A larger response is refused.
+        retry_also: Statuses that mean what 429 does.
     """
     remember_proxy_passwords()
     pace, deadline = Pace(fetch_ahead, requests_per_minute), Deadline(max_minutes)
-    session = AheadSession(retrying(), pace, fetch_ahead, deadline)
+    session = AheadSession(retrying(retry_also), pace, fetch_ahead, deadline)
     session.max_redirects = 0
     # A no-op instead of requests' default, which would take a password from ~/.netrc.
     session.auth = lambda request: request

@@ -18,12 +18,13 @@ from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests import Request, Response
 
 from incidents_dagster.ingestion.errors import IncompleteError, MovedError
+from incidents_dagster.ingestion.http.dates import date_of
 from incidents_dagster.ingestion.reading.ends import End, TotalIs, end_of
 from incidents_dagster.ingestion.reading.envelope import Envelope, beside
 from incidents_dagster.ingestion.reading.further_records import ListRead, doubts_about
 from incidents_dagster.ingestion.reading.named_paths import NamedPath, path_of
 from incidents_dagster.ingestion.reading.page_size import Asked
-from incidents_dagster.ingestion.reading.pages import Marks, Pages, date_of
+from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.partial import why_partial
 
 REMEMBERED_PAGES = 10

@@ -5,11 +5,8 @@
 
 import time
 from collections.abc import Hashable
-from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any
-
-from requests import Response
 
 from incidents_dagster.ingestion.rows.filled import filled_columns
 from incidents_dagster.ingestion.tables import Table
@@ -157,14 +154,6 @@ class Pages:
     def fingerprints(self) -> list[int]:
         """The `fingerprint` of each resource that was read."""
         return [one.fingerprint for one in (self, *self.parents)]
-
-
-def date_of(response: Response) -> datetime:
-    """The time of a response by the API's clock, else by ours."""
-    try:
-        return parsedate_to_datetime(response.headers["Date"]).astimezone(timezone.utc)
-    except (KeyError, ValueError, TypeError):
-        return datetime.now(timezone.utc)
 
 
 def _hashable(values: tuple[Any, ...]) -> bool:

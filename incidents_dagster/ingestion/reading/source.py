@@ -265,6 +265,7 @@ def open_api(
             settings.requests_per_minute,
             settings.max_minutes,
             settings.max_page_mb,
+            settings.retry_also,
         )
         stack.callback(client["session"].close)
         bind_secrets(client, holders, settings.allow_plain_http)

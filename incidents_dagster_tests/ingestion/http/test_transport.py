@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -136,6 +137,69 @@ def test_retry_after_as_a_date_goes_before_the_waits(api: DemoServer, waits: lis
     # As much of the four minutes as is left by now.
     assert len(waits) == 1
     assert 120 < waits[0] <= 240
+
+
+@pytest.mark.parametrize(
+    ("headers", "waited"),
+    [
+        ({"ratelimit-reset": "9"}, 9),
+        ({"X-RateLimit-Reset": "9"}, 9),
+        ({"X-RateLimit-Reset-After": "1.5"}, 1.5),
+        ({"X-Sentry-Rate-Limit-Reset": "{then}"}, 61),
+        ({"X-Rate-Limit-Reset": "{then}000"}, 61),
+        ({"ratelimit-reset": "9", "Retry-After": "3"}, 3),
+        ({"ratelimit-reset": "soon"}, 2),
+        ({"ratelimit-reset": "0"}, 2),
+        ({"X-RateLimit-Remaining": "0"}, 2),
+    ],
+)
+def test_a_vendor_s_own_header_says_how_long_to_wait(
+    listen: Listen, waits: list[float], headers: dict[str, str], waited: float
+) -> None:
+    now = datetime.now(timezone.utc)
+    then = str(int(now.timestamp()) + 60)
+    told = {name: value.replace("{then}", then) for name, value in headers.items()}
+    told["Date"] = format_datetime(now, usegmt=True)
+    replies = [Reply(status=429, headers=told), Reply({})]
+    web = listen(lambda _: replies.pop(0))
+    session, _ = open_session()
+    with closing(session):
+        assert session.get(web.base_url).ok
+    assert waits == [waited]
+
+
+def test_a_reset_in_an_answer_that_was_not_refused_for_it_is_ignored(
+    listen: Listen, waits: list[float]
+) -> None:
+    replies = [Reply(status=503, headers={"ratelimit-reset": "50"}), Reply({})]
+    web = listen(lambda _: replies.pop(0))
+    session, _ = open_session()
+    with closing(session):
+        assert session.get(web.base_url).ok
+    assert waits == [2]
+
+
+@pytest.mark.parametrize(
+    ("also", "status", "headers", "tries"),
+    [
+        ([], 420, {}, 1),
+        ([420], 420, {}, 4),
+        ([403], 403, {}, 1),
+        ([403], 403, {"x-ratelimit-remaining": "0"}, 4),
+        ([403], 403, {"x-ratelimit-remaining": "7"}, 1),
+        ([403], 403, {"Retry-After": "1"}, 4),
+        ([], 403, {"x-ratelimit-remaining": "0"}, 1),
+    ],
+)
+@pytest.mark.usefixtures("waits")
+def test_other_statuses_mean_too_many_only_if_the_settings_say_so(
+    listen: Listen, also: list[int], status: int, headers: dict[str, str], tries: int
+) -> None:
+    web = listen(lambda _: Reply(status=status, headers=headers))
+    session, _ = open_session(retry_also=also)
+    with closing(session):
+        assert session.get(web.base_url).status_code == status
+    assert len(web.asked) == tries
 
 
 @pytest.mark.parametrize("value", ["", "soon", "0", "-5", "Thu, 01 Jan 1970 00:00:00 GMT"])
