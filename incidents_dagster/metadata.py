@@ -78,6 +78,8 @@ def sync_metadata(
         metadata |= {f"missed_{name}": value for name, value in missed.items()}
     if changes.waiting:
         metadata["rows_waiting"] = changes.waiting
+    if changes.unread:
+        metadata["open_rows_unread"] = changes.unread
     if gone.beyond_window:
         metadata["rows_beyond_window"] = gone.beyond_window
     if gone.why:

@@ -19,6 +19,7 @@ from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.deletions import Deletions, Gone
 from incidents_dagster.ingestion.landing.landing import FRESH, Landing
+from incidents_dagster.ingestion.landing.open_rows import OpenRows
 from incidents_dagster.ingestion.landing.table_state import TableState
 from incidents_dagster.ingestion.reading.configured_fields import ConfiguredFields
 from incidents_dagster.ingestion.reading.proof import Proof
@@ -64,6 +65,7 @@ class Changes:
         waiting: Rows that the last full read lacked, and that wait for a second look.
         reverted: Rows that a full read brought in an older version than the table's.
         missed: As `TableState.missed`.
+        unread: Open rows that wait to be read one by one.
     """
 
     proof: Proof
@@ -73,6 +75,7 @@ class Changes:
     waiting: int = 0
     reverted: int = 0
     missed: dict[str, Any] = field(default_factory=dict)
+    unread: int = 0
 
 
 def changed_rows(
@@ -116,9 +119,10 @@ def changed_rows(
         state = TableState.read(remembered)
         state.turn_to(source)
         start, full = _plan(api, stored, name, state, source)
-        if start and mode is Mode.INCREMENTAL and (why := state.why_everything(source)):
+        if mode is not Mode.INCREMENTAL:
+            start = None
+        elif start and (why := state.why_everything(source)):
             api.report(f"{name}: {why}: reading everything.")
-        if mode is not Mode.INCREMENTAL or state.why_everything(source):
             start = None
 
         fields = ConfiguredFields.of(name, api.incremental.get(name), stored)
@@ -133,11 +137,13 @@ def changed_rows(
             start, landing.full = None, full
             yield from landing.take(None)
             readings.append((yield from reader.read(None, landing.take)))
+        if start and (asks := api.still_open.get(name)):
+            open_rows = OpenRows(api, name, stored, known, state, asks)
+            readings[-1] = yield from open_rows.read(readings[-1], landing)
         fields.check(known)
         bad.check()
         yield from landing.rest()
         changes = Changes(readings[-1].proof, missed=state.missed)
-        second_look = state.look_again
         if start is None:
             check_replacement(stored, state, readings[-1], bad, api.settings)
             deletions = Deletions(
@@ -149,19 +155,16 @@ def changed_rows(
                 insist=mode in (Mode.RECONCILE, Mode.ADOPT),
                 adopt=mode is Mode.ADOPT,
             )
-            readings[-1], gone = yield from deletions.mark(readings[-1], reader, landing)
-            changes = Changes(readings[-1].proof, gone=gone, missed=state.missed)
-            if changes.proof.proven:
-                reverted = yield from landing.revert(reader.versions())
-                # A second look comes right after another full read; what an accepted source has was
-                # not missed.
-                missed = state.missed if second_look else landing.misses()
-                changes = replace(
-                    changes, reverted=reverted, missed={} if mode is Mode.ADOPT else missed
-                )
+            readings[-1], changes = yield from _whole(deletions, readings[-1], reader, landing)
         _tell(api, name, start, readings[-1], changes)
         loads = landing.last is not None
-        changes = replace(changes, full=start is None, loads=loads, waiting=state.waiting)
+        changes = replace(
+            changes,
+            full=start is None,
+            loads=loads,
+            waiting=state.waiting,
+            unread=readings[-1].unread,
+        )
         _remember(state, source, changes, first=not stored.row_count())
         state.save(remembered)
 
@@ -171,6 +174,21 @@ def changed_rows(
     del reader, landing, readings, bad
     pa.default_memory_pool().release_unused()
     return changes
+
+
+def _whole(
+    deletions: Deletions, reading: Reading, reader: Reader, landing: Landing
+) -> Generator[pa.Table, None, tuple[Reading, Changes]]:
+    """What a full read shows besides its rows: what is gone, what is older, what was missed."""
+    state, second_look = deletions.state, deletions.state.look_again
+    reading, gone = yield from deletions.mark(reading, reader, landing)
+    changes = Changes(reading.proof, gone=gone, missed=state.missed)
+    if not changes.proof.proven:
+        return reading, changes
+    reverted = yield from landing.revert(reader.versions())
+    # A second look comes right after another full read; what an accepted source has was not missed.
+    missed = state.missed if second_look else landing.misses()
+    return reading, replace(changes, reverted=reverted, missed={} if deletions.adopt else missed)
 
 
 def _plan(

@@ -28,6 +28,8 @@ class TableState:
         left: Hashes of the rows that were the oldest ones when they were marked as deleted.
         window: The time column by which the API shows only the newest records; empty if it shows
             all.
+        asked_singly: Primary key, as text, of an open row that incremental syncs do not bring →
+            when it was last read by itself.
         missed: What the last full read found that incremental syncs should have brought: how many
             rows, which kind of `Miss`, and the primary key of one.
     """
@@ -42,6 +44,7 @@ class TableState:
     look_again: bool = False
     left: set[str] = field(default_factory=set)
     window: str = ""
+    asked_singly: dict[str, str] = field(default_factory=dict)
     missed: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -67,7 +70,7 @@ class TableState:
         """Forgets what was found out about another source."""
         if self.last != source.hash + source.paging:
             self.last = source.hash + source.paging
-            self.pages, self.window, self.missed = {}, "", {}
+            self.pages, self.window, self.missed, self.asked_singly = {}, "", {}, {}
             self.missing, self.left, self.waiting, self.look_again = set(), set(), 0, False
 
     def other_than(self, source: SourceId) -> str:

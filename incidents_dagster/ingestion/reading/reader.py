@@ -60,6 +60,7 @@ class Reading:
         unanswered: Whether a parent's request was ignored, as endpoint.response_actions allow.
         not_asked: Rows that changed before the moment that the API was asked for.
         times: Time column → its oldest and its newest value in what arrived.
+        unread: Open rows of the table that are still to be read one by one.
     """
 
     proof: Proof
@@ -69,6 +70,7 @@ class Reading:
     unanswered: bool
     not_asked: int
     times: dict[str, tuple[Any, Any]]
+    unread: int = 0
 
 
 # Takes what arrived, and yields rows; None: what follows replaces all that arrived before.

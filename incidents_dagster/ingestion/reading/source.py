@@ -4,10 +4,10 @@
 rest_api's source of the same configuration: there is no code for any vendor.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dlt.common import jsonpath
@@ -38,11 +38,13 @@ from incidents_dagster.ingestion.reading.rest_api_config import (
     endpoints,
     needed_for,
 )
+from incidents_dagster.ingestion.reading.still_open import Endpoint, StillOpen, take_still_open
 from incidents_dagster.ingestion.rows.paths import DropWhere
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.secrets.placeholders import double_braces
 from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import (
     DATASET,
     DECLARED_FIELD,
@@ -71,6 +73,7 @@ class OpenApi:
     Attributes:
         declared: The resources with their columns, as from `declared_source`.
         incremental: Resource name → how it is read incrementally, for those that are.
+        still_open: Resource name → how to ask for what is open, for those that need it.
         progress: Resource name → pages and rows received.
         adapter: Counts the requests.
         settings: What the user configured.
@@ -79,6 +82,7 @@ class OpenApi:
 
     declared: DltSource
     incremental: dict[str, Incremental]
+    still_open: dict[str, StillOpen]
     progress: dict[str, Progress]
     adapter: ApiAdapter
     _config: dict[str, Any]
@@ -120,6 +124,19 @@ class OpenApi:
         if drops := self._drops.get(name):
             built.add_filter(self._kept(drops, Marks(Table.of(self.declared, name)), pages))
         return built if from_page is not None else built.add_metrics(self.progress[name])
+
+    def asking(self, name: str, changed: Callable[[Endpoint], Endpoint]) -> "OpenApi":
+        """The same API with another endpoint for resource `name`, which is read as a whole."""
+        resources = []
+        for resource in self._config["resources"]:
+            endpoint = resource["endpoint"]
+            if resource["name"] == name:
+                if incremental := self.incremental.get(name):
+                    endpoint = asking_from(endpoint, incremental, None)
+                endpoint = changed(endpoint)
+            resources.append({**resource, "endpoint": endpoint})
+        others = {n: incremental for n, incremental in self.incremental.items() if n != name}
+        return replace(self, incremental=others, _config={**self._config, "resources": resources})
 
     @staticmethod
     def _kept(drops: DropWhere, mark: Marks, pages: Pages | None) -> Callable[[Any], bool]:
@@ -185,6 +202,7 @@ def declared_source(settings: Settings) -> DltSource:
         prefix, given = "completeness.", settings.completeness.model_dump()
         check_paths(given, [name], prefix, prefix + name)
     take_drops(api)
+    open_again = take_still_open(api)
     source = _build(api)
     tables: dict[str, str] = {}
     for name, resource in source.resources.items():
@@ -217,7 +235,22 @@ def declared_source(settings: Settings) -> DltSource:
             )
         if table.takes_changes_alone:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
-    for name, incremental in take_incrementals(api, source).items():
+    _declare_incrementals(api, source, open_again)
+    return source
+
+
+def _declare_incrementals(
+    api: dict[str, Any], source: DltSource, open_again: Collection[str]
+) -> None:
+    """Checks what is read incrementally, and adds the column that shows which version is newer."""
+    incrementals = take_incrementals(api, source)
+    for name in open_again:
+        if name not in incrementals or "phase" not in Table.of(source, name).declared:
+            raise SettingsError(
+                f"{name}: still_open in {where('resources')} needs endpoint.incremental, and "
+                "phases, which say which statuses are open."
+            )
+    for name, incremental in incrementals.items():
         table = Table.of(source, name)
         incremental.check_lag(table.declared.get(incremental.column, {}).get("data_type"), name)
         if not any("dedup_sort" in column for column in table.declared.values()):
@@ -232,7 +265,6 @@ def declared_source(settings: Settings) -> DltSource:
                     "merge, with dlt's default strategy and without a merge_key"
                 )
             )
-    return source
 
 
 @contextmanager
@@ -275,6 +307,7 @@ def open_api(
         yield OpenApi(
             declared=declared,
             incremental=take_incrementals(api, declared),
+            still_open=take_still_open(api),
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,

@@ -122,6 +122,25 @@ class StoredTable:
         self.connection.unregister("_keys")
         return found
 
+    def still_open(self, keys: pa.Table) -> pa.Table:
+        """The primary keys of rows that are not closed, and not among `keys`; the oldest first.
+
+        A row without a phase counts as open, as nobody knows. Needs the columns of `phases`.
+        """
+        names = ", ".join(f"t.{quoted(name)}" for name in self.table.primary_key)
+        missing = ""
+        if len(keys):
+            self.connection.register("_keys", keys)
+            missing = f"ANTI JOIN _keys k ON {same_key(self.table.primary_key, 't', 'k')}"
+        oldest = "t.created_at, " if "created_at" in {c.name for c in self.columns()} else ""
+        found = self.connection.sql(
+            f"SELECT {names} FROM {self.present()} t {missing} "
+            f"WHERE coalesce(t.phase, 'open') IN ('open', 'acknowledged') ORDER BY {oldest}{names}"
+        ).to_arrow_table()
+        if missing:
+            self.connection.unregister("_keys")
+        return found
+
     def time_columns(self) -> list[str]:
         """The columns of times, declared ones first."""
         times = [c.name for c in self.columns() if c.type.startswith(("TIMESTAMP", "DATE"))]

@@ -1,0 +1,88 @@
+"""`still_open` of a resource: how to ask again for incidents that are open in the table.
+
+For an API that filters by creation alone: an incremental sync then reads a rolling window, and what
+is older is asked for by its status, or one by one. `landing.open_rows` does that.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.secrets.shown import shown
+from incidents_dagster.ingestion.settings_files import where
+
+KEY = "still_open"
+OPTIONS = {"params": dict, "path": str, "data_selector": str, "most_requests": int}
+MOST_REQUESTS = 50
+
+Endpoint = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StillOpen:
+    """How to ask for incidents that are open in the table.
+
+    Attributes:
+        params: Of a list of those that are open at the API; None if it has no such filter.
+        path: Of a single one, with `{id}`, or another column of the primary key; empty: none.
+        data_selector: JSONPath of the record in the response to that.
+        most_requests: For single ones, in one sync.
+    """
+
+    params: dict[str, Any] | None = None
+    path: str = ""
+    data_selector: str = "$"
+    most_requests: int = MOST_REQUESTS
+
+    def listed(self, endpoint: Endpoint) -> Endpoint:
+        """The `endpoint` of the list, for those that are open at the API."""
+        return {**endpoint, "params": {**(endpoint.get("params") or {}), **(self.params or {})}}
+
+    def single(self, key: Mapping[str, Any]) -> Callable[[Endpoint], Endpoint]:
+        """The endpoint of one incident, made of that of the list.
+
+        Args:
+            key: Its primary key, column → value.
+        """
+        path = self.path
+        for column, value in key.items():
+            path = path.replace(f"{{{column}}}", quote(str(value), safe=""))
+        replaced = {"path": path, "data_selector": self.data_selector, "paginator": "single_page"}
+        return lambda endpoint: {**endpoint, **replaced, "params": {}}
+
+
+def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:
+    """Removes `still_open` from the resources; resource name → what it says.
+
+    Raises:
+        SettingsError: It has a wrong name or value, or says neither how to list nor how to get one.
+    """
+    found = {}
+    for number, resource in enumerate(api["resources"]):
+        if (given := resource.pop(KEY, None)) is None:
+            continue
+        place = f"resources[{number}].{KEY}"
+        if not isinstance(given, dict):
+            raise SettingsError(f"{place} in {where('resources')} must be a table, {shown(given)}.")
+        for name, value in given.items():
+            kind = OPTIONS.get(name)
+            if kind is None:
+                raise SettingsError(
+                    f"{place}.{name} in {where('resources')} is unknown: known are "
+                    f"{', '.join(OPTIONS)}."
+                )
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise SettingsError(
+                    f"{place}.{name} in {where('resources')} must be "
+                    f"{'a table' if kind is dict else 'a whole number' if kind is int else 'text'}"
+                    f", {shown(value)}."
+                )
+        if "params" not in given and "path" not in given:
+            raise SettingsError(
+                f"{place} in {where('resources')} needs params, to list what is open, or path, to "
+                "get one incident."
+            )
+        found[str(resource["name"])] = StillOpen(**given)
+    return found
