@@ -90,9 +90,9 @@ class Vendor:
     def record(self, incident: Incident) -> Any:
         """An incident as the API has it."""
         template = self.dialect["record"]
-        stranger = self.dialect.get("stranger")
-        if stranger and incident.number % stranger["every"] == 0:
-            template = {**template, **stranger["record"]}
+        for rule in (self.dialect.get("stranger", {}), *self.dialect.get("hidden", [])):
+            if "record" in rule and incident.number % rule["every"] == 0:
+                template = {**template, **rule["record"]}
         return rendered(template, values_of(incident, self.dialect, self.base_url), self.zone)
 
     def strangers(self) -> set[int]:
@@ -116,7 +116,7 @@ class Vendor:
         for condition in self.dialect["list"].get("requires", []):
             if not _holds(condition, given):
                 return _reply(self.dialect["list"]["lacking"])
-        found = self._sorted(self._kept(self._shown(self.incidents.values(), given), query), given)
+        found = self._sorted(self._kept(self._shown(self.incidents.values(), given), query), query)
         return self._page(asked, given, found)
 
     def _shown(self, rows: Iterable[Incident], given: dict[str, str]) -> list[Incident]:
@@ -124,6 +124,8 @@ class Vendor:
         for rule in self.dialect.get("hidden", []):
             if any(_holds(condition, given) for condition in rule["unless"]):
                 continue
+            if every := rule.get("every"):
+                rows = [row for row in rows if row.number % every]
             if days := rule.get("older_than_days"):
                 since = self.now() - timedelta(days=days)
                 rows = [row for row in rows if row.created >= since]
@@ -170,9 +172,10 @@ class Vendor:
             moment = datetime.strptime(text, spelled)
         return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.zone))
 
-    def _sorted(self, rows: list[Incident], given: dict[str, str]) -> list[Incident]:
+    def _sorted(self, rows: list[Incident], query: list[tuple[str, str]]) -> list[Incident]:
         rule = self.dialect.get("sort", {})
-        asked = ":".join(given[name] for name in rule.get("params", []) if name in given)
+        params = rule.get("params", [])
+        asked = ":".join(value for name in params for given, value in query if given == name)
         if pattern := rule.get("pattern"):
             match = re.search(pattern, asked)
             asked = match[1] if match else ""
@@ -194,6 +197,10 @@ class Vendor:
         kind, number = pages["kind"], first
         if kind == "page":
             number = int(place or first)
+            if number < first and "below" in pages:
+                if pages["below"] != "first":
+                    return _reply(pages["below"])
+                number = first
             if number >= count + first and count and pages.get("past") == "last":
                 number = count + first - 1
             at = (number - first) * size

@@ -55,7 +55,8 @@ def values_of(incident: Incident, dialect: Mapping[str, Any], base_url: str = ""
     phase = status["phase"]
     taken_on = incident.created + timedelta(minutes=5) if phase != "open" else None
     pattern = dialect["ids"].get("pattern", "{number}")
-    key = rendered(pattern, {"number": n}) if isinstance(pattern, str) else n
+    values = {"number": n, "created": incident.created}
+    key = rendered(pattern, values) if isinstance(pattern, str) else n
     return {
         "number": n,
         "id": key,
