@@ -232,9 +232,13 @@ class Vendor:
     def _enveloped(self, values: dict[str, Any]) -> Reply:
         where = self.dialect["list"]
         body: Any = rendered(where.get("envelope", {}), values)
-        for name in where.get("omitted", []):  # rather than null
-            if body.get(name) is None:
-                body.pop(name, None)
+        for path in where.get("omitted", []):  # rather than null
+            *outer, name = path.split(".")
+            holder = body
+            for part in outer:
+                holder = holder[part]
+            if holder.get(name) is None:
+                holder.pop(name, None)
         if where["records"]:
             holder = body
             *outer, last = where["records"].split(".")
