@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import tomlkit
 
 from fakes.messages import Asked, Reply
-from fakes.vendor_rows import Incident, rendered, values_of
+from fakes.vendor_rows import PLACEHOLDER, Incident, rendered, values_of
 
 FOLDER = Path(__file__).parent / "vendors"
 KEEPS: dict[str, Callable[[Any, Any], bool]] = {
@@ -44,6 +44,7 @@ class Vendor:
 
     Attributes:
         key: The key that requests need.
+        token: What they need instead if the key has to be exchanged for it.
         incidents: Number → incident.
         now: The API's clock; the real one by default.
         throttled: So many of the next requests are refused as too many.
@@ -57,6 +58,7 @@ class Vendor:
             (FOLDER / f"{name}.toml").read_text("utf-8")
         ).unwrap()
         self.key = "kY7-emulated-Key-0123456789abcdef"
+        self.token = "tN4-emulated-Token-0123456789abcdef"
         statuses = len(self.dialect["statuses"])
         self.incidents = {n: Incident.first(n, statuses) for n in range(1, incidents + 1)}
         self.now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
@@ -71,6 +73,12 @@ class Vendor:
 
     def __call__(self, asked: Asked) -> Any:
         """The answer to a request."""
+        exchange = self.dialect["auth"].get("exchange", {})
+        if asked.path == exchange.get("path"):
+            return self._exchanged(asked, exchange)
+        return self._answered(asked)
+
+    def _answered(self, asked: Asked) -> Any:
         auth, path = self.dialect["auth"], self.dialect["list"]["path"]
         query = parse_qsl(urlsplit(asked.target).query, keep_blank_values=True)
         if not self._is_signed(asked, dict(query)):
@@ -83,7 +91,7 @@ class Vendor:
             return _reply({"body": {}, **verify})
         if not self.may_read:
             return _reply(auth.get("forbidden", {"status": 403, "body": {}}))
-        if asked.path != path:
+        if asked.path not in (path, self.dialect["pages"].get("path")):
             return _reply(self.dialect.get("not_found", {"status": 404, "body": {}}))
         return self._list(asked, [pair for pair in query if pair[0] not in auth.get("query", {})])
 
@@ -103,10 +111,18 @@ class Vendor:
     def _is_signed(self, asked: Asked, query: dict[str, str]) -> bool:
         auth = self.dialect["auth"]
         pair = base64.b64encode(f"{auth.get('user', '')}:{self.key}".encode()).decode()
-        values = {"key": self.key, "basic": pair}
+        values = {"key": self.key, "basic": pair, "token": self.token}
         headers = {name.lower(): rendered(v, values) for name, v in auth.get("headers", {}).items()}
         params = {name: rendered(value, values) for name, value in auth.get("query", {}).items()}
         return headers.items() <= asked.headers.items() and params.items() <= query.items()
+
+    def _exchanged(self, asked: Asked, exchange: dict[str, Any]) -> Reply:
+        """A token for a key, as OAuth2 has it."""
+        values = {"key": self.key, "token": self.token}
+        wanted = rendered(exchange["form"], values)
+        if asked.method != "POST" or not wanted.items() <= dict(parse_qsl(asked.body)).items():
+            return _reply(exchange["wrong"])
+        return _reply({"body": exchange["body"]}, **values)
 
     def _list(self, asked: Asked, query: list[tuple[str, str]]) -> Reply:
         given = dict(query)
@@ -114,7 +130,7 @@ class Vendor:
         if known and (other := sorted(given.keys() - {*known})):
             return _reply(self.dialect["list"]["unknown"], param=other[0])
         for condition in self.dialect["list"].get("requires", []):
-            if not _holds(condition, given):
+            if not any(_holds(one, given) for one in condition.split(" | ")):
                 return _reply(self.dialect["list"]["lacking"])
         found = self._sorted(self._kept(self._shown(self.incidents.values(), given), query), query)
         return self._page(asked, given, found)
@@ -212,19 +228,27 @@ class Vendor:
             return _reply(pages["beyond"])
         if at >= len(rows) and at and "beyond_end" in pages:
             return _reply(pages["beyond_end"])
-        page, after = [self.record(row) for row in rows[at : at + size]], at + size
+        page = [self.record(row) for row in rows[at : at + size]]
+        after = at + (len(page) if pages.get("endless") else size)
         more = after < len(rows)
+        named = more or pages.get("endless")  # even if there is nothing on it
         token = {"offset": after, "page": number + 1, "cursor": _cursor(after)}.get(kind)
         names = {pages["place"]} if "place" in pages else set()
         drops = {*pages.get("next_drops", [])}
         kept = [pair for pair in given.items() if pair[0] not in names | drops]
-        path = f"{asked.path}?{urlencode([*kept, (pages.get('place', ''), token)])}"
+        linked = self.base_url + pages.get("path", asked.path)
+        links = {
+            name: f"{linked}?{urlencode([*kept, (pages.get('place', ''), place)])}"
+            for name, place in (("next", token), ("first", first), ("last", count + first - 1))
+        }
         total_hidden = (rule := self.dialect.get("total")) and not _holds(rule["unless"], given)
         values = {
             "rows": page, "count": len(page), "size": size, "offset": at, "page": number,
             "total": None if total_hidden else len(rows), "pages": count, "more": more,
-            "last": not more, "next": token if more else None, "token": token,
-            "next_url": self.base_url + path if more else None, "next_path": path if more else None,
+            "last": not more, "next": token if named else None, "token": token,
+            "next_url": links["next"] if named else None,
+            "next_path": links["next"].removeprefix(self.base_url) if named else None,
+            "first_url": links["first"], "last_url": links["last"] if count > 1 else None,
             "url": self.base_url + asked.target,
         }  # fmt: skip
         return self._enveloped(values)
@@ -248,9 +272,11 @@ class Vendor:
         else:
             body = values["rows"]
         headers = {}
-        for name, template in {**where.get("headers", {})}.items():
-            if not ("{next_url}" in template and values["next_url"] is None):
-                headers[name] = str(rendered(template, values))
+        for name, template in where.get("headers", {}).items():
+            parts = template if isinstance(template, list) else [template]
+            there = [str(rendered(part, values)) for part in parts if _is_told(part, values)]
+            if there:
+                headers[name] = ", ".join(there)
         limits = self.dialect.get("limit", {}).get("headers", {})
         return Reply(body, headers={**limits, **headers})
 
@@ -259,6 +285,10 @@ def _reply(given: dict[str, Any], **values: Any) -> Reply:
     body = rendered(given.get("body", {}), values)
     content = body.encode() if isinstance(body, str) else body
     return Reply(content, given.get("status", 200), dict(given.get("headers", {})))
+
+
+def _is_told(template: str, values: dict[str, Any]) -> bool:
+    return all(values.get(found[1]) is not None for found in PLACEHOLDER.finditer(template))
 
 
 def _holds(condition: str, given: dict[str, str]) -> bool:

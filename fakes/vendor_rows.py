@@ -87,7 +87,11 @@ def rendered(template: Any, values: Mapping[str, Any], zone: str = "UTC") -> Any
         return template
     if whole := PLACEHOLDER.fullmatch(template):
         return _value(whole, values, zone)
-    return PLACEHOLDER.sub(lambda found: str(_value(found, values, zone)), template)
+    return PLACEHOLDER.sub(lambda found: _spelled(_value(found, values, zone)), template)
+
+
+def _spelled(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _value(found: re.Match[str], values: Mapping[str, Any], zone: str) -> Any:
