@@ -31,7 +31,8 @@ STATUS_HINTS = {
     400: "it rejects a parameter: check endpoint.params and the paginator in .dlt/config.toml",
     401: "the key was refused: check the secret and [sources.incidents.client.auth]",
     403: "the key lacks permission to read this: check its permissions",
-    404: "there is nothing at this address: check client.base_url and endpoint.path",
+    404: "there is nothing at this address, or nothing that the key may see: check "
+    "client.base_url, endpoint.path and the key's permissions",
     407: "the proxy in HTTP_PROXY requires a user and password: add them there, or set NO_PROXY",
     429: "too many requests: sync less often or ask for a higher limit",
     501: "the API does not support this: check endpoint.method and endpoint.path",

@@ -26,6 +26,8 @@ FIELD = "x-field"
 DECLARED_FIELD = "x-declared-field"
 # Or how it is filled from paths in the records: see `rows.filled`.
 FILLED = "x-filled"
+# Of the column `phase`: the phase of rows that the API's list no longer has.
+ABSENT = "x-absent"
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,11 @@ class Table:
         by_key_alone = not any(column.get("merge_key") for column in self.declared.values())
         merged = self.keyed and self.write_disposition == "merge"
         return merged and deletes_first and by_key_alone
+
+    @property
+    def absent_phase(self) -> str:
+        """The phase of rows that the API's list no longer has; empty if they are just deleted."""
+        return str(self.declared.get("phase", {}).get(ABSENT, ""))
 
     @property
     def newest_first(self) -> str | None:

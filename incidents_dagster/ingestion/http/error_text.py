@@ -13,7 +13,7 @@ from incidents_dagster.ingestion.secrets.redaction import redact
 
 # What an API sends with its data, or instead of it, when something went wrong after all.
 FAULTS = ("error", "errors")
-SAYING = ("message", "detail", "title", "error_description", "code", "error", "reason", "msg")
+SAYING = ("message", "detail", "title", "error_description", "error", "code", "reason", "msg")
 EXTRACT_CHARACTERS = 100
 MOST_CHARACTERS = 1_000  # of a body that is no JSON; more would only be redacted and cut
 OPENINGS = ("<", "{", "[")  # of a page, or of JSON that is broken
@@ -43,7 +43,8 @@ def said_by(response: requests.Response) -> str:
     if not isinstance(body, dict):
         return ""
     fault = next((body[name] for name in FAULTS if body.get(name)), None)
-    return said_in(fault) or said_in(body)
+    described = body.get("error_description")  # of a refused exchange for a token
+    return said_in(described) or said_in(fault) or said_in(body)
 
 
 def _message(fault: Any, depth: int) -> str:

@@ -191,7 +191,7 @@ class Deletions:
         """Where the rows end that the API shows, if they can show a window."""
         if self.adopt:
             self.state.window, self.state.left = "", set()
-        if self.adopt or self.other_source:
+        if self.adopt or self.other_source or self.stored.table.absent_phase:
             return OldEnd()
         if known := self.state.window:
             return OldEnd.of(missing, [known], reading.times) if reading.rows else OldEnd(known)

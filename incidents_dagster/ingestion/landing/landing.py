@@ -112,9 +112,12 @@ class Landing:
         return {"rows": len(self.missed), "kind": kind.value, "example": example}
 
     def mark(self, gone: pa.Table, now: datetime) -> Iterator[pa.Table]:
-        """Rows of the table, otherwise unchanged, marked as deleted `now`."""
+        """Rows of the table, marked as deleted `now`, with the phase that this means, if any."""
         if DELETED_AT in gone.column_names:
             gone = gone.drop_columns([DELETED_AT])
+        if phase := self._table.absent_phase:
+            place = gone.column_names.index("phase")
+            gone = gone.set_column(place, "phase", pa.array([phase] * len(gone), pa.string()))
         times = pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), len(gone))
         yield from self._keyed(gone.append_column(DELETED_AT, times))
 

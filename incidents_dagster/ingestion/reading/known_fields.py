@@ -1,6 +1,6 @@
-"""What a resource has beside rest_api's keys: `fields`, `times`, `phases` and `drop_where`.
+"""What a resource has beside rest_api's keys: fields, times, phases, absent and drop_where.
 
-The first three become dlt's hints of the columns that paths fill, so that whatever knows a table's
+All but the last become dlt's hints of the columns that paths fill, so that whatever knows a table's
 columns knows how they are filled. `rows.filled` takes the values from the records.
 """
 
@@ -15,7 +15,7 @@ from incidents_dagster.ingestion.rows.filled import TIME, Filled
 from incidents_dagster.ingestion.rows.paths import ANY, DropWhere, as_text
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
-from incidents_dagster.ingestion.tables import FILLED
+from incidents_dagster.ingestion.tables import ABSENT, FILLED
 
 # Column → its data_type and its description. The first four are the design's.
 KNOWN: dict[str, tuple[str, str]] = {
@@ -71,7 +71,7 @@ def take_drops(api: dict[str, Any]) -> dict[str, DropWhere]:
 
 
 def take_fields(resource: dict[str, Any], place: str) -> None:
-    """Replaces `fields`, `times` and `phases` of a resource by hints of its columns.
+    """Replaces `fields`, `times`, `phases` and `absent` of a resource by hints of its columns.
 
     Args:
         resource: In rest_api's form, with these keys of ours; changed in place.
@@ -81,6 +81,12 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
         SettingsError: There is a wrong name or value in them.
     """
     fields, times, phases = (_table(resource, key, place) for key in OWN_KEYS)
+    absent = resource.pop("absent", "")
+    if absent and (absent not in PHASES or not phases):
+        raise SettingsError(
+            f"{place}.absent in {where('resources')} must be one of {', '.join(PHASES)}, and needs "
+            f"{place}.phases."
+        )
     if phases and "phase" not in fields:
         fields["phase"] = fields.get("status", "status")
     elif "phase" in fields and not phases:
@@ -100,6 +106,8 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
         name: _hints(name, _paths(paths, f"{place}.fields.{name}"), times, phases)
         for name, paths in fields.items()
     }
+    if absent:
+        columns["phase"][ABSENT] = absent
     newest = any("dedup_sort" in hints for hints in given.values() if isinstance(hints, dict))
     if "updated_at" in columns and not newest:
         columns["updated_at"]["dedup_sort"] = "desc"

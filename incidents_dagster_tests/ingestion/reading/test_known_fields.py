@@ -170,6 +170,18 @@ def test_a_total_that_also_lacks_an_incident_is_still_told(api: Api) -> None:
     assert "6 records were read, but the API reports 7" in message
 
 
+def test_what_the_list_no_longer_has_gets_the_phase_that_absence_means(
+    api: Api, query: Query
+) -> None:
+    rows = "SELECT phase, count(*), count(deleted_at) FROM incidents.x GROUP BY ALL ORDER BY phase"
+    api.records = [alert(n) for n in range(30)]
+    for number in range(30, 55):  # the oldest goes, a newer one comes: no window that moves on
+        api.sync(absent="closed")
+        api.records = [*api.records[1:], alert(number)]
+    api.sync(absent="closed")
+    assert query(rows) == [("closed", 25, 25), ("open", 30, 0)]
+
+
 @pytest.mark.parametrize(
     ("own", "told"),
     [
@@ -217,6 +229,8 @@ def test_a_status_that_later_records_lack_is_no_mistake(api: Api, query: Query) 
         ({"fields": FIELDS, "times": {"zone": "Berlin"}}, "times.zone in "),
         ({"fields": FIELDS, "times": {"format": "iso"}}, "times.format in "),
         ({"fields": FIELDS, "times": {"zon": "UTC"}}, "did you mean 'zone'?"),
+        ({"absent": "closed"}, "absent in "),
+        ({"absent": "gone", "phases": PHASES}, "must be one of open, acknowledged"),
         ({"drop_where": {"a": {}}}, "drop_where.a in "),
         ({"drop_where": {"a[[": "x"}}, "is not a JSONPath"),
         ({"drop_where": ["a"]}, "resources[0].drop_where in "),
