@@ -125,7 +125,9 @@ class Vendor:
         return _reply({"body": exchange["body"]}, **values)
 
     def _list(self, asked: Asked, query: list[tuple[str, str]]) -> Reply:
-        given = dict(query)
+        given: dict[str, str] = {}
+        for name, value in query:  # several values of a parameter as one
+            given[name] = f"{given[name]},{value}" if name in given else value
         known = self.dialect["list"].get("params")
         if known and (other := sorted(given.keys() - {*known})):
             return _reply(self.dialect["list"]["unknown"], param=other[0])
@@ -133,10 +135,14 @@ class Vendor:
             if not any(_holds(one, given) for one in condition.split(" | ")):
                 return _reply(self.dialect["list"]["lacking"])
         found = self._sorted(self._kept(self._shown(self.incidents.values(), given), query), query)
-        return self._page(asked, given, found)
+        return self._page(asked, query, given, found)
 
     def _shown(self, rows: Iterable[Incident], given: dict[str, str]) -> list[Incident]:
         rows = list(rows)
+        shown = self.dialect.get("stranger", {}).get("unless")
+        if shown is not None and not any(_holds(condition, given) for condition in shown):
+            hidden = self.strangers()
+            rows = [row for row in rows if row.number not in hidden]
         for rule in self.dialect.get("hidden", []):
             if any(_holds(condition, given) for condition in rule["unless"]):
                 continue
@@ -201,7 +207,13 @@ class Vendor:
         rows = sorted(rows, key=lambda row: (getattr(row, names[field]), row.number))
         return rows[::-1] if order.startswith("-") else rows
 
-    def _page(self, asked: Asked, given: dict[str, str], rows: list[Incident]) -> Reply:
+    def _page(
+        self,
+        asked: Asked,
+        query: list[tuple[str, str]],
+        given: dict[str, str],
+        rows: list[Incident],
+    ) -> Reply:
         pages = self.dialect["pages"]
         most = pages.get("most", len(rows) or 1)
         size = int(given.get(pages.get("size", ""), pages.get("default", most)))
@@ -230,12 +242,16 @@ class Vendor:
             return _reply(pages["beyond_end"])
         page = [self.record(row) for row in rows[at : at + size]]
         after = at + (len(page) if pages.get("endless") else size)
+        if chosen := self.dialect["list"].get("chosen"):  # fields come if they are asked for
+            asked_for = given.get(chosen, "").split(",")
+            for record in page:
+                record[chosen] = {n: v for n, v in record[chosen].items() if n in asked_for}
         more = after < len(rows)
         named = more or pages.get("endless")  # even if there is nothing on it
         token = {"offset": after, "page": number + 1, "cursor": _cursor(after)}.get(kind)
         names = {pages["place"]} if "place" in pages else set()
         drops = {*pages.get("next_drops", [])}
-        kept = [pair for pair in given.items() if pair[0] not in names | drops]
+        kept = [pair for pair in query if pair[0] not in names | drops]
         linked = self.base_url + pages.get("path", asked.path)
         links = {
             name: f"{linked}?{urlencode([*kept, (pages.get('place', ''), place)])}"
