@@ -7,7 +7,7 @@ written from the vendor's documentation. Nothing here is the project's.
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,12 @@ class Vendor:
             return _reply(self.dialect.get("not_found", {"status": 404, "body": {}}))
         return self._list(asked, [pair for pair in query if pair[0] not in auth.get("query", {})])
 
-    def record(self, incident: Incident) -> Any:
-        """An incident as the API has it."""
+    def record(self, incident: Incident, given: Mapping[str, str] | None = None) -> Any:
+        """An incident as the API has it, for a request with the parameters `given`."""
+        other = self.dialect.get("record_if", {})
         template = self.dialect["record"]
+        if other and _holds(other["if"], dict(given or {})):
+            template = other["record"]
         for rule in (self.dialect.get("stranger", {}), *self.dialect.get("hidden", [])):
             if "record" in rule and incident.number % rule["every"] == 0:
                 template = {**template, **rule["record"]}
@@ -240,7 +243,7 @@ class Vendor:
             return _reply(pages["beyond"])
         if at >= len(rows) and at and "beyond_end" in pages:
             return _reply(pages["beyond_end"])
-        page = [self.record(row) for row in rows[at : at + size]]
+        page = [self.record(row, given) for row in rows[at : at + size]]
         after = at + (len(page) if pages.get("endless") else size)
         if chosen := self.dialect["list"].get("chosen"):  # fields come if they are asked for
             asked_for = given.get(chosen, "").split(",")
@@ -253,19 +256,25 @@ class Vendor:
         drops = {*pages.get("next_drops", [])}
         kept = [pair for pair in query if pair[0] not in names | drops]
         linked = self.base_url + pages.get("path", asked.path)
+        start, step = (first, 1) if kind == "page" else (0, size)
+        here = number if kind == "page" else at
+        places = {"next": token if named else None, "first": start}
+        places["last"] = start + (count - 1) * step if count > 1 else None
+        places["prev"] = here - step if here > start else None
         links = {
-            name: f"{linked}?{urlencode([*kept, (pages.get('place', ''), place)])}"
-            for name, place in (("next", token), ("first", first), ("last", count + first - 1))
+            name: None
+            if place is None
+            else f"{linked}?{urlencode([*kept, (pages.get('place', ''), place)])}"
+            for name, place in places.items()
         }
         total_hidden = (rule := self.dialect.get("total")) and not _holds(rule["unless"], given)
         values = {
             "rows": page, "count": len(page), "size": size, "offset": at, "page": number,
             "total": None if total_hidden else len(rows), "pages": count, "more": more,
             "last": not more, "next": token if named else None, "token": token,
-            "next_url": links["next"] if named else None,
-            "next_path": links["next"].removeprefix(self.base_url) if named else None,
-            "first_url": links["first"], "last_url": links["last"] if count > 1 else None,
+            "next_path": links["next"] and links["next"].removeprefix(self.base_url),
             "url": self.base_url + asked.target,
+            **{f"{name}_url": link for name, link in links.items()},
         }  # fmt: skip
         return self._enveloped(values)
 
