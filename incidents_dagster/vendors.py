@@ -47,12 +47,12 @@ def configure(name: str) -> Iterator[str]:
             f"from [{SECTION}], and run this again."
         )
     section["preset"] = name
+    written = [key for key, example in about.settings.items() if _write(section, key, example)]
     file.parent.mkdir(exist_ok=True)
     file.write_text(tomlkit.dumps(document), "utf-8")
     yield f'{about.title}: preset = "{name}" in {file}.'
-    if about.base_url and not (section.get("client") or {}).get("base_url"):
-        yield f"Address: set client.base_url there, in [{SECTION}]:"
-        yield f'           client.base_url = "{about.base_url}"'
+    for setting in written:
+        yield f'Change:  {setting} there: it is "{about.settings[setting]}" now, an example.'
     secrets = file.with_name("secrets.toml")
     for secret, shape in about.secrets.items():
         variable = secret.upper() if "." not in secret else ""
@@ -63,6 +63,17 @@ def configure(name: str) -> Iterator[str]:
         yield f"Needs:   {about.permission}"
     yield f"Docs:    {about.docs}"
     yield "Then:    make run"
+
+
+def _write(section: Table, setting: str, value: str) -> bool:
+    """Writes a setting unless it is there; returns whether it did."""
+    *tables, name = setting.split(".")
+    for part in tables:
+        section = section.setdefault(part, tomlkit.table())
+    if name in section:
+        return False
+    section[name] = value
+    return True
 
 
 def _section(document: tomlkit.TOMLDocument, file: Path) -> Table:

@@ -38,10 +38,11 @@ class About(_Strict):
     Attributes:
         title: The vendor's name, as people write it.
         docs: The page of its documentation.
-        base_url: What `client.base_url` looks like, if the user has to set it.
+        settings: Setting that the user has to make → an example.
         secrets: Secret, as the user sets it → what it looks like, and where to make one.
         permission: The least that the key needs.
-        verify: Path of the cheapest request that shows whether the key is accepted.
+        verify: Path, after `client.base_url`, of the cheapest request that shows whether the key is
+            accepted.
         capture: What the list can be filtered by: `updated`, `created` or `none`.
         hidden: What the list leaves out unless it is asked for, and what the preset asks with.
         limits: Of requests, of pages and of the whole list, in a sentence each.
@@ -53,7 +54,7 @@ class About(_Strict):
 
     title: str
     docs: str
-    base_url: str = ""
+    settings: dict[str, str] = {}
     secrets: dict[str, str] = {}
     permission: str = ""
     verify: str = ""

@@ -300,13 +300,31 @@ def load_settings() -> Settings:
     except ValidationError as refused:
         # `from None`, as the original would show values.
         raise SettingsError(_refusal(refused.errors(include_url=False)[0])) from None
-    about = about_preset()
-    if about and about.base_url and not settings.base_url:
-        raise SettingsError(
-            f"client.base_url is missing: the preset {settings.preset!r} needs it in {where()}, "
-            f'such as "{about.base_url}".'
-        )
+    _check_given(settings)
     return settings
+
+
+def _check_given(settings: Settings) -> None:
+    """Checks that there is what the preset leaves to the user."""
+    about = about_preset()
+    if not about:
+        return
+    secrets = {name: shape for name, shape in about.secrets.items() if "." in name}
+    for name, example in {**about.settings, **secrets}.items():
+        value: Any = settings.api
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if name in secrets and not value:
+            raise SettingsError(
+                f"{name} is missing: the preset {settings.preset!r} needs it in [{SECTION}] of "
+                f".dlt/secrets.toml. It is a secret: {example}."
+            )
+        if not value or value == example:
+            what = "is still the example" if value else "is missing"
+            raise SettingsError(
+                f"{name} {what}: the preset {settings.preset!r} needs your own in {where()}, as in "
+                f'"{example}".'
+            )
 
 
 def _checked(api: dict[str, Any]) -> dict[str, Any]:

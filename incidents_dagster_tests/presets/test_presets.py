@@ -125,13 +125,16 @@ def test_a_message_says_what_comes_from_the_preset(write_config: WriteConfig) ->
 def test_a_preset_is_valid_and_says_what_users_need(name: str, write_config: WriteConfig) -> None:
     preset = presets.load(name, "")
     assert not {*preset.section} - {*Settings.model_fields, *preset.section.keys() & API}
-    base_url = preset.about.base_url or "https://api.example.com"
-    write_config(
-        f'[sources.incidents]\npreset = "{name}"\n[sources.incidents.client]\n'
-        f'base_url = "{base_url}"\nauth.username = "ann"\n'
-        if "http_basic" in str(preset.section)
-        else f'[sources.incidents]\npreset = "{name}"\nclient.base_url = "{base_url}"\n'
-    )
+    own = {**preset.about.settings, **{k: "x" for k in preset.about.secrets if "." in k}}
+    own = {"client.base_url": "https://api.example.com", **own}
+    section: Any = {"preset": name}
+    for setting, example in own.items():
+        holder = section
+        *tables, key = setting.split(".")
+        for part in tables:
+            holder = holder.setdefault(part, {})
+        holder[key] = example + ("/x" if example.startswith("http") else "x")
+    write_config(tomlkit.dumps({"sources": {"incidents": section}}))
     source = declared_source(load_settings())
     assert list(source.resources) == ["incident_data"]
     assert preset.about.docs.startswith("https://")
@@ -177,6 +180,38 @@ def test_init_names_the_preset_and_keeps_everything_else(tmp_path: Path) -> None
     assert str(file.with_name("secrets.toml")) in output
     dlt.current.run_context().reload()
     assert load_settings().base_url == "https://api.pagerduty.com"
+
+
+def test_what_the_user_has_to_set_is_written_as_an_example_that_has_to_be_changed() -> None:
+    code, output = run("init", "jira")
+    assert code == 0
+    assert 'Change:  client.base_url there: it is "https://SITE.atlassian.net" now' in output
+    assert "Change:  client.auth.username there" in output
+    dlt.current.run_context().reload()
+    with pytest.raises(SettingsError, match=r"client\.base_url is still the example: the preset"):
+        load_settings()
+    run("init", "jira")  # again: nothing more
+    text = config_file().read_text()
+    assert text.count("SITE.atlassian.net") == 1
+    config_file().write_text(text.replace("SITE", "mine").replace("YOU@EXAMPLE.COM", "ann"))
+    dlt.current.run_context().reload()
+    assert load_settings().base_url == "https://mine.atlassian.net"
+
+
+@pytest.mark.parametrize(
+    ("preset", "told"),
+    [
+        ("jira", "client.base_url is missing: the preset 'jira' needs your own in "),
+        ("datadog", "client.headers.DD-APPLICATION-KEY is missing: the preset 'datadog' needs it"),
+    ],
+)
+def test_what_the_user_has_not_set_is_told(
+    write_config: WriteConfig, preset: str, told: str
+) -> None:
+    write_config(f'[sources.incidents]\npreset = "{preset}"\n')
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert told in str(refused.value)
 
 
 def test_init_makes_a_config_where_there_is_none() -> None:

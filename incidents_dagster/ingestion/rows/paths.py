@@ -44,7 +44,14 @@ def _finder(path: str) -> Callable[[Any], list[Any]]:
     """Finds the values at a JSONPath in a record."""
     if not PLAIN_PATH.fullmatch(path):
         compiled = jsonpath.compile_path(path)
-        return lambda record: [found.value for found in compiled.find(record)]
+
+        def found(record: Any) -> list[Any]:
+            try:
+                return [one.value for one in compiled.find(record)]
+            except TypeError:  # sorting what is null, or no list
+                return []
+
+        return found
     names = path.split(".")
 
     def find(value: Any) -> list[Any]:  # a twentieth of the time that the library takes
