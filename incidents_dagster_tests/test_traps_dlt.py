@@ -18,6 +18,7 @@ from dlt.common.configuration.exceptions import ValueNotSecretException
 from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.rest_api import rest_api_source
 
+from fakes.configuration import written_out
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
@@ -45,14 +46,14 @@ def said_by_python(code: str, folder: Path, **environment: str) -> str:
 def test_dlt_looks_for_its_settings_in_the_current_directory(tmp_path: Path) -> None:
     """From any other directory than the project's, dlt finds no settings and says nothing.
     `incidents_dagster.__init__` sets DLT_PROJECT_DIR because of this."""
-    code = "import dlt; print(dlt.config.get('sources.incidents.resources'))"
+    code = "import dlt; print(dlt.config.get('sources.incidents.preset'))"
     assert said_by_python(code, tmp_path / "elsewhere") == "None", (
         "The search for .dlt/ is mended upstream: delete DLT_PROJECT_DIR in "
         "incidents_dagster/__init__.py, if dlt finds the project's."
     )
 
     ours = said_by_python(f"import incidents_dagster; {code}", tmp_path / "elsewhere")
-    assert "incident_data" in ours
+    assert ours == "default"
 
 
 def test_a_relative_database_counts_from_the_current_directory(tmp_path: Path) -> None:
@@ -98,9 +99,12 @@ def test_dlt_takes_a_table_from_the_first_file_that_has_it(tmp_path: Path) -> No
     assert (settings.webhook_url, settings.resource_names) == ("x", ["incident_data"])
 
 
-def test_the_environment_does_not_reach_into_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_does_not_reach_into_a_table(
+    monkeypatch: pytest.MonkeyPatch, write_config: Callable[[str], None]
+) -> None:
     """dlt asks the environment for a single value first, but gives a table as the file has it.
     `settings_files.read_section` puts the environment on top because of this."""
+    write_config(written_out())
     monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", "https://api.example.com")
     assert dlt.config["sources.incidents.client.base_url"] == "https://api.example.com"
     assert "base_url" not in dlt.config["sources.incidents.client"], (

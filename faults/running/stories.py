@@ -45,7 +45,7 @@ class Story:
         self.api, self.project = api, project
         self.section = shipped(style, LIMIT)
         # The incidents are of long ago.
-        self.section["freshness"]["newest_within_hours"] = 10_000_000
+        self.section["freshness"] = {"newest_within_hours": 10_000_000}
         self.key: tuple[str, ...] = ("id",)
         self.came, self.said, self.secrets = "", "", [KEY]
         self._defs: dg.Definitions | None = None

@@ -126,7 +126,7 @@ def with_own(preset: Preset, own: Mapping[str, Any]) -> dict[str, Any]:
     result = _over(preset.section, rest)
     if wanted is None:
         resources = offered[:1]
-    elif isinstance(wanted, list) and preset.name != DEFAULT:
+    elif isinstance(wanted, list) and preset.name not in ("", DEFAULT):
         resources = _resources(offered, wanted)
     else:
         resources = wanted
