@@ -22,6 +22,10 @@ class IncompleteError(IngestionError):
     """Records are missing, or may be; the message says what arrived and what was expected."""
 
 
+class CeilingError(IncompleteError):
+    """A list has more records than the API shows of one."""
+
+
 class MovedError(IncompleteError):
     """Rows moved while pages were read, or the API repeats itself: reading again may help.
 

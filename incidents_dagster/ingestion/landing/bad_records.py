@@ -28,12 +28,14 @@ class BadRecords:
         share: The setting `quarantine_share`.
         records: Those of the read so far.
         received: Records of the read so far, including the bad ones.
+        kept: How many of either are kept whatever is read again.
     """
 
     resource: str
     share: float
     records: list[Rejected] = field(default_factory=list)
     received: int = 0
+    kept: tuple[int, int] = (0, 0)
 
     def add(self, batch: Batch) -> None:
         """Adds a batch of records, good and bad.
@@ -47,8 +49,13 @@ class BadRecords:
             self.check()
 
     def forget(self) -> None:
-        """Starts over, for a read that replaces this one."""
-        self.records, self.received = [], 0
+        """Forgets what was not kept, for a read that replaces it."""
+        records, self.received = self.kept
+        self.records = self.records[:records]
+
+    def keep(self) -> None:
+        """Keeps what has arrived so far, whatever is read again later."""
+        self.kept = len(self.records), self.received
 
     @property
     def why_none(self) -> str:

@@ -27,6 +27,8 @@ from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.start import Start, starting_at
+from incidents_dagster.ingestion.reading.window_reader import WindowReader
+from incidents_dagster.ingestion.reading.windows import begin_of
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table, key_as_text
 from incidents_dagster.ingestion.warehouse.comparison import Full
@@ -126,9 +128,12 @@ def changed_rows(
             start = None
 
         fields = ConfiguredFields.of(name, api.incremental.get(name), stored)
-        reader = Reader(api, name, known, fields, state.pages)
         bad = BadRecords(name, api.settings.quarantine_share)
         landing = Landing(stored, bad, quarantine.waiting(connection, name, stored.table))
+        whole = Reader(api, name, known, fields, state.pages)
+        reader: Reader | WindowReader = whole
+        if windows := api.windows.get(name):
+            reader = WindowReader(whole, windows, begin_of(api.incremental[name]), landing.keep)
         landing.full = None if start else full
 
         readings = [(yield from reader.read(start, landing.take))]
@@ -177,7 +182,7 @@ def changed_rows(
 
 
 def _whole(
-    deletions: Deletions, reading: Reading, reader: Reader, landing: Landing
+    deletions: Deletions, reading: Reading, reader: Reader | WindowReader, landing: Landing
 ) -> Generator[pa.Table, None, tuple[Reading, Changes]]:
     """What a full read shows besides its rows: what is gone, what is older, what was missed."""
     state, second_look = deletions.state, deletions.state.look_again

@@ -22,6 +22,7 @@ from incidents_dagster.ingestion.landing.table_state import TableState
 from incidents_dagster.ingestion.landing.window import OldEnd
 from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
+from incidents_dagster.ingestion.reading.window_reader import WindowReader
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import keys_as_text
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
@@ -70,7 +71,7 @@ class Deletions:
     adopt: bool
 
     def mark(
-        self, reading: Reading, reader: Reader, landing: Landing
+        self, reading: Reading, reader: Reader | WindowReader, landing: Landing
     ) -> Generator[pa.Table, None, tuple[Reading, Gone]]:
         """Yields the rows that are gone from the API, marked as deleted.
 

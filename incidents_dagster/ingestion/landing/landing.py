@@ -51,13 +51,17 @@ class Landing:
         self._loaded: list[pa.Table] = []  # keys
         self._new_columns: TTableSchemaColumns = {}
         self._older: list[pa.Table] = []  # than the table's versions
+        self._kept = (0, 0)  # of those two
+        self._missed_before: dict[str, Miss] = {}
         self.missed: dict[str, Miss] = {}
         self.last: pa.Table | None = None
 
     def take(self, arrived: Arrived | None) -> Iterator[pa.Table]:
-        """Takes a batch; None: what follows replaces all rows that were held back."""
+        """Takes a batch; None: what follows replaces all that was not kept."""
         if arrived is None:
-            self._held, self._older, self.missed = [], [], {}
+            held, older = self._kept
+            self._held, self._older = self._held[:held], self._older[:older]
+            self.missed = {**self._missed_before}
             self._bad.forget()
             return
         if self.full and not self.full.now:
@@ -65,6 +69,12 @@ class Landing:
         self._bad.add(arrived.batch)
         self._new_columns.update(arrived.batch.new_columns)
         yield from self._load(self._without_fresh(arrived.batch.rows, arrived.began))
+
+    def keep(self) -> None:
+        """Keeps what has arrived so far, whatever is read again later."""
+        self._kept = len(self._held), len(self._older)
+        self._missed_before = {**self.missed}
+        self._bad.keep()
 
     def rest(self) -> Iterator[pa.Table]:
         """The rows that were held back.

@@ -17,7 +17,7 @@ from dlt.sources.helpers.rest_client.detector import PaginatorFactory
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests import Request, Response
 
-from incidents_dagster.ingestion.errors import IncompleteError, MovedError
+from incidents_dagster.ingestion.errors import CeilingError, IncompleteError, MovedError
 from incidents_dagster.ingestion.http.dates import date_of
 from incidents_dagster.ingestion.reading.ends import End, TotalIs, end_of
 from incidents_dagster.ingestion.reading.envelope import Envelope, beside
@@ -70,7 +70,7 @@ class CheckedPaginator(BasePaginator):
         return CheckedPaginator(inner, envelope, self._mark, self._pages, self._named)
 
     def _begin(self) -> None:
-        self._count = self._rows = self._empty = 0
+        self._count = self._rows = self._empty = self._largest = 0
         self._over = False
         self._totals: list[int] = []
         self._asked: set[int] = set()
@@ -110,6 +110,7 @@ class CheckedPaginator(BasePaginator):
 
         Raises:
             IncompleteError: The response is not valid, or the list ended too early.
+            CeilingError: The list has more records than the API shows of one.
             MovedError: It contradicts the previous ones.
         """
         pages, rows = self._pages, [] if data is None else data
@@ -123,6 +124,7 @@ class CheckedPaginator(BasePaginator):
         if self.inner is None:
             self.inner, _ = PaginatorFactory().create_paginator(response)
         assert self.inner
+        self._look_up(response, len(rows))
         if self._count == 1:  # parsing a path takes as long as a small page
             self._next_page = path_of(self.inner)
         self.inner.update_state(response, rows)
@@ -162,6 +164,19 @@ class CheckedPaginator(BasePaginator):
             if asked in self._asked:
                 raise MovedError("the API's next page has already been read")
             self._asked.add(asked)
+
+    def _look_up(self, response: Response, rows: int) -> None:
+        """Looks whether the list goes on beyond what the API shows of one.
+
+        The page after the last one may have to be requested, to see that there is nothing.
+
+        Raises:
+            CeilingError: It does.
+        """
+        most, self._largest = self._pages.most, max(rows, self._largest)
+        there = max(self._rows + rows, self._envelope.total(response) or 0)
+        if most and there + self._largest > most:
+            raise CeilingError(f"the list has more than {most:,} records")
 
     def _advice(self) -> str:
         """What to set if the configured path has an object instead of a link or a cursor."""

@@ -22,11 +22,16 @@ from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import Since, Table
 
-SUPPORTED = ("cursor_path", "start_param", "initial_value", "lag")
+SUPPORTED = ("cursor_path", "start_param", "end_param", "initial_value", "lag")
 # data_types of a cursor that can have a lag → whether it is a whole number.
 TAKES_LAG = {"timestamp": False, "double": False, "decimal": False, "date": True, "bigint": True}
 PLACEHOLDER_LIKE = re.compile(r"{+\s*incremental\b[\s.\w]*")
-PLACEHOLDER = re.compile(r"{incremental\.(?:start_value|last_value|initial_value)(?::([^}]*))?}")
+PLACEHOLDER = re.compile(
+    r"{incremental\.(?P<which>start_value|last_value|initial_value|end_value)(?::(?P<format>[^}]*))?}"
+)
+END = "end_value"
+# Later than any record, for an API that needs to be told an end.
+TOMORROW = timedelta(days=1)
 
 
 class Moment(pendulum.DateTime):
@@ -54,6 +59,8 @@ class Incremental:
         column: The column of `cursor_path`, the field that says when a record changed.
         start_param: The API's query parameter for "changed at or after"; None if placeholders
             `{incremental.start_value}` say where the value goes.
+        end_param: The one for "not later than", if windows of time are asked for.
+        takes_an_end: Whether the API can be asked for a window of time.
         initial_value: What to send while the table is empty; None to ask for everything.
         lag: How far to look back, in seconds for a timestamp, in days for a date, else in its unit.
         field: The field of `cursor_path`.
@@ -62,6 +69,8 @@ class Incremental:
 
     column: str
     start_param: str | None = None
+    end_param: str | None = None
+    takes_an_end: bool = False
     initial_value: Any = None
     lag: float = 0
     field: str = ""
@@ -138,7 +147,8 @@ def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incrementa
         raise SettingsError(
             f"{where}.initial_value is still to come ({initial}), so no record has changed since."
         )
-    if initial is None and PLACEHOLDER.search(str(endpoint)):
+    named = {found["which"] for found in PLACEHOLDER.finditer(str(endpoint))}
+    if initial is None and named - {END}:
         raise SettingsError(f"{where}.initial_value is missing: the placeholder needs a value.")
     for part in ("path", "params", "headers", "json", "data"):
         if found := PLACEHOLDER_LIKE.search(PLACEHOLDER.sub("", str(endpoint.get(part)))):
@@ -149,7 +159,8 @@ def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incrementa
     column = table.column_of(cursor)
     filled = filled_columns(table.declared).get(column)
     zone = (filled and filled.zone) or "UTC"
-    return Incremental(column, **rest, field=cursor, zone=zone)
+    ends = bool(rest.get("end_param")) or END in named
+    return Incremental(column, **rest, field=cursor, zone=zone, takes_an_end=ends)
 
 
 def _is_to_come(value: Any) -> bool:
@@ -186,21 +197,41 @@ def take_incrementals(api: dict[str, Any], source: DltSource) -> dict[str, Incre
     return found
 
 
-def asking_from(endpoint: dict[str, Any], incremental: Incremental, value: Any) -> dict[str, Any]:
-    """The `endpoint`, asking for what changed at or after `value`; None asks for everything."""
+def asking_from(
+    endpoint: dict[str, Any], incremental: Incremental, value: Any, end: Any = None
+) -> dict[str, Any]:
+    """The `endpoint`, asking for what changed at or after `value`; None asks for everything.
+
+    Args:
+        endpoint: rest_api's.
+        incremental: The endpoint's.
+        value: Of the cursor.
+        end: The last value to ask for; None for all.
+    """
     if value is None:
         value = incremental.initial_value
     if isinstance(value, datetime):  # as from TOML
         value = Moment.of(value)
     asking = {**endpoint}
-    if incremental.start_param and value is not None:
-        asking["params"] = {**(endpoint.get("params") or {}), incremental.start_param: str(value)}
+    bounds = {incremental.start_param: value, incremental.end_param: end}
+    sent = {n: str(v) for n, v in bounds.items() if n and v is not None}
+    if sent:
+        asking["params"] = {**(endpoint.get("params") or {}), **sent}
+
+    def value_of(found: re.Match[str]) -> Any:
+        if found["which"] != END:
+            return value
+        return end or Moment.of(datetime.now(timezone.utc).replace(microsecond=0) + TOMORROW)
 
     def spelled(found: re.Match[str]) -> str:
+        value = value_of(found)
+        if not found["format"]:
+            return str(value)
         try:
-            moment = Moment.of(value) if found[1] else value
-            zoned = moment.in_timezone(incremental.zone) if isinstance(moment, Moment) else moment
-            return format(zoned, found[1]) if found[1] else str(value)
+            moment = Moment.of(value)
+            if isinstance(moment, Moment):
+                moment = moment.in_timezone(incremental.zone)
+            return format(moment, found["format"])
         except ValueError:
             raise SettingsError(f"{found[0]}: the format does not fit {value!r}.") from None
 
@@ -208,7 +239,7 @@ def asking_from(endpoint: dict[str, Any], incremental: Incremental, value: Any) 
         if not isinstance(text, str):
             return text
         whole = PLACEHOLDER.fullmatch(text)
-        if whole and not whole[1] and isinstance(value, (int, float)):
+        if whole and not whole["format"] and isinstance(value := value_of(whole), (int, float)):
             return value  # a number in a JSON body stays one
         return PLACEHOLDER.sub(spelled, text)
 

@@ -61,6 +61,7 @@ class Pages:
         fingerprint: Equal for two reads that returned the same records in the same order.
         parents: The pages of the resources that the requests took values from.
         full: Whether everything is read.
+        most: How many records the API shows of a list; 0: all.
         known: Path that the configuration names and a response has had, now or in an earlier sync →
             how many records were on that page.
         left_out: Hashes of the records that `drop_where` leaves out.
@@ -73,6 +74,7 @@ class Pages:
         """`known` are the paths of earlier syncs; this read adds its own, with its `resource`."""
         self._resource = resource
         self.full = full
+        self.most = 0
         self.known = {} if known is None else known
         self._seen: set[str] = set()
         self.unseen: dict[str, str] = {}

@@ -73,6 +73,8 @@ class Reading:
     unread: int = 0
 
 
+# Two values of the cursor; None for no bound.
+Span = tuple[Any, Any]
 # Takes what arrived, and yields rows; None: what follows replaces all that arrived before.
 Land = Callable[[Arrived | None], Iterator[pa.Table]]
 
@@ -101,18 +103,25 @@ class Reader:
         self._table = Table.of(api.declared, name)
         self._incremental = api.incremental.get(name)
         self._one_moment = True
+        self._span: Span = (None, None)
+        self._most = 0
         self._why_again = ""
 
-    def read(self, start: Start | None, land: Land) -> Generator[pa.Table, None, Reading]:
+    def read(
+        self, start: Start | None, land: Land, span: Span | None = None, most: int = 0
+    ) -> Generator[pa.Table, None, Reading]:
         """Reads every record, some more than once; a newer version comes after an older one.
 
         Args:
             start: Asks for what changed from there on; None for everything.
             land: Takes the records as they arrive.
+            span: Asks for what is between these two instead.
+            most: How many records the API shows of a list; 0: all.
 
         Raises:
             Exception: A response is not valid, or there are too few or too many records.
         """
+        self._span, self._most = span or (start.value if start else None, None), most
         self._seen = Seen(self._table, start, self._incremental)
         readings, pages, doubts = yield from self._until_agreed(start, land)
         self._one_moment = pages.one_moment
@@ -205,7 +214,7 @@ class Reader:
         for left in reversed(range(MOST_READINGS)):
             pages = self._pages(full=start is None)
             try:
-                yield from self._pass(start.value if start else None, pages, land)
+                yield from self._pass(self._span, pages, land)
                 self._seen.check_total(pages)
             except Exception as error:
                 self._why_again = self._again(error, left)
@@ -247,12 +256,13 @@ class Reader:
         self.report(f"{moved}; reading from the beginning.")
         return str(moved)
 
-    def _pass(self, since: Any, pages: Pages, land: Land) -> Iterator[pa.Table]:
-        """Reads everything once, or what changed `since` a value of the cursor."""
+    def _pass(self, span: Span, pages: Pages, land: Land) -> Iterator[pa.Table]:
+        """Reads what is between two values of the cursor once; None for no such bound."""
+        pages.most = self._most
         seen, most = self._seen, self._api.settings.max_columns
         duplicates = Duplicates(self._table)
         try:
-            for records in chunks(self._api.records(self._name, since, pages=pages)):
+            for records in chunks(self._api.records(self._name, *span, pages=pages)):
                 batch = to_arrow(
                     records, self._known, self._table.primary_key, self._table.typed, most
                 )
@@ -297,4 +307,4 @@ class Reader:
         assert self._incremental
         since = Moment.of(began - timedelta(seconds=self._incremental.lag * self._unit))
         self.report(f"reading what changed since {since}, while pages were read.")
-        yield from self._pass(since if self._unit == 1 else since.date(), pages, land)
+        yield from self._pass((since if self._unit == 1 else since.date(), None), pages, land)

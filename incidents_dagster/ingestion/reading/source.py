@@ -39,6 +39,7 @@ from incidents_dagster.ingestion.reading.rest_api_config import (
     needed_for,
 )
 from incidents_dagster.ingestion.reading.still_open import Endpoint, StillOpen, take_still_open
+from incidents_dagster.ingestion.reading.windows import Windows, take_windows
 from incidents_dagster.ingestion.rows.paths import DropWhere
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
@@ -74,6 +75,7 @@ class OpenApi:
         declared: The resources with their columns, as from `declared_source`.
         incremental: Resource name → how it is read incrementally, for those that are.
         still_open: Resource name → how to ask for what is open, for those that need it.
+        windows: Resource name → the windows of time that it is read in, for those that are.
         progress: Resource name → pages and rows received.
         adapter: Counts the requests.
         settings: What the user configured.
@@ -83,6 +85,7 @@ class OpenApi:
     declared: DltSource
     incremental: dict[str, Incremental]
     still_open: dict[str, StillOpen]
+    windows: dict[str, Windows]
     progress: dict[str, Progress]
     adapter: ApiAdapter
     _config: dict[str, Any]
@@ -94,6 +97,7 @@ class OpenApi:
         self,
         name: str,
         since: Any = None,
+        until: Any = None,
         pages: Pages | None = None,
         from_page: int | None = None,
     ) -> DltResource:
@@ -102,6 +106,7 @@ class OpenApi:
         Args:
             name: The resource.
             since: Asks for what changed at or after this cursor value; None for everything.
+            until: And not later than this one; None for everything.
             pages: Records what the pages show.
             from_page: Fetches that page alone, of numbered ones.
         """
@@ -109,7 +114,8 @@ class OpenApi:
         for resource in needed_for(name, self._config["resources"]):
             endpoint, asked = {**resource["endpoint"]}, resource["name"] == name
             if incremental := self.incremental.get(resource["name"]):
-                endpoint = asking_from(endpoint, incremental, since if asked else None)
+                span = (since, until) if asked else (None, None)
+                endpoint = asking_from(endpoint, incremental, *span)
             if asked and from_page is not None:
                 only = {"base_page": from_page, "page": from_page, "maximum_page": from_page + 1}
                 endpoint["paginator"] = {**self._paging(endpoint), **only}
@@ -202,7 +208,7 @@ def declared_source(settings: Settings) -> DltSource:
         prefix, given = "completeness.", settings.completeness.model_dump()
         check_paths(given, [name], prefix, prefix + name)
     take_drops(api)
-    open_again = take_still_open(api)
+    open_again, windows = take_still_open(api), take_windows(api)
     source = _build(api)
     tables: dict[str, str] = {}
     for name, resource in source.resources.items():
@@ -235,12 +241,15 @@ def declared_source(settings: Settings) -> DltSource:
             )
         if table.takes_changes_alone:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
-    _declare_incrementals(api, source, open_again)
+    _declare_incrementals(api, source, open_again, windows)
     return source
 
 
 def _declare_incrementals(
-    api: dict[str, Any], source: DltSource, open_again: Collection[str]
+    api: dict[str, Any],
+    source: DltSource,
+    open_again: Collection[str],
+    windows: Collection[str],
 ) -> None:
     """Checks what is read incrementally, and adds the column that shows which version is newer."""
     incrementals = take_incrementals(api, source)
@@ -249,6 +258,12 @@ def _declare_incrementals(
             raise SettingsError(
                 f"{name}: still_open in {where('resources')} needs endpoint.incremental, and "
                 "phases, which say which statuses are open."
+            )
+    for name in windows:
+        if name not in incrementals or not incrementals[name].takes_an_end:
+            raise SettingsError(
+                f"{name}: windows in {where('resources')} need endpoint.incremental with an "
+                "end_param, or with {incremental.end_value} in endpoint.params."
             )
     for name, incremental in incrementals.items():
         table = Table.of(source, name)
@@ -308,6 +323,7 @@ def open_api(
             declared=declared,
             incremental=take_incrementals(api, declared),
             still_open=take_still_open(api),
+            windows=take_windows(api),
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,

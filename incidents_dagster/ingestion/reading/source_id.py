@@ -19,6 +19,7 @@ from incidents_dagster.ingestion.reading.known_fields import take_drops
 from incidents_dagster.ingestion.reading.page_size import is_size_alone
 from incidents_dagster.ingestion.reading.rest_api_config import endpoints, needed_for
 from incidents_dagster.ingestion.reading.still_open import take_still_open
+from incidents_dagster.ingestion.reading.windows import take_windows
 from incidents_dagster.ingestion.rows.filled import filled_columns
 from incidents_dagster.ingestion.secrets.names import is_credential, may_be_secret
 from incidents_dagster.ingestion.settings import Settings
@@ -56,6 +57,7 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
     endpoints(api)
     drops = take_drops(api)
     take_still_open(api)
+    take_windows(api)
     incrementals = take_incrementals(api, declared)
     base_url = settings.base_url or DEMO
     parts, paging = {}, []

@@ -1,0 +1,132 @@
+"""Reads a resource window of time by window of time.
+
+Each window is a list of its own, read and proven by `reader`. One with more records than the API
+shows of a list is halved, down to the API's unit of time.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import pyarrow as pa
+
+from incidents_dagster.ingestion.errors import CeilingError, IncompleteError, causes
+from incidents_dagster.ingestion.reading.reader import Land, Reader, Reading
+from incidents_dagster.ingestion.reading.start import Start
+from incidents_dagster.ingestion.reading.windows import Window, Windows
+from incidents_dagster.ingestion.rows.batches import distinct
+
+
+class WindowReader:
+    """Reads a resource window by window, as `Reader` does at once.
+
+    Args:
+        reader: Reads each window.
+        windows: How long they may be.
+        begin: Where the first one begins if everything is read.
+        keep: Called after each window: what follows does not replace what it brought.
+    """
+
+    def __init__(
+        self, reader: Reader, windows: Windows, begin: datetime, keep: Callable[[], None]
+    ) -> None:
+        self._reader, self._windows, self._begin, self._keep = reader, windows, begin, keep
+        self._versions: list[pa.Table] = []
+
+    def read(self, start: Start | None, land: Land) -> Generator[pa.Table, None, Reading]:
+        """As `Reader.read`.
+
+        Raises:
+            IncompleteError: So many records are of one moment that the API does not show them all.
+        """
+        self._versions = []
+        begin = start.value if start and isinstance(start.value, datetime) else self._begin
+        reading: Reading | None = None
+        windows = self._windows.plan(begin)
+        while windows:
+            one = yield from self.next(windows, start, land)
+            reading = one if reading is None else together(reading, one)
+        assert reading
+        return reading
+
+    def next(
+        self, windows: list[Window], start: Start | None, land: Land
+    ) -> Generator[pa.Table, None, Reading]:
+        """Reads the first of the `windows` and removes it; halves it if it has too many records."""
+        unit = self._windows.shortest
+        while True:
+            window = windows[0]
+            try:
+                reading = yield from self._reader.read(
+                    start, land, window.asked(unit), self._windows.most
+                )
+            except Exception as error:
+                if not any(isinstance(cause, CeilingError) for cause in causes(error)):
+                    raise
+                halves = window.halves(datetime.now(timezone.utc), unit)
+                if not halves:
+                    raise IncompleteError(
+                        f"There are more than {self._windows.most:,} records around "
+                        f"{window.begin:%Y-%m-%d %H:%M:%S}: more than the API shows of a list, and "
+                        f"no shorter time than a {self._windows.unit} can be asked for. Nothing "
+                        "was loaded."
+                    ) from None
+                windows[:1] = halves
+                continue
+            del windows[0]
+            self._keep()
+            self._versions.append(self._reader.versions())
+            if windows or len(self._versions) > 1:
+                self.report(f"{window}: {reading.rows:,} records; {len(windows):,} windows to go.")
+            return reading
+
+    def versions(self) -> pa.Table:
+        """As `Reader.versions`, of all windows."""
+        there = [one for one in self._versions if len(one)]
+        return distinct(there) if there else pa.table({})
+
+    def meanwhile(self, reading: Reading, land: Land) -> Generator[pa.Table, None, Reading]:
+        """As `Reader.meanwhile`."""
+        later = yield from self._reader.meanwhile(reading, land)
+        return reading if later is reading else together(reading, later)
+
+    def report(self, line: str) -> None:
+        """Logs a line about the resource."""
+        self._reader.report(line)
+
+
+def together(one: Reading, other: Reading) -> Reading:
+    """Two readings of windows as one: proven if both are."""
+    there = [reading.keys for reading in (one, other) if len(reading.keys)]
+    keys = distinct(there) if there else one.keys
+    first, second = one.proof, other.proof
+    expected = None
+    if first.expected is not None and second.expected is not None:
+        expected = first.expected + second.expected
+    proof = replace(
+        first,
+        readings=max(first.readings, second.readings),
+        pages=first.pages + second.pages,
+        rows=first.rows + second.rows,
+        expected=expected,
+        how=", ".join(dict.fromkeys([*first.how.split(", "), *second.how.split(", ")])),
+        doubts=tuple(dict.fromkeys([*first.doubts, *second.doubts])),
+        began=min(filter(None, [first.began, second.began]), default=None),
+        distinct=None if first.distinct is None else len(keys),
+        quarantined=first.quarantined + second.quarantined,
+        why_again=first.why_again or second.why_again,
+        left_out=first.left_out + second.left_out,
+    )
+    times = {**one.times}
+    for column, (oldest, newest) in other.times.items():
+        old, new = times.get(column, (oldest, newest))
+        times[column] = (min(old, oldest), max(new, newest))
+    return Reading(
+        proof,
+        keys,
+        one.rows + other.rows,
+        one.has_newest or other.has_newest,
+        one.unanswered or other.unanswered,
+        one.not_asked + other.not_asked,
+        times,
+    )

@@ -1,0 +1,133 @@
+"""`windows` of a resource: windows of time, as the API shows only so much of a list at once.
+
+`window_reader` reads them one after another.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.reading.incremental import Incremental, Moment
+from incidents_dagster.ingestion.secrets.shown import shown
+from incidents_dagster.ingestion.settings_files import where
+
+KEY = "windows"
+UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+BEGIN = datetime(2000, 1, 1, tzinfo=timezone.utc)  # no incident is older
+
+
+@dataclass(frozen=True)
+class Windows:
+    """`windows` of a resource.
+
+    Attributes:
+        most: How many records a list shows at most; 0: all.
+        days: How long a window may be; 0: as long as it likes.
+        unit: The shortest time that the API's filter tells apart: second, minute, hour or day.
+    """
+
+    most: int = 0
+    days: float = 0
+    unit: str = "second"
+
+    def plan(self, begin: datetime) -> list["Window"]:
+        """Windows from `begin` to now, the first one first; the last one has no end."""
+        # No pendulum, whose differences cannot be divided by a timedelta.
+        begin = datetime.fromtimestamp(begin.timestamp(), timezone.utc)
+        longest = timedelta(days=self.days) if self.days else None
+        now, windows = datetime.now(timezone.utc), []
+        while longest and begin + longest < now:
+            windows.append(Window(begin, begin + longest))
+            begin += longest
+        return [*windows, Window(begin, None)]
+
+    @property
+    def shortest(self) -> timedelta:
+        """How long a window is at least."""
+        return timedelta(seconds=UNITS[self.unit])
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of time.
+
+    Attributes:
+        begin: Its first moment.
+        end: The first moment after it; None: as far as there is anything.
+    """
+
+    begin: datetime
+    end: datetime | None
+
+    def __str__(self) -> str:
+        """For a log: `2026-01-01 to 2026-02-01`, with times if it is that short."""
+        spelled = "%Y-%m-%d %H:%M:%S"
+        if not self.end:
+            return f"since {self.begin:{spelled}}"
+        days = self.begin.time() == self.end.time() == datetime.min.time()
+        spelled = "%Y-%m-%d" if days else spelled
+        return f"{self.begin:{spelled}} to {self.end:{spelled}}"
+
+    def asked(self, unit: timedelta) -> tuple[datetime, datetime | None]:
+        """What to ask for: a unit more on either side, as APIs differ in whether ends belong."""
+        return Moment.of(self.begin - unit), Moment.of(self.end and self.end + unit)
+
+    def halves(self, now: datetime, unit: timedelta) -> list["Window"] | None:
+        """Two shorter windows; None if it is as short as can be."""
+        units = ((self.end or max(now, self.begin)) - self.begin) // unit
+        if units <= 1:
+            return None
+        middle = self.begin + (units // 2) * unit
+        return [Window(self.begin, middle), Window(middle, self.end)]
+
+
+def take_windows(api: dict[str, Any]) -> dict[str, Windows]:
+    """Removes `windows` from the resources; resource name → what it says.
+
+    Raises:
+        SettingsError: It has a wrong name or value.
+    """
+    found = {}
+    for number, resource in enumerate(api["resources"]):
+        if (given := resource.pop(KEY, None)) is None:
+            continue
+        place = f"resources[{number}].{KEY}"
+        if not isinstance(given, dict):
+            raise SettingsError(f"{place} in {where('resources')} must be a table, {shown(given)}.")
+        checked = {name: _checked(name, value, place) for name, value in given.items()}
+        found[str(resource["name"])] = Windows(**checked)
+    return found
+
+
+def begin_of(incremental: Incremental) -> datetime:
+    """Where the first window begins if everything is read."""
+    try:
+        found = Moment.of(incremental.initial_value)
+    except (ValueError, OverflowError):
+        found = None
+    return found if isinstance(found, datetime) else BEGIN
+
+
+def _checked(name: str, value: Any, place: str) -> Any:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = {
+        "most": number and value >= 0 and value % 1 == 0,
+        "days": number and 0 <= value < math.inf,
+        "unit": value in [*UNITS],
+    }
+    must_be = {
+        "most": "a whole number of records",
+        "days": "a number of days",
+        "unit": f"one of {', '.join(UNITS)}",
+    }
+    if name not in fits:
+        raise SettingsError(
+            f"{place}.{name} in {where('resources')} is unknown: known are {', '.join(fits)}."
+        )
+    if not fits[name]:
+        raise SettingsError(
+            f"{place}.{name} in {where('resources')} must be {must_be[name]}, {shown(value)}."
+        )
+    return value

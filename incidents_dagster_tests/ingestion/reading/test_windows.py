@@ -1,0 +1,204 @@
+"""A list that the API shows only in part is read in windows of time, each proven by itself."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from fakes.messages import Asked, Reply
+from fakes.web import Web
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.landing.changes import Mode
+from incidents_dagster.ingestion.reading.source import declared_source
+from incidents_dagster.ingestion.reading.windows import Window, Windows
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.sync import run_sync
+from incidents_dagster_tests.ingestion.one_resource import MARKED, resource
+
+Listen = Callable[[Callable[[Asked], Any]], Web]
+Configure = Callable[..., Settings]
+Query = Callable[[str], list[Any]]
+
+CEILING = 10
+DAY = datetime(2026, 3, 1, tzinfo=timezone.utc)
+WINDOW = {"cursor_path": "at", "start_param": "since", "end_param": "until"}
+ISO = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Api:
+    """Shows ten records of a list, oldest first, and takes a window of time.
+
+    Attributes:
+        total: Whether it reports how many records the list has.
+        longest: A longer window is refused; None: none is.
+        exclusive: Whether both ends of a window are left out.
+    """
+
+    def __init__(self, listen: Listen, configure: Configure) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.web, self._configure = listen(self._answer), configure
+        self.said: list[str] = []
+        self.total, self.exclusive = True, False
+        self.longest: timedelta | None = None
+
+    def has(self, count: int, apart: timedelta, begin: datetime = DAY) -> None:
+        """Adds records."""
+        first = len(self.rows)
+        for n in range(count):
+            at = (begin + apart * n).strftime(ISO)
+            self.rows.append({"id": f"{first + n:05}", "at": at})
+
+    def _answer(self, asked: Asked) -> Any:
+        since, until = asked.query.get("since", ""), asked.query.get("until", "9")
+        if self.longest and _span(since, until) > self.longest:
+            return Reply({"error": "range too long"}, 400)
+        at, size = int(asked.query.get("offset", 0)), int(asked.query.get("limit", 5))
+        if at + size > CEILING:
+            return Reply({"error": "offset too large"}, 400)
+        rows = [r for r in self.rows if since <= r["at"] <= until]
+        if self.exclusive:
+            rows = [r for r in rows if r["at"] not in (since, until)]
+        return {"data": rows[at : at + size], **({"total": len(rows)} if self.total else {})}
+
+    def sync(self, mode: Mode = Mode.INCREMENTAL, **windows: Any) -> None:
+        pages = {"type": "offset", "limit": 5, "total_path": ""}
+        incremental = {**WINDOW, "initial_value": "2026-01-01T00:00:00Z", "lag": 3600}
+        section = resource(self.web.base_url, pages, incremental=incremental)
+        one = section["resources"][0]
+        one |= {"windows": {"most": CEILING, **windows}}
+        one["columns"] = {"at": {"data_type": "timestamp", "dedup_sort": "desc"}}
+        section["completeness"] = {"overlap_pages": False} if not self.total else {}
+        self.web.asked.clear()
+        self.said.clear()
+        run_sync(self._configure(**section), self.said.append, mode)
+
+    def refusal(self, **windows: Any) -> str:
+        with pytest.raises(Exception, match="x") as failed:
+            self.sync(**windows)
+        return explain(failed.value)
+
+
+def _span(since: str, until: str) -> timedelta:
+    end = datetime.now(timezone.utc) if until == "9" else _moment(until)
+    return end - _moment(since) if since else timedelta(days=10_000)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, ISO).replace(tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def api(listen: Listen, configure: Configure) -> Api:
+    return Api(listen, configure)
+
+
+IDS = "SELECT count(DISTINCT id), count(*) FROM incidents.x WHERE deleted_at IS NULL"
+
+
+@pytest.mark.parametrize("total", [True, False])
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_more_than_the_api_shows_is_read_in_halves(
+    api: Api, query: Query, total: bool, exclusive: bool
+) -> None:
+    api.total, api.exclusive = total, exclusive
+    api.has(60, timedelta(hours=5))
+    api.has(25, timedelta(minutes=10), DAY + timedelta(days=20))
+    api.sync()
+    assert query(IDS) == [(85, 85)]
+    assert any("windows to go." in line for line in api.said)
+
+
+def test_a_sync_of_what_changed_is_one_window(api: Api, query: Query) -> None:
+    api.has(20, timedelta(hours=5))
+    api.sync()
+    api.sync()
+    assert len(api.web.asked) == 1
+    api.has(25, timedelta(minutes=10), DAY + timedelta(days=20))
+    api.sync()
+    assert query(IDS) == [(45, 45)]
+
+
+def test_a_full_read_in_windows_shows_what_was_deleted(api: Api, query: Query) -> None:
+    api.has(40, timedelta(hours=5))
+    api.sync()
+    del api.rows[5], api.rows[-1]
+    api.sync(Mode.RECONCILE)
+    assert query(MARKED) == [("00005",), ("00039",)]
+
+
+def test_windows_are_no_longer_than_the_api_takes(api: Api, query: Query) -> None:
+    api.longest = timedelta(days=31)
+    api.has(40, timedelta(hours=5))
+    api.sync(days=30)
+    assert query(IDS) == [(40, 40)]
+
+
+def test_an_instant_with_too_many_records_fails_with_the_reason(api: Api, query: Query) -> None:
+    api.has(5, timedelta(hours=5))
+    api.has(11, timedelta(0), DAY + timedelta(days=1))
+    message = api.refusal()
+    assert "There are more than 10 records around 2026-03-01 23:59:5" in message
+    assert "no shorter time than a second" in message
+    assert query("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'x'") == [(0,)]
+
+
+def test_the_unit_ends_the_halving(api: Api) -> None:
+    api.has(30, timedelta(minutes=10))
+    assert "no shorter time than a day" in api.refusal(unit="day")
+
+
+def test_a_window_that_lacks_a_record_fails_the_sync(api: Api) -> None:
+    api.has(40, timedelta(hours=5))
+    whole = api.web.answer
+
+    def answer(asked: Asked) -> Any:
+        body = whole(asked)
+        if isinstance(body, dict) and "until" in asked.query and body["data"]:
+            body["total"] += 1
+        return body
+
+    api.web.answer = answer
+    assert "but the API reports" in api.refusal()
+
+
+def test_windows_of_a_length_lie_end_to_end() -> None:
+    plan = Windows(days=30).plan(datetime.now(timezone.utc) - timedelta(days=70))
+    assert [one.end for one in plan[:-1]] == [one.begin for one in plan[1:]]
+    assert [one.end is None for one in plan] == [False, False, True]
+
+
+def test_halves_meet_and_stop_at_the_unit() -> None:
+    hour = timedelta(hours=1)
+    first, second = Window(DAY, DAY + 3 * hour).halves(DAY, hour) or []
+    assert (first.begin, first.end, second.end) == (DAY, second.begin, DAY + 3 * hour)
+    assert Window(DAY, DAY + hour).halves(DAY, hour) is None
+    assert Window(DAY, None).halves(DAY - hour, hour) is None
+
+
+@pytest.mark.parametrize(
+    ("windows", "told"),
+    [
+        ({"most": "all"}, "windows.most in "),
+        ({"most": 1.5}, "must be a whole number of records, not 1.5"),
+        ({"days": -1}, "must be a number of days"),
+        ({"unit": "week"}, "one of second, minute, hour, day"),
+        ({"units": "day"}, "windows.units in "),
+        (7, "resources[0].windows in "),
+    ],
+)
+def test_a_mistake_names_the_setting(configure: Configure, windows: Any, told: str) -> None:
+    section = resource("http://127.0.0.1:9", "single_page", incremental=WINDOW)
+    section["resources"][0]["windows"] = windows
+    with pytest.raises(SettingsError) as refused:
+        declared_source(configure(**section))
+    assert told in str(refused.value)
+
+
+def test_windows_need_an_end(configure: Configure) -> None:
+    incremental = {"cursor_path": "at", "start_param": "since"}
+    section = resource("http://127.0.0.1:9", "single_page", incremental=incremental)
+    section["resources"][0]["windows"] = {"most": 5}
+    with pytest.raises(SettingsError, match="an end_param"):
+        declared_source(configure(**section))
