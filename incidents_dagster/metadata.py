@@ -72,6 +72,8 @@ def sync_metadata(
     if proof.since:
         metadata["cursor_column"] = proof.since.column
         metadata["changed_since"] = proof.since.value
+    if backfilled := sync.backfilled.get(resource_name):
+        metadata["rows_backfilled"] = backfilled
     if changes.reverted:
         metadata["rows_reverted"] = changes.reverted
     if missed := changes.missed:

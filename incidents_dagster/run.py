@@ -138,6 +138,8 @@ def report(
             deleted = f", {gone:,} deleted at the API" if gone else ""
             changes = f"{shown['rows_new']:,} new, {shown['rows_changed']:,} changed{deleted}"
             yield _line("changes", changes)
+        if backfilled := shown.get("rows_backfilled"):
+            yield _line("before", f"{backfilled:,} read in windows of time, and loaded")
         for key, value in shown.items():
             if key.startswith("newest_"):
                 newest = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(value))

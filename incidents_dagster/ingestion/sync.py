@@ -18,6 +18,7 @@ from dlt.common.schema import Schema
 from dlt.extract import DltResource, DltSource
 
 from incidents_dagster.ingestion.demo import configured_or_demo
+from incidents_dagster.ingestion.landing.backfill import Backfill
 from incidents_dagster.ingestion.landing.changes import Changes, Mode, changed_rows
 from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.private_files import keep_private
@@ -48,6 +49,7 @@ class Sync:
         pipeline: dlt's pipeline, with a fresh working folder.
         database: The DuckDB file.
         changes: Resource name → what was found out about it, once it has been read.
+        backfilled: Resource name → records that were read and loaded before, window by window.
     """
 
     api: OpenApi
@@ -55,6 +57,7 @@ class Sync:
     pipeline: dlt.Pipeline
     database: Path
     changes: dict[str, Changes]
+    backfilled: dict[str, int]
 
 
 @contextmanager
@@ -87,22 +90,36 @@ def open_sync(
         open_api(asked, report) as api,
     ):
         hold = WriteHold(database, settings.wait_seconds, report)
+        sources = {name: source_id(settings, name, api.declared) for name in api.declared.resources}
         changes: dict[str, Changes] = {}
+        backfilled: dict[str, int] = {}
 
         def changed(name: str) -> Iterator[Any]:
-            source = source_id(settings, name, api.declared)
-            changes[name] = yield from changed_rows(api, name, database, mode, source)
+            changes[name] = yield from changed_rows(api, name, database, mode, sources[name])
+
+        def source_of(rows: dict[str, Iterator[Any]]) -> DltSource:
+            resources = [
+                _resource(api.declared.resources[name], Table.of(api.declared, name), some)
+                for name, some in rows.items()
+            ]
+            return DltSource(Schema(DATASET), DATASET, resources)
 
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
         try:
-            resources = [
-                _resource(resource, Table.of(api.declared, name), changed(name))
-                for name, resource in api.declared.resources.items()
-            ]
-            source = DltSource(Schema(DATASET), DATASET, resources)
             pipeline = build_pipeline(database, folder, hold)
-            yield Sync(api, source, pipeline, database, changes)
+            for name in api.windows if mode is Mode.INCREMENTAL else ():
+                pipeline.sync_destination()
+                backfill = Backfill(api, name, database, sources[name])
+                if not backfill.is_needed(pipeline.state.get("sources", {}).get(DATASET, {})):
+                    continue
+                while not backfill.done:
+                    part = source_of({name: backfill.rows()})
+                    pipeline.run(part, loader_file_format=FILE_FORMAT)
+                backfilled[name] = backfill.read
+            source = source_of({name: changed(name) for name in api.declared.resources})
+            pipeline = build_pipeline(database, folder, hold)
+            yield Sync(api, source, pipeline, database, changes, backfilled)
         finally:
             hold.end()
 

@@ -4,36 +4,31 @@ Data flow: the table's newest row → `reading`: all records from there on, prov
 what the table already has → `deletions`: plus what is gone from the API, if everything was read.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import dlt
 import pyarrow as pa
 
 from incidents_dagster.ingestion.errors import IncompleteError
-from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.deletions import Deletions, Gone
 from incidents_dagster.ingestion.landing.landing import FRESH, Landing
+from incidents_dagster.ingestion.landing.one_load import OneLoad
 from incidents_dagster.ingestion.landing.open_rows import OpenRows
 from incidents_dagster.ingestion.landing.table_state import TableState
-from incidents_dagster.ingestion.reading.configured_fields import ConfiguredFields
 from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.start import Start, starting_at
 from incidents_dagster.ingestion.reading.window_reader import WindowReader
-from incidents_dagster.ingestion.reading.windows import begin_of
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import Table, key_as_text
+from incidents_dagster.ingestion.tables import key_as_text
 from incidents_dagster.ingestion.warehouse.comparison import Full
-from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
-from incidents_dagster.ingestion.warehouse.stored_key import check_key
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 MOST_LAG = 86_400.0  # seconds that a replica may be behind
@@ -110,50 +105,32 @@ def changed_rows(
     Raises:
         Exception: The API's responses cannot be loaded; `explain` says why.
     """
-    with read_only_connection(database, api.settings.wait_seconds, api.report) as connection:
-        stored = StoredTable(Table.of(api.declared, name), connection)
-        check_key(stored, name, database)
-        known = stored.types()
-        if "_dlt_id" in known:  # created by plain dlt, which gives rows ids
-            dlt.config["normalize.parquet_normalizer.add_dlt_id"] = True
-        # Not in the resource's own state, which dlt resets whenever a table is replaced.
-        remembered = dlt.current.source_state().setdefault("tables", {}).setdefault(name, {})
-        state = TableState.read(remembered)
-        state.turn_to(source)
-        start, full = _plan(api, stored, name, state, source)
+    with OneLoad.of(api, name, database, source) as load:
+        stored, state, landing = load.stored, load.state, load.landing
+        start, full = _plan(load)
         if mode is not Mode.INCREMENTAL:
             start = None
         elif start and (why := state.why_everything(source)):
             api.report(f"{name}: {why}: reading everything.")
             start = None
-
-        fields = ConfiguredFields.of(name, api.incremental.get(name), stored)
-        bad = BadRecords(name, api.settings.quarantine_share)
-        landing = Landing(stored, bad, quarantine.waiting(connection, name, stored.table))
-        whole = Reader(api, name, known, fields, state.pages)
-        reader: Reader | WindowReader = whole
-        if windows := api.windows.get(name):
-            reader = WindowReader(whole, windows, begin_of(api.incremental[name]), landing.keep)
+        reader = load.window_reader() or load.reader()
         landing.full = None if start else full
 
         readings = [(yield from reader.read(start, landing.take))]
         if start and (why := _why_not_enough(start, readings[0], state, full.lag)):
             api.report(f"{name}: {why}: reading everything.")
             start, landing.full = None, full
-            yield from landing.take(None)
+            landing.start_over()
             readings.append((yield from reader.read(None, landing.take)))
         if start and (asks := api.still_open.get(name)):
-            open_rows = OpenRows(api, name, stored, known, state, asks)
-            readings[-1] = yield from open_rows.read(readings[-1], landing)
-        fields.check(known)
-        bad.check()
-        yield from landing.rest()
+            readings[-1] = yield from OpenRows(load, asks).read(readings[-1])
+        yield from load.rest()
         changes = Changes(readings[-1].proof, missed=state.missed)
         if start is None:
-            check_replacement(stored, state, readings[-1], bad, api.settings)
+            check_replacement(stored, state, readings[-1], load.bad, api.settings)
             deletions = Deletions(
                 stored,
-                bad,
+                load.bad,
                 api.settings,
                 state,
                 other_source=state.other_than(source) if stored.row_count() else "",
@@ -162,21 +139,17 @@ def changed_rows(
             )
             readings[-1], changes = yield from _whole(deletions, readings[-1], reader, landing)
         _tell(api, name, start, readings[-1], changes)
-        loads = landing.last is not None
         changes = replace(
             changes,
             full=start is None,
-            loads=loads,
+            loads=landing.last is not None,
             waiting=state.waiting,
             unread=readings[-1].unread,
         )
         _remember(state, source, changes, first=not stored.row_count())
-        state.save(remembered)
-
-        yield from _hints(stored, landing, readings)
-        yield from quarantine.load(connection, name, bad.records, stored.table)
+        yield from load.end(readings)
     # Frees all that was read, 32 MB at 100,000 rows, for the load.
-    del reader, landing, readings, bad
+    del load, reader, landing, readings
     pa.default_memory_pool().release_unused()
     return changes
 
@@ -196,17 +169,16 @@ def _whole(
     return reading, replace(changes, reverted=reverted, missed={} if deletions.adopt else missed)
 
 
-def _plan(
-    api: OpenApi, stored: StoredTable, name: str, state: TableState, source: SourceId
-) -> tuple[Start | None, Full]:
+def _plan(load: OneLoad) -> tuple[Start | None, Full]:
     """Where an incremental sync would start, and what a full read looks for."""
-    start = start_of(api, name, stored, state.began)
-    if not (incremental := api.incremental.get(name)):
+    stored, state = load.stored, load.state
+    start = start_of(load.api, load.name, stored, state.began)
+    if not (incremental := load.api.incremental.get(load.name)):
         return start, Full(FRESH)
     times = stored.times(incremental.column)
     seconds = min(times.seconds(incremental.lag), MOST_LAG) if times else 0
     lag = max(FRESH, timedelta(seconds=seconds))
-    if start is None or state.why_incomplete(source):
+    if start is None or state.why_incomplete(load.source):
         return start, Full(lag)
     filtered = incremental.initial_value is not None
     return start, Full(lag, incremental.column, start.value, start.began, filtered=filtered)
@@ -263,19 +235,6 @@ def _remember(state: TableState, source: SourceId, changes: Changes, first: bool
     if proven and (changes.loads or not state.began):
         state.began = changes.proof.began
     state.missed = changes.missed
-
-
-def _hints(stored: StoredTable, landing: Landing, readings: list[Reading]) -> Iterator[Any]:
-    """Empty tables that tell dlt what the rows do not."""
-    if landing.last is not None and stored.table.takes_changes_alone:
-        # If no row comes twice, dlt need not look for the newest, which takes a quarter of a
-        # large load's memory. dlt ignores a False in its public hint, `deduplicated`.
-        hint: dict[str, Any] = {"x-stage-data-deduplicated": landing.unique(*readings)}
-        yield dlt.mark.with_hints(landing.last, dlt.mark.make_hints(additional_table_hints=hint))
-    if landing.last is None and not stored.has_every_declared_column():
-        # Without rows, dlt creates no table and no columns unless told to; its own marker
-        # would also create an id column that may not be null.
-        yield stored.no_rows()
 
 
 def check_replacement(

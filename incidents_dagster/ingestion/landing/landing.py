@@ -70,6 +70,12 @@ class Landing:
         self._new_columns.update(arrived.batch.new_columns)
         yield from self._load(self._without_fresh(arrived.batch.rows, arrived.began))
 
+    def start_over(self) -> None:
+        """Forgets all that has arrived: what follows replaces it."""
+        self._kept, self._missed_before = (0, 0), {}
+        self._held, self._older, self.missed = [], [], {}
+        self._bad.start_over()
+
     def keep(self) -> None:
         """Keeps what has arrived so far, whatever is read again later."""
         self._kept = len(self._held), len(self._older)

@@ -10,17 +10,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pyarrow as pa
-from dlt.common.schema.typing import TTableSchemaColumns
 
 from incidents_dagster.ingestion.errors import causes
-from incidents_dagster.ingestion.landing.landing import Landing
-from incidents_dagster.ingestion.landing.table_state import TableState
+from incidents_dagster.ingestion.landing.one_load import OneLoad
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
-from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.still_open import Endpoint, StillOpen
 from incidents_dagster.ingestion.rows.batches import distinct
 from incidents_dagster.ingestion.tables import key_as_text
-from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 GONE = (404, 410)
 
@@ -30,27 +26,18 @@ class OpenRows:
     """Reads them again.
 
     Attributes:
-        api: The open API.
-        name: The resource.
-        stored: Its table.
-        known: The table's columns, with those of the records.
-        state: When which were read last; changed in place.
+        load: What the load works with.
         asks: How to ask for them.
     """
 
-    api: OpenApi
-    name: str
-    stored: StoredTable
-    known: TTableSchemaColumns
-    state: TableState
+    load: OneLoad
     asks: StillOpen
 
-    def read(self, reading: Reading, landing: Landing) -> Generator[pa.Table, None, Reading]:
+    def read(self, reading: Reading) -> Generator[pa.Table, None, Reading]:
         """Yields their changes.
 
         Args:
             reading: What the sync has read so far.
-            landing: Takes what arrives.
 
         Returns:
             `reading`, unproven if the list of what is open is.
@@ -58,7 +45,7 @@ class OpenRows:
         keys = reading.keys
         if self.asks.params is not None:
             reader = self._reader(self.asks.listed)
-            listed = yield from reader.read(None, landing.take)
+            listed = yield from reader.read(None, self.load.landing.take)
             keys = distinct([k for k in (keys, listed.keys) if len(k)] or [keys])
             doubts = tuple(f"what is open: {doubt}" for doubt in listed.proof.doubts)
             proof = replace(reading.proof, doubts=(*reading.proof.doubts, *doubts))
@@ -68,40 +55,43 @@ class OpenRows:
         gone = 0
         for row in asked:
             try:
-                yield from self._reader(self.asks.single(row)).read(None, landing.take)
+                yield from self._reader(self.asks.single(row)).read(None, self.load.landing.take)
             except Exception as error:
                 if not _is_gone(error):
                     raise
                 gone += 1
-        now, earlier = datetime.now(timezone.utc).isoformat(), self.state.asked_singly
+        state, now = self.load.state, datetime.now(timezone.utc).isoformat()
         times = {key_as_text(row.values()): now for row in asked}
         waiting = [key_as_text(row.values()) for row in rows[len(asked) :]]
-        self.state.asked_singly = {key: earlier[key] for key in waiting if key in earlier} | times
+        earlier = {key: at for key, at in state.asked_singly.items() if key in waiting}
+        state.asked_singly = earlier | times
         if rows:
-            self.api.report(self._told(len(asked), gone, len(waiting)))
+            self.load.api.report(self._told(len(asked), gone, len(waiting)))
         return replace(reading, unread=len(waiting))
 
     def _reader(self, variant: Callable[[Endpoint], Endpoint]) -> Reader:
-        api = self.api.asking(self.name, variant)
-        return Reader(api, self.name, self.known, known_pages=self.state.pages)
+        load = self.load
+        api = load.api.asking(load.name, variant)
+        return Reader(api, load.name, load.known, known_pages=load.state.pages)
 
     def _longest_unread_first(self, keys: pa.Table) -> list[dict[str, Any]]:
         """The primary keys of the rows that are open in the table and not among `keys`."""
-        rows = self.stored.still_open(keys).to_pylist()
-        asked = self.state.asked_singly
+        rows = self.load.stored.still_open(keys).to_pylist()
+        asked = self.load.state.asked_singly
         # Those that were never asked for come first, the oldest of them at the beginning.
         return sorted(rows, key=lambda row: asked.get(key_as_text(row.values()), ""))
 
     def _told(self, asked: int, gone: int, left: int) -> str:
+        name = self.load.name
         if not self.asks.path:
             return (
-                f"{self.name}: {left:,} rows are open in the table, and the API does not list them "
-                "as open: set still_open.path to read them, or wait for the next full read."
+                f"{name}: {left:,} rows are open in the table, and the API does not list them as "
+                "open: set still_open.path to read them, or wait for the next full read."
             )
         parts = [f"{asked:,} open rows were read one by one"]
         parts += [f"{gone:,} of them are gone from the API"] if gone else []
         parts += [f"{left:,} more wait for the next syncs"] if left else []
-        return f"{self.name}: {', '.join(parts)}."
+        return f"{name}: {', '.join(parts)}."
 
 
 def _is_gone(error: BaseException) -> bool:

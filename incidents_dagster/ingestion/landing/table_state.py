@@ -28,6 +28,8 @@ class TableState:
         left: Hashes of the rows that were the oldest ones when they were marked as deleted.
         window: The time column by which the API shows only the newest records; empty if it shows
             all.
+        backfill: How far the first read has come, if it is read in windows: `to` which moment, when
+            it `began`, and whether all so far is `proven`.
         asked_singly: Primary key, as text, of an open row that incremental syncs do not bring →
             when it was last read by itself.
         missed: What the last full read found that incremental syncs should have brought: how many
@@ -44,6 +46,7 @@ class TableState:
     look_again: bool = False
     left: set[str] = field(default_factory=set)
     window: str = ""
+    backfill: dict[str, Any] = field(default_factory=dict)
     asked_singly: dict[str, str] = field(default_factory=dict)
     missed: dict[str, Any] = field(default_factory=dict)
 
@@ -71,6 +74,7 @@ class TableState:
         if self.last != source.hash + source.paging:
             self.last = source.hash + source.paging
             self.pages, self.window, self.missed, self.asked_singly = {}, "", {}, {}
+            self.backfill = {}
             self.missing, self.left, self.waiting, self.look_again = set(), set(), 0, False
 
     def other_than(self, source: SourceId) -> str:

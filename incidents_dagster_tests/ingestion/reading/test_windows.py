@@ -1,7 +1,12 @@
 """A list that the API shows only in part is read in windows of time, each proven by itself."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +15,11 @@ from fakes.messages import Asked, Reply
 from fakes.web import Web
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.landing import backfill
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.reading.windows import Window, Windows
-from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.settings import PROJECT_ROOT, Settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster_tests.ingestion.one_resource import MARKED, resource
 
@@ -31,6 +37,8 @@ class Api:
     """Shows ten records of a list, oldest first, and takes a window of time.
 
     Attributes:
+        ceiling: So many records of a list are shown.
+        limit: How many are asked for.
         total: Whether it reports how many records the list has.
         longest: A longer window is refused; None: none is.
         exclusive: Whether both ends of a window are left out.
@@ -41,6 +49,7 @@ class Api:
         self.web, self._configure = listen(self._answer), configure
         self.said: list[str] = []
         self.total, self.exclusive = True, False
+        self.ceiling, self.limit = CEILING, 5
         self.longest: timedelta | None = None
 
     def has(self, count: int, apart: timedelta, begin: datetime = DAY) -> None:
@@ -54,8 +63,8 @@ class Api:
         since, until = asked.query.get("since", ""), asked.query.get("until", "9")
         if self.longest and _span(since, until) > self.longest:
             return Reply({"error": "range too long"}, 400)
-        at, size = int(asked.query.get("offset", 0)), int(asked.query.get("limit", 5))
-        if at + size > CEILING:
+        at, size = int(asked.query.get("offset", 0)), int(asked.query.get("limit", self.limit))
+        if at + size > self.ceiling:
             return Reply({"error": "offset too large"}, 400)
         rows = [r for r in self.rows if since <= r["at"] <= until]
         if self.exclusive:
@@ -63,16 +72,20 @@ class Api:
         return {"data": rows[at : at + size], **({"total": len(rows)} if self.total else {})}
 
     def sync(self, mode: Mode = Mode.INCREMENTAL, **windows: Any) -> None:
-        pages = {"type": "offset", "limit": 5, "total_path": ""}
+        settings = self.write(**windows)
+        self.web.asked.clear()
+        self.said.clear()
+        run_sync(settings, self.said.append, mode)
+
+    def write(self, **windows: Any) -> Settings:
+        pages = {"type": "offset", "limit": self.limit, "total_path": ""}
         incremental = {**WINDOW, "initial_value": "2026-01-01T00:00:00Z", "lag": 3600}
         section = resource(self.web.base_url, pages, incremental=incremental)
         one = section["resources"][0]
         one |= {"windows": {"most": CEILING, **windows}}
         one["columns"] = {"at": {"data_type": "timestamp", "dedup_sort": "desc"}}
         section["completeness"] = {"overlap_pages": False} if not self.total else {}
-        self.web.asked.clear()
-        self.said.clear()
-        run_sync(self._configure(**section), self.said.append, mode)
+        return self._configure(**section)
 
     def refusal(self, **windows: Any) -> str:
         with pytest.raises(Exception, match="x") as failed:
@@ -161,6 +174,86 @@ def test_a_window_that_lacks_a_record_fails_the_sync(api: Api) -> None:
 
     api.web.answer = answer
     assert "but the API reports" in api.refusal()
+
+
+@pytest.mark.parametrize("stopped_at", [3, 8, 20])
+def test_a_first_read_that_was_stopped_goes_on_at_its_last_window(
+    api: Api, query: Query, monkeypatch: pytest.MonkeyPatch, stopped_at: int
+) -> None:
+    monkeypatch.setattr(backfill, "ENOUGH", 1)
+    api.has(60, timedelta(hours=5))
+    whole, windows = api.web.answer, []
+
+    def answer(asked: Asked) -> Any:
+        windows.append(asked.query["since"])
+        return Reply({}, 400) if len(windows) == stopped_at else whole(asked)
+
+    api.web.answer = answer
+    api.refusal()
+    loaded = query("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'x'") == [(1,)]
+    (last,) = query("SELECT max(at) FROM incidents.x")[0] if loaded else (None,)
+    before = len(windows)
+    api.sync()
+    assert query(IDS) == [(60, 60)]
+    if last:
+        assert min(windows[before:]) >= (last - timedelta(days=15)).strftime(ISO)
+        assert any("going on at" in line for line in api.said)
+    api.sync()
+    assert len(api.web.asked) == 1  # whole: what changed is enough
+    api.sync(Mode.RECONCILE)
+    assert query(MARKED) == []
+
+
+SYNC = """
+from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.sync import run_sync
+run_sync(load_settings(), lambda line: print(line, flush=True))
+"""
+
+
+@pytest.mark.thorough
+def test_many_records_behind_a_ceiling_are_all_there_after_a_kill(
+    api: Api, query: Query, tmp_path: Path
+) -> None:
+    """25,000 of them, 12,000 on one day, behind a ceiling of 10,000."""
+    api.ceiling, api.limit = 10_000, 500
+    api.has(13_000, timedelta(minutes=10), DAY - timedelta(days=58))
+    api.has(12_000, timedelta(seconds=7), DAY + timedelta(days=100))
+    api.write(most=10_000)
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", SYNC], cwd=tmp_path, env=environment)
+    whole = api.web.answer
+
+    def answer(asked: Asked) -> Any:
+        if len(api.web.asked) == 30:
+            process.kill()
+        return whole(asked)
+
+    api.web.answer = answer
+    assert process.wait(60) == -signal.SIGKILL
+    (loaded,) = query("SELECT count(*) FROM incidents.x")[0]
+    assert 0 < loaded < 25_000
+    api.sync(most=10_000)
+    assert query(IDS) == [(25_000, 25_000)]
+    assert any("going on at" in line for line in api.said)
+    assert len(api.web.asked) < 50  # not all of it again
+    api.sync(Mode.RECONCILE, most=10_000)  # fails unless it is proven
+    assert query(MARKED) == []
+
+
+def test_the_windows_of_a_first_read_are_few_loads(api: Api, query: Query) -> None:
+    api.has(60, timedelta(hours=5))
+    api.sync()
+    loads = "SELECT count(*) FROM incidents._dlt_loads WHERE schema_name = 'incidents'"
+    assert query(loads)[0][0] <= 2
+
+
+def test_an_api_without_records_is_asked_once_when_nothing_is_left(api: Api) -> None:
+    api.sync(days=10)
+    first = len(api.web.asked)
+    assert first > 10
+    api.sync(days=10)
+    assert len(api.web.asked) <= first
 
 
 def test_windows_of_a_length_lie_end_to_end() -> None:
