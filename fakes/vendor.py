@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 import tomlkit
@@ -92,7 +92,7 @@ class Vendor:
         if not self.may_read:
             return _reply(auth.get("forbidden", {"status": 403, "body": {}}))
         if asked.path not in (path, self.dialect["pages"].get("path")):
-            return _reply(self.dialect.get("not_found", {"status": 404, "body": {}}))
+            return self._single(asked, self.dialect.get("single", {}))
         return self._list(asked, [pair for pair in query if pair[0] not in auth.get("query", {})])
 
     def record(self, incident: Incident, given: Mapping[str, str] | None = None) -> Any:
@@ -126,6 +126,16 @@ class Vendor:
         if asked.method != "POST" or not wanted.items() <= dict(parse_qsl(asked.body)).items():
             return _reply(exchange["wrong"])
         return _reply({"body": exchange["body"]}, **values)
+
+    def _single(self, asked: Asked, single: dict[str, Any]) -> Reply:
+        """The answer to a request for one incident, or for nothing that there is."""
+        found = re.fullmatch(single.get("path", "").replace("{id}", "([^/]+)"), asked.path)
+        key = unquote(found[1]) if found else None
+        rows = [row for row in self.incidents.values() if str(self._value(row, "id")) == key]
+        if not rows:
+            return _reply(self.dialect.get("not_found", {"status": 404, "body": {}}))
+        record = self.record(rows[0])
+        return Reply({single["record"]: record} if single.get("record") else record)
 
     def _list(self, asked: Asked, query: list[tuple[str, str]]) -> Reply:
         given: dict[str, str] = {}

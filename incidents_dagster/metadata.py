@@ -72,20 +72,17 @@ def sync_metadata(
     if proof.since:
         metadata["cursor_column"] = proof.since.column
         metadata["changed_since"] = proof.since.value
-    if backfilled := sync.backfilled.get(resource_name):
-        metadata["rows_backfilled"] = backfilled
-    if changes.reverted:
-        metadata["rows_reverted"] = changes.reverted
     if missed := changes.missed:
         metadata |= {f"missed_{name}": value for name, value in missed.items()}
-    if changes.waiting:
-        metadata["rows_waiting"] = changes.waiting
-    if changes.unread:
-        metadata["open_rows_unread"] = changes.unread
-    if gone.beyond_window:
-        metadata["rows_beyond_window"] = gone.beyond_window
-    if gone.why:
-        metadata["not_marked"] = gone.why
+    if_any = {
+        "rows_backfilled": sync.backfilled.get(resource_name),
+        "rows_reverted": changes.reverted,
+        "rows_waiting": changes.waiting,
+        "open_rows_unread": changes.unread,
+        "rows_beyond_window": gone.beyond_window,
+        "not_marked": gone.why,
+    }
+    metadata |= {name: value for name, value in if_any.items() if value}
     stored = StoredTable(table, connection)
     if not stored.exists():  # no page arrived, so dlt had nothing to create it from
         return {**metadata, **table_metadata(table, table.declared_columns)}

@@ -110,6 +110,15 @@ def check(
         assert {name: rows[key][name] for name in told} == told, key
 
 
+def by_creation(vendor: Vendor) -> set[int] | None:
+    """The numbers of incidents that are open, if the preset asks for those again; else None."""
+    if presets.load(vendor.name, "").about.capture != "created":
+        return None
+    open_phases = ("open", "acknowledged")
+    phases = [status["phase"] for status in vendor.dialect["statuses"]]
+    return {n for n, one in vendor.incidents.items() if phases[one.status] in open_phases}
+
+
 @pytest.mark.parametrize("emulated", dialects(), indirect=True)
 def test_a_preset_reads_its_vendor_completely_again_and_again(
     emulated: Emulated, query: Callable[[str], list[Any]], waits: list[float], tmp_path: Path
@@ -121,8 +130,11 @@ def test_a_preset_reads_its_vendor_completely_again_and_again(
     check(emulated, query)
 
     now, statuses = vendor.now(), len(vendor.dialect["statuses"])
+    late = by_creation(vendor)  # an API that filters by creation shows only these late
     for number in range(3, INCIDENTS, 250):  # of any age
         incident = vendor.incidents[number]
+        if late is not None and number not in late:
+            continue
         vendor.incidents[number] = incident.later((incident.status + 1) % statuses, now)
     before = emulated.expected().keys()
     for number in (7, INCIDENTS - 1):

@@ -42,15 +42,16 @@ class OpenRows:
         Returns:
             `reading`, unproven if the list of what is open is.
         """
-        keys = reading.keys
-        if self.asks.params is not None:
-            reader = self._reader(self.asks.listed)
-            listed = yield from reader.read(None, self.load.landing.take)
-            keys = distinct([k for k in (keys, listed.keys) if len(k)] or [keys])
-            doubts = tuple(f"what is open: {doubt}" for doubt in listed.proof.doubts)
+        keys = [reading.keys]
+        for listed in self.asks.listed():
+            one = yield from self._reader(listed).read(None, self.load.landing.take)
+            keys.append(one.keys)
+            doubts = tuple(f"what is open: {doubt}" for doubt in one.proof.doubts)
             proof = replace(reading.proof, doubts=(*reading.proof.doubts, *doubts))
-            reading = replace(reading, proof=proof)
-        rows = self._longest_unread_first(keys)
+            # Rows of both have arrived twice.
+            reading = replace(reading, proof=proof, rows=reading.rows + one.rows)
+        there = [some for some in keys if len(some)]
+        rows = self._longest_unread_first(distinct(there) if there else reading.keys)
         asked = rows[: self.asks.most_requests] if self.asks.path else []
         gone = 0
         for row in asked:

@@ -6,6 +6,7 @@ is older is asked for by its status, or one by one. `landing.open_rows` does tha
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -25,20 +26,20 @@ class StillOpen:
     """How to ask for incidents that are open in the table.
 
     Attributes:
-        params: Of a list of those that are open at the API; None if it has no such filter.
+        lists: Parameters of each list of those that are open at the API; none if it has no filter.
         path: Of a single one, with `{id}`, or another column of the primary key; empty: none.
         data_selector: JSONPath of the record in the response to that.
         most_requests: For single ones, in one sync.
     """
 
-    params: dict[str, Any] | None = None
+    lists: list[dict[str, Any]]
     path: str = ""
     data_selector: str = "$"
     most_requests: int = MOST_REQUESTS
 
-    def listed(self, endpoint: Endpoint) -> Endpoint:
-        """The `endpoint` of the list, for those that are open at the API."""
-        return {**endpoint, "params": {**(endpoint.get("params") or {}), **(self.params or {})}}
+    def listed(self) -> list[Callable[[Endpoint], Endpoint]]:
+        """The endpoints of the lists, each made of that of the resource."""
+        return [partial(_with_params, more=params) for params in self.lists]
 
     def single(self, key: Mapping[str, Any]) -> Callable[[Endpoint], Endpoint]:
         """The endpoint of one incident, made of that of the list.
@@ -66,6 +67,7 @@ def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:
         place = f"resources[{number}].{KEY}"
         if not isinstance(given, dict):
             raise SettingsError(f"{place} in {where('resources')} must be a table, {shown(given)}.")
+        given = {**given}
         for name, value in given.items():
             kind = OPTIONS.get(name)
             if kind is None:
@@ -73,7 +75,8 @@ def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:
                     f"{place}.{name} in {where('resources')} is unknown: known are "
                     f"{', '.join(OPTIONS)}."
                 )
-            if not isinstance(value, kind) or isinstance(value, bool):
+            lists = value if name == "params" and isinstance(value, list) and value else [value]
+            if not all(isinstance(one, kind) and not isinstance(one, bool) for one in lists):
                 raise SettingsError(
                     f"{place}.{name} in {where('resources')} must be "
                     f"{'a table' if kind is dict else 'a whole number' if kind is int else 'text'}"
@@ -84,5 +87,11 @@ def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:
                 f"{place} in {where('resources')} needs params, to list what is open, or path, to "
                 "get one incident."
             )
-        found[str(resource["name"])] = StillOpen(**given)
+        lists = given.pop("params", [])
+        lists = lists if isinstance(lists, list) else [lists]
+        found[str(resource["name"])] = StillOpen(lists, **given)
     return found
+
+
+def _with_params(endpoint: Endpoint, more: dict[str, Any]) -> Endpoint:
+    return {**endpoint, "params": {**(endpoint.get("params") or {}), **more}}

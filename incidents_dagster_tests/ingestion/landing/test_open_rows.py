@@ -80,10 +80,12 @@ def test_what_is_open_is_asked_for_by_its_status(api: Api, query: Query) -> None
     api.rows[0]["status"] = "taken"
     api.rows[-1]["status"] = "closed"
     api.rows[4]["title"] = "new"
+    api.rows.append(incident(21))  # in both lists
     api.sync(**BY_STATUS)
     assert api.asked == ["?since=2026-10-17T00%3A00%3A00Z", "?status=open"]
     assert query(STATUSES) == [("i/20", "closed")]
     assert any("1 rows are open in the table" in line for line in api.said)
+    assert query("SELECT count(*), count(DISTINCT id) FROM incidents.x") == [(21, 21)]
     assert query("SELECT title FROM incidents.x WHERE id = 'i/5'") == [("new",)]
 
 
