@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile dev sql presets demo-api test test-all test-slow test-duckdb2 test-newest bench faults check format docs lock clean
+.PHONY: help run reconcile dev sql presets demo-api test test-all test-slow test-duckdb2 test-newest bench faults vendors check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -75,8 +75,14 @@ format: $(VENV)/dev  ## Format the code and fix what the linter can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(VENV)/dev  ## Generate README's table of settings from the code
+docs: $(VENV)/dev  ## Generate README's table of settings and the vendors' pages from the code
 	@$(BIN)/python -m docs.settings_table
+	@$(BIN)/python -m docs.vendor_pages
+
+vendors: export UPDATE_VENDORS := 1
+vendors: $(VENV)/dev  ## Try every preset against its emulator, and write docs/vendors.json
+	@$(BIN)/python -m pytest -q incidents_dagster_tests/presets
+	@$(MAKE) --no-print-directory docs
 
 # With hashes, and for every platform and Python.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \

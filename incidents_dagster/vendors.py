@@ -53,16 +53,21 @@ def configure(name: str) -> Iterator[str]:
     yield f'{about.title}: preset = "{name}" in {file}.'
     for setting in written:
         yield f'Change:  {setting} there: it is "{about.settings[setting]}" now, an example.'
-    secrets = file.with_name("secrets.toml")
-    for secret, shape in about.secrets.items():
-        variable = secret.upper() if "." not in secret else ""
-        places = [f"{secret} at the top of {secrets}"] if variable else [f"{secret} in {secrets}"]
-        places += [f"{variable} of the environment"] if variable else []
-        yield f"Secret:  {', or '.join(places)}: {shape}."
+    for line in secret_lines(about, file.with_name("secrets.toml")):
+        yield f"Secret:  {line}"
     if about.permission:
         yield f"Needs:   {about.permission}"
     yield f"Docs:    {about.docs}"
     yield "Then:    make run"
+
+
+def secret_lines(about: presets.About, secrets: object) -> Iterator[str]:
+    """Where each secret goes, and what it looks like; `secrets` is the file secrets.toml."""
+    for secret, shape in about.secrets.items():
+        places = f"{secret} at the top of {secrets}, or {secret.upper()} of the environment"
+        if "." in secret:
+            places = f"{secret} in [{SECTION}] of {secrets}"
+        yield f"{places}: {shape.removesuffix('.')}."
 
 
 def _write(section: Table, setting: str, value: str) -> bool:

@@ -43,7 +43,6 @@ class About(_Strict):
         permission: The least that the key needs.
         verify: Path, after `client.base_url`, of the cheapest request that shows whether the key is
             accepted.
-        capture: What the list can be filtered by: `updated`, `created` or `none`.
         hidden: What the list leaves out unless it is asked for, and what the preset asks with.
         limits: Of requests, of pages and of the whole list, in a sentence each.
         blind_spots: What a sync cannot see, in a sentence each.
@@ -58,7 +57,6 @@ class About(_Strict):
     secrets: dict[str, str] = {}
     permission: str = ""
     verify: str = ""
-    capture: str = "updated"
     hidden: list[str] = []
     limits: list[str] = []
     blind_spots: list[str] = []
@@ -80,6 +78,14 @@ class Preset:
     name: str
     about: About
     section: dict[str, Any]
+
+    @property
+    def asks_for(self) -> str:
+        """What a sync asks the API for: `updated`, `created` or `all`."""
+        (resource, *_) = self.section["resources"]
+        if "incremental" not in resource["endpoint"]:
+            return "all"
+        return "created" if "still_open" in resource else "updated"
 
 
 NONE = Preset("", About(title="", docs=""), {})

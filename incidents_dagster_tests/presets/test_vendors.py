@@ -3,6 +3,8 @@
 The dialects are data files of their own, written from the vendors' documentation.
 """
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from docs.vendor_pages import DOCS, PROVED, rendered
 from fakes.vendor import Vendor, dialects
 from fakes.vendor_rows import Incident, values_of
 from fakes.web import Web
@@ -57,6 +60,10 @@ class Emulated:
             }
         return rows
 
+    def columns(self) -> list[str]:
+        """The columns that the list tells about, of all rows or of some."""
+        return sorted({name for row in self.expected().values() for name in row})
+
 
 def _told(value: Any) -> Any:
     return value if value is None or isinstance(value, datetime) else str(value)
@@ -102,8 +109,7 @@ def check(
     emulated: Emulated, query: Callable[[str], list[Any]], maybe: frozenset[str] = frozenset()
 ) -> None:
     """Checks the table; `maybe`: ids that it may have although the API lacks them."""
-    expected = emulated.expected()
-    columns = sorted({name for row in expected.values() for name in row})
+    expected, columns = emulated.expected(), emulated.columns()
     rows = rows_of(query, columns)
     assert rows.keys() - maybe == expected.keys()
     for key, told in expected.items():
@@ -112,7 +118,7 @@ def check(
 
 def by_creation(vendor: Vendor) -> set[int] | None:
     """The numbers of incidents that are open, if the preset asks for those again; else None."""
-    if presets.load(vendor.name, "").about.capture != "created":
+    if presets.load(vendor.name, "").asks_for != "created":
         return None
     open_phases = ("open", "acknowledged")
     phases = [status["phase"] for status in vendor.dialect["statuses"]]
@@ -141,8 +147,8 @@ def test_a_preset_reads_its_vendor_completely_again_and_again(
         del vendor.incidents[number]
     gone = frozenset(before - emulated.expected().keys())
     vendor.incidents[INCIDENTS + 1] = Incident.first(INCIDENTS + 1, statuses)
-    throttles = vendor.dialect.get("limit", {}).get("reply", {"status": 429})["status"]
-    vendor.throttled = throttles in RETRIED_STATUSES
+    refused = vendor.dialect.get("limit", {}).get("reply", {"status": 429})["status"]
+    vendor.throttled = int(refused in (*RETRIED_STATUSES, *load_settings().retry_also))
     emulated.sync()
     assert vendor.throttled == 0
     check(emulated, query, maybe=gone)  # only a full read shows deletions
@@ -153,6 +159,25 @@ def test_a_preset_reads_its_vendor_completely_again_and_again(
         if file.is_file():
             content = file.read_bytes()
             assert not [one for one in (vendor.key, vendor.token) if one.encode() in content], file
+    _compare_with_docs(vendor, emulated.columns())
+
+
+def _compare_with_docs(vendor: Vendor, columns: list[str]) -> None:
+    """Holds what the docs say about a vendor against what was found, or writes it there."""
+    kept = json.loads(PROVED.read_text()) if PROVED.exists() else {}
+    found = {"incidents": INCIDENTS, "columns": ["id", *columns]}
+    if os.environ.get("UPDATE_VENDORS"):
+        kept[vendor.name] = found
+        lines = (f"{json.dumps(name)}: {json.dumps(kept[name])}" for name in sorted(kept))
+        PROVED.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    assert kept.get(vendor.name) == found, "the docs are stale: make vendors"
+
+
+@pytest.mark.skipif("UPDATE_VENDORS" in os.environ, reason="they are being written")
+def test_the_vendors_pages_are_what_make_docs_writes() -> None:
+    for file, text in rendered().items():
+        assert (DOCS / file).read_text() == text, f"{file} is stale: make docs"
+    assert {*DOCS.glob("vendors/*")} == {DOCS / file for file in rendered() if "/" in file}
 
 
 def test_every_preset_has_a_dialect() -> None:
