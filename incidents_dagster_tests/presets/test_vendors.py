@@ -126,6 +126,7 @@ def by_creation(vendor: Vendor) -> set[int] | None:
 
 
 @pytest.mark.parametrize("emulated", dialects(), indirect=True)
+@pytest.mark.sample(4)
 def test_a_preset_reads_its_vendor_completely_again_and_again(
     emulated: Emulated, query: Callable[[str], list[Any]], waits: list[float], tmp_path: Path
 ) -> None:
