@@ -6,14 +6,17 @@ and `demo_api`, which are imported only when needed.
 
 import contextlib
 import gc
+import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import click
 
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.plain_text import plain
+from incidents_dagster.ingestion.secrets.redaction import redact
 
 INTERRUPTED = 130  # 128 plus SIGINT's number, as in shells
 DEMO_KEY = "demo"
@@ -115,6 +118,32 @@ def init(preset: str) -> None:
 
     for line in configure(preset):
         click.echo(line)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the shape of the API's responses to this file, without their content, to report a "
+    "preset that is wrong.",
+)
+def doctor(as_json: bool, record: Path | None) -> None:
+    """Look for what is wrong with the configured API, with five requests at most.
+
+    The exit status is 1 if a sync cannot be proven.
+    """
+    from incidents_dagster.ingestion.doctor.examine import examine  # noqa: PLC0415
+
+    diagnosis = examine()
+    if record:
+        record.write_text(json.dumps(diagnosis.sample, indent=2) + "\n")
+    if as_json:
+        click.echo(json.dumps(diagnosis.as_json(), indent=2))
+    else:
+        for line in diagnosis.lines():
+            click.echo(plain(redact(line)))
+    sys.exit(1 if diagnosis.why_unproven else 0)
 
 
 @main.command("configured")

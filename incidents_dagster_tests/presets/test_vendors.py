@@ -5,6 +5,7 @@ The dialects are data files of their own, written from the vendors' documentatio
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,6 +18,8 @@ from fakes.vendor import Vendor, dialects
 from fakes.vendor_rows import Incident, values_of
 from fakes.web import Web
 from incidents_dagster.ingestion import presets
+from incidents_dagster.ingestion.doctor.examine import examine
+from incidents_dagster.ingestion.doctor.findings import Level
 from incidents_dagster.ingestion.http.retries import RETRIED_STATUSES
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.settings import load_settings
@@ -161,6 +164,27 @@ def test_a_preset_reads_its_vendor_completely_again_and_again(
             content = file.read_bytes()
             assert not [one for one in (vendor.key, vendor.token) if one.encode() in content], file
     _compare_with_docs(vendor, emulated.columns())
+
+
+@pytest.mark.parametrize("emulated", dialects(), indirect=True)
+@pytest.mark.sample(6)
+def test_the_doctor_finds_nothing_wrong(emulated: Emulated) -> None:
+    diagnosis = examine()
+    wrong = [one for one in diagnosis.findings if one.level in (Level.FAIL, Level.WARN)]
+    assert wrong == []
+    assert len(emulated.web.asked) <= 5
+    assert [*diagnosis.lines()][-1] == "A sync of this source can be proven: yes"
+
+
+@pytest.mark.parametrize("emulated", dialects(), indirect=True)
+@pytest.mark.sample(2)
+def test_the_doctor_tells_a_wrong_key_from_one_without_permission(emulated: Emulated) -> None:
+    if not emulated.vendor.dialect["auth"].get("wrong"):
+        pytest.skip("takes any request")
+    key, emulated.vendor.key = emulated.vendor.key, "another"
+    assert re.search(r"returned 40[13]", examine().why_unproven)
+    emulated.vendor.key, emulated.vendor.may_read = key, False
+    assert re.search(r"returned 40[34]", examine().why_unproven)
 
 
 def _compare_with_docs(vendor: Vendor, columns: list[str]) -> None:

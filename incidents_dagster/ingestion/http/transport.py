@@ -60,12 +60,14 @@ class ApiAdapter(HTTPAdapter):
         requests_made: Requests sent so far, retries included.
         most_in_flight: Most requests that ever waited for a response at once.
         max_page_mb: A larger response is refused.
+        watch: Gets each response.
     """
 
     def __init__(self, connections: int = 1, max_page_mb: int = 100) -> None:
         super().__init__(pool_maxsize=connections)
         self.requests_made = self.most_in_flight = self._in_flight = 0
         self.max_page_mb = max_page_mb
+        self.watch: Callable[[requests.Response], Any] = lambda _: None
         self._counting, self._signing = threading.Lock(), threading.Lock()
         self._connected: WeakSet[Any] = WeakSet()
 
@@ -119,6 +121,7 @@ class ApiAdapter(HTTPAdapter):
             told = type(error)(text, request=request, response=error.response)
         else:
             response.request, response.url = request, str(request.url)
+            self.watch(response)
             return response
         finally:
             with self._counting:

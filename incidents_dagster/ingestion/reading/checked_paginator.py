@@ -8,7 +8,7 @@ import base64
 import copy
 import re
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -238,7 +238,8 @@ class CheckedPaginator(BasePaginator):
             )
         elif total is not None and not end.total_is.fits(self._totals, counted):
             said = next(told for told in reversed(self._totals) if told != counted)
-            raise MovedError(f"{counted:,} records were read, but the API reports {said:,}")
+            why = next((f": {why}" for _, why in self._signs_of_more(response, None, counted)), "")
+            raise MovedError(f"{counted:,} records were read, but the API reports {said:,}{why}")
         elif (fallen := _fall(self._totals)) > max(FEW, FEW_SHARE * max(self._totals, default=0)):
             raise MovedError(f"the API's total fell by {fallen:,} while pages were read")
         elif total is None and self._guessed and end.one_page:
@@ -255,6 +256,16 @@ class CheckedPaginator(BasePaginator):
 
     def _look_for_more(self, response: Response, total: int | None, counted: int) -> None:
         pages = self._pages
+        for path, why in self._signs_of_more(response, total, counted):
+            if path:
+                pages.unseen[str(path)] = why
+            else:
+                pages.doubts[why] = None
+
+    def _signs_of_more(
+        self, response: Response, total: int | None, counted: int
+    ) -> Iterable[tuple[NamedPath | None, str]]:
+        """Why there may be more records than the list has shown, and which path tells."""
         read = ListRead(
             response,
             self._envelope,
@@ -266,11 +277,7 @@ class CheckedPaginator(BasePaginator):
             total,
         )
         next_page = None if self._over else self._next_page
-        for path, why in doubts_about(read, pages, next_page, self._named):
-            if path:
-                pages.unseen[str(path)] = why
-            else:
-                pages.doubts[why] = None
+        return doubts_about(read, self._pages, next_page, self._named)
 
     def _may_end(self, response: Response, rows: list[Any]) -> bool:
         """Whether anything but the paginator says that the list ends here."""

@@ -9,13 +9,16 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 from dlt.common import jsonpath
 from dlt.common.schema.typing import TColumnSchema
 from dlt.extract import DltResource, DltSource
+from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.detector import single_entity_path
 from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
 from dlt.sources.rest_api import rest_api_source
+from requests import Response
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.http.fetch_ahead import AheadSession
@@ -143,6 +146,14 @@ class OpenApi:
             resources.append({**resource, "endpoint": endpoint})
         others = {n: incremental for n, incremental in self.incremental.items() if n != name}
         return replace(self, incremental=others, _config={**self._config, "resources": resources})
+
+    def get(self, name: str, path: str) -> Response:
+        """The response to a request for another path, with the key of resource `name`."""
+        client = self._config["client"]
+        endpoint = next(r["endpoint"] for r in self._config["resources"] if r["name"] == name)
+        path, _, query = path.partition("?")
+        rest = RESTClient(client["base_url"], auth=endpoint["auth"], session=client["session"])
+        return rest.get(path, params=dict(parse_qsl(query)))
 
     @staticmethod
     def _kept(drops: DropWhere, mark: Marks, pages: Pages | None) -> Callable[[Any], bool]:

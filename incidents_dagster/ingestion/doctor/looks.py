@@ -1,0 +1,294 @@
+"""What two pages of the list show: fields and their types, times, statuses, the end, the limits."""
+
+import math
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from requests import Request
+
+from incidents_dagster.ingestion.doctor.asking import Asking, Walk
+from incidents_dagster.ingestion.doctor.findings import Diagnosis, Level
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.http.dates import date_of
+from incidents_dagster.ingestion.landing.bad_records import most_frequent
+from incidents_dagster.ingestion.reading.configured_fields import ConfiguredFields
+from incidents_dagster.ingestion.reading.known_fields import KNOWN
+from incidents_dagster.ingestion.reading.page_size import Asked
+from incidents_dagster.ingestion.rows.batches import Batch, distinct, to_arrow
+from incidents_dagster.ingestion.rows.filled import NAIVE, TIME, filled_columns
+from incidents_dagster.ingestion.rows.paths import values_at
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.tables import DECLARED_FIELD, Table
+from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
+
+CLOCKS_APART = timedelta(minutes=1)
+AHEAD = timedelta(minutes=5)
+SHOWN = 6  # statuses
+
+
+class Looks:
+    """Looks at the first pages of the main resource.
+
+    Args:
+        asking: What was asked with.
+        walk: The pages.
+        settings: What the user configured.
+        found: Receives the findings.
+
+    Attributes:
+        batch: The records as rows.
+    """
+
+    def __init__(self, asking: Asking, walk: Walk, settings: Settings, found: Diagnosis) -> None:
+        self._api, self._name = asking.api, asking.name
+        self._walk, self._settings, self._found = walk, settings, found
+        self._table = Table.of(asking.api.declared, asking.name)
+        known = dict(self._table.declared)
+        self.batch: Batch = to_arrow(
+            walk.records,
+            known,
+            self._table.primary_key,
+            self._table.typed,
+        )
+        self._known = {**known, **self.batch.new_columns}
+
+    def statuses(self) -> set[str]:
+        """Those that have come, and those that `phases` names."""
+        named = filled_columns(self._table.declared).get("phase")
+        rows = self.batch.rows
+        seen = rows["status"].to_pylist() if "status" in rows.column_names else []
+        return {*(str(one) for one in seen if one), *(named.phases if named else ())}
+
+    def at_records(self) -> None:
+        """Whether there are any, whether they can be loaded, and how many ids they have."""
+        count, pages = len(self._walk.records), self._walk.pages
+        if not count:
+            self._found.add(
+                Level.WARN,
+                "records",
+                "The list is empty, so nothing shows that data_selector and fields are right.",
+                "Check that the key may see incidents; if there are none now, try again later.",
+            )
+            return
+        try:
+            self._check_fields()
+        except SettingsError as error:
+            self._found.add(Level.FAIL, "fields", str(error))
+            return
+        if rejected := self.batch.rejected:
+            reasons = "; ".join(most_frequent(one.reason for one in rejected))
+            bad = len(rejected) / count > self._settings.quarantine_share
+            self._found.add(
+                Level.FAIL if bad else Level.WARN,
+                "records",
+                f"{len(rejected):,} of {count:,} records cannot be loaded: {reasons}.",
+                f"Check fields, times and primary_key in {where('resources')}.",
+            )
+        keys = self.batch.rows.select(self._table.primary_key)
+        ids = len(distinct([keys])) if self._table.primary_key and len(keys) else len(keys)
+        self._found.add(
+            Level.OK,
+            "records",
+            f"{count:,} records on {pages.count} pages, {ids:,} different ids.",
+        )
+
+    def _check_fields(self) -> None:
+        with duckdb.connect() as nowhere:
+            stored = StoredTable(self._table, nowhere)
+            incremental = self._api.incremental.get(self._name)
+            fields = ConfiguredFields.of(self._name, incremental, stored)
+            fields.add(self._walk.records, self.batch)
+            fields.check(self._known)
+
+    def at_columns(self) -> None:
+        """How many records have a value for each of the project's columns."""
+        rows = self.batch.rows
+        if not len(rows):
+            return
+        filled = filled_columns(self._table.declared)
+        for column in (name for name in KNOWN if name in self._table.declared):
+            values = rows[column] if column in rows.column_names else pa.nulls(len(rows))
+            there = len(rows) - values.null_count
+            origin = f" from {', '.join(filled[column].paths)}" if column in filled else ""
+            kind = self._table.declared[column].get("data_type", "text")
+            self._found.add(
+                Level.OK if there else Level.NOTE,
+                column,
+                f"{there:,} of {len(rows):,} records have it, as {kind}{origin}.",
+            )
+
+    def at_times(self) -> None:
+        """Whether the clocks agree, and whether times have a zone."""
+        now = datetime.now(timezone.utc)
+        if "Date" in self._walk.responses[0].headers:
+            apart = date_of(self._walk.responses[0]) - now
+            if abs(apart) > CLOCKS_APART:
+                way = "ahead of" if apart > timedelta(0) else "behind"
+                seconds = abs(apart).total_seconds()
+                self._found.add(
+                    Level.WARN,
+                    "clock",
+                    f"The API's clock is {seconds:,.0f} s {way} this machine's.",
+                    "Set the one that is wrong; a lag of that much covers it.",
+                )
+            else:
+                self._found.add(Level.OK, "clock", "The API's clock agrees with this machine's.")
+        for column in ("created_at", "updated_at"):
+            raw = [value for record in self._walk.records for value in self._raw(column, record)]
+            zone = filled_columns(self._table.declared).get(column)
+            naive = any(isinstance(value, str) and NAIVE.fullmatch(value) for value in raw)
+            if naive and not (zone and zone.zone):
+                self._found.add(
+                    Level.WARN,
+                    column,
+                    "Its times have no zone, so they are taken for UTC.",
+                    f"If they are not, set times.zone in {where('resources')}.",
+                )
+            newest = self._newest(column)
+            if newest and newest > now + AHEAD:
+                self._found.add(
+                    Level.WARN,
+                    column,
+                    f"The newest one is still to come: {newest:%Y-%m-%d %H:%M} UTC.",
+                    f"Check times.zone in {where('resources')}, and the API's clock.",
+                )
+
+    def _raw(self, column: str, record: Any) -> list[Any]:
+        if column not in self._table.declared or not isinstance(record, dict):
+            return []
+        if paths := filled_columns(self._table.declared).get(column):
+            return [value for path in paths.paths for value in values_at(path, record)]
+        return [record.get(self._table.declared[column].get(DECLARED_FIELD, column))]
+
+    def _newest(self, column: str) -> datetime | None:
+        rows = self.batch.rows
+        if column not in rows.column_names or self._table.declared[column].get("data_type") != TIME:
+            return None
+        values = [value for value in rows[column].to_pylist() if value is not None]
+        return max(values, default=None)
+
+    def at_statuses(self) -> None:
+        """Which statuses have no phase."""
+        rows = self.batch.rows
+        if "phase" not in self._table.declared or not len(rows):
+            return
+        column = "status" if "status" in rows.column_names else "phase"
+        pairs = zip(rows[column].to_pylist(), rows["phase"].to_pylist(), strict=True)
+        counts: Counter[Any] = Counter()
+        unmapped: Counter[Any] = Counter()
+        for status, phase in pairs:
+            (counts if phase else unmapped)[status] += 1
+        if unmapped:
+            told = ", ".join(f"{s!r} ({n:,})" for s, n in unmapped.most_common(SHOWN))
+            self._found.add(
+                Level.WARN,
+                "phase",
+                f"These statuses have none: {told}.",
+                f"Add them to phases in {where('resources')}.",
+            )
+        else:
+            told = ", ".join(f"{s} ({n:,})" for s, n in counts.most_common(SHOWN))
+            self._found.add(Level.OK, "phase", f"Every status has one: {told}.")
+
+    def at_the_end(self) -> None:
+        """Whether the API gives evidence that a list is complete."""
+        pages, named = self._walk.pages, self._settings.completeness
+        if pages.complete:
+            for doubt in pages.all_doubts:
+                self._found.add(Level.FAIL, "end", f"{doubt[:1].upper()}{doubt[1:]}.")
+            if not pages.all_doubts:
+                how = ", ".join(pages.hows)
+                self._found.add(Level.OK, "end", f"The list ended here: {how}.")
+            return
+        for setting in ("total_path", "more_path"):
+            path = getattr(named, setting)
+            default = type(named).model_fields[setting].default
+            if path and path != default and not self._at(path):
+                self._found.add(
+                    Level.FAIL,
+                    "end",
+                    f"No response has completeness.{setting} {path!r}{self._beside()}.",
+                    f"Set it in {where('completeness.' + setting)}.",
+                )
+                return
+        self._found.add(
+            Level.OK, "end", "The second page differs from the first, and another follows."
+        )
+
+    def _beside(self) -> str:
+        numbers = (
+            [name for name, value in self._bodies()[0].items() if type(value) is int]
+            if isinstance(self._bodies()[0], dict)
+            else []
+        )
+        return f", but {', '.join(numbers)}" if numbers else ""
+
+    def at_limits(self) -> None:
+        """What the API says about its limits, and what a full read takes."""
+        first = self._walk.responses[0]
+        told = [
+            f"{name}: {value}"
+            for name, value in first.headers.items()
+            if "rate" in name.lower() and "limit" in name.lower()
+        ]
+        if told:
+            self._found.add(Level.NOTE, "limits", f"The API says {'; '.join(told[:4])}.")
+        size, rows = Asked.by(Request(url=first.url)).size, len(self._first_page())
+        if size and rows and rows < size and not self._walk.pages.complete:
+            self._found.add(
+                Level.NOTE,
+                "pages",
+                f"The API sends {rows:,} records a page, not the {size:,} asked for.",
+            )
+        total = self._total()
+        if total is None or not rows:
+            self._found.add(
+                Level.NOTE, "full read", "The API does not say how many records there are."
+            )
+            return
+        twice = 2 if any(one.by_place for one in (self._walk.pages,)) and total > rows else 1
+        requests = math.ceil(total / rows) * twice
+        per_minute = self._settings.requests_per_minute
+        seconds = max(one.elapsed.total_seconds() for one in self._walk.responses)
+        minutes = requests / per_minute if per_minute else requests * seconds / 60
+        self._found.add(
+            Level.NOTE,
+            "full read",
+            f"{total:,} records, {requests:,} requests, {_minutes(minutes)}.",
+        )
+        windows = self._api.windows.get(self._name)
+        if minutes > self._settings.max_minutes and not windows:
+            self._found.add(
+                Level.FAIL,
+                "full read",
+                f"It takes longer than max_minutes = {self._settings.max_minutes}.",
+                f"Raise that in {where('max_minutes')}.",
+            )
+
+    def _total(self) -> int | None:
+        values = [v for v in self._at(self._settings.completeness.total_path) if type(v) is int]
+        headers = self._walk.responses[0].headers
+        counted = headers.get("X-Total-Count", headers.get("X-Total", ""))
+        if values:
+            return int(values[0])
+        return int(counted) if counted.isdigit() else None
+
+    def _at(self, path: str) -> list[Any]:
+        if not path:
+            return []
+        return [value for body in self._bodies() for value in values_at(path, body)]
+
+    def _bodies(self) -> list[Any]:
+        return [response.json() for response in self._walk.responses]
+
+    def _first_page(self) -> list[Any]:
+        count = len(self._walk.responses)
+        return self._walk.records[: math.ceil(len(self._walk.records) / count)]
+
+
+def _minutes(minutes: float) -> str:
+    return "less than a minute" if minutes < 1 else f"about {math.ceil(minutes):,} minutes"

@@ -1,0 +1,117 @@
+"""What can be seen without a request: settings and their origin, secrets, the network, the file."""
+
+import os
+import re
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dlt
+
+from incidents_dagster.ingestion.doctor.findings import Diagnosis, Level
+from incidents_dagster.ingestion.errors import DatabaseBusyError, IngestionError
+from incidents_dagster.ingestion.presets import DEFAULT
+from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.settings_files import about_preset, where
+from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on, database_path
+
+FREE_MB = 500  # less is little for a sync
+
+
+def look_at_settings(settings: Settings, found: Diagnosis) -> None:
+    """Where the settings come from."""
+    about = about_preset()
+    named = f"{about.title}, " if about and settings.preset != DEFAULT else ""
+    api = settings.base_url or "the demo API, as no client.base_url is set"
+    found.add(Level.OK, "settings", f"{named}{api}, from {where('client.base_url')}.")
+
+
+def look_at_secrets(settings: Settings, found: Diagnosis) -> None:
+    """Whether each secret is there, where it comes from, and its shape."""
+    auth = settings.api["client"].get("auth")
+    kind = auth.get("type", "bearer") if isinstance(auth, dict) else auth
+    about = about_preset()
+    for field in SECRET_FIELDS.get(str(kind), ()):
+        given = auth.get(field) if isinstance(auth, dict) else None
+        value, origin = (given, where(f"client.auth.{field}")) if given else _secret(field)
+        wanted = about.secrets.get(field, "") if about and settings.preset != DEFAULT else ""
+        wanted = f" The vendor's: {wanted.rstrip('.')}." if wanted else ""
+        if not value:
+            found.add(
+                Level.FAIL,
+                "secret",
+                f"{field} is missing: it is neither in the environment ({field.upper()}) nor at "
+                f"the top of {', '.join(dlt.secrets.writable_provider.locations)}.",
+                f"Set one of them.{wanted}",
+            )
+        else:
+            found.add(
+                Level.OK, "secret", f"{field} is there, {_shape(value)}, from {origin}.{wanted}"
+            )
+
+
+def look_at_network(settings: Settings, found: Diagnosis) -> bool:
+    """Whether the API's name is known and its port listens; without that, requests are futile."""
+    parts = urlsplit(settings.base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY")):
+        found.add(
+            Level.NOTE, "network", "A proxy is set in the environment; requests go through it."
+        )
+        return True
+    try:
+        socket.create_connection((str(parts.hostname), port), timeout=5).close()
+    except socket.gaierror:
+        seen, cure = f"{parts.hostname} is no known name.", "Check client.base_url, and your DNS."
+    except OSError as error:
+        seen = f"{parts.hostname} does not answer at port {port} ({error.strerror or error})."
+        cure = "Check client.base_url, and your network."
+    else:
+        found.add(Level.OK, "network", f"{parts.hostname} answers at port {port}.")
+        return True
+    found.add(Level.FAIL, "network", seen, cure)
+    return False
+
+
+def look_at_file(found: Diagnosis) -> None:
+    """The DuckDB file: where it is, whether somebody holds it, and what is free beside it."""
+    database = database_path()
+    there = f"{database.stat().st_size / 2**20:,.1f} MB" if database.exists() else "not there yet"
+    try:
+        with alone_on(database, seconds=0):
+            pass
+    except DatabaseBusyError as error:
+        found.add(Level.WARN, "database", f"{database} is in use: {error}")
+        return
+    except IngestionError as error:
+        found.add(Level.FAIL, "database", str(error))
+        return
+    folder = next(parent for parent in database.parents if parent.exists())
+    free = shutil.disk_usage(folder).free / 2**20
+    level = Level.OK if free > FREE_MB else Level.WARN
+    found.add(level, "database", f"{database}, {there}; {free / 1024:,.0f} GB are free.")
+
+
+def _secret(field: str) -> tuple[str, str]:
+    """A secret as `auth` finds it, and where."""
+    value = dlt.secrets.get(field, str)
+    if os.environ.get(field.upper()):
+        return str(value), f"{field.upper()} of the environment"
+    files = [Path(one) for one in dlt.secrets.writable_provider.locations]
+    file = next((one for one in files if one.is_file()), Path("a secrets provider"))
+    return str(value or ""), f"the top of {file}"
+
+
+def _shape(value: Any) -> str:
+    """How long a secret is and of which characters, which does not give it away."""
+    text = str(value).strip()
+    kinds = {
+        "digits": r"\d",
+        "letters": "[A-Za-z]",
+        "other characters": r"[^A-Za-z\d]",
+    }
+    there = [name for name, pattern in kinds.items() if re.search(pattern, text)]
+    return f"{len(text)} characters: {' and '.join(there)}"
