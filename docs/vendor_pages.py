@@ -94,6 +94,14 @@ def _lines(preset: Preset, proved: dict[str, Any]) -> Iterator[str]:
     yield from (f"| `{status}` | {phase} |" for status, phase in resource["phases"].items())
     if "absent" in resource:
         yield f"| not in the list any more | {resource['absent']} |"
+    if others := preset.section["resources"][1:]:
+        yield ""
+        yield "## More resources"
+        yield ""
+        yield "Off until you name them, such as"
+        yield f'`resources = ["incident_data", "{others[0]["name"]}"]`; each is an asset with a table.'
+        yield ""
+        yield from (f"- `{other['name']}`: {other['description']}" for other in others)
     for title, sentences in (
         ("What the list hides", about.hidden),
         ("What a sync cannot see", about.blind_spots),

@@ -52,11 +52,9 @@ class Vendor:
         base_url: Its own address, for links.
     """
 
-    def __init__(self, name: str, incidents: int = 0) -> None:
+    def __init__(self, name: str, incidents: int = 0, dialect: Any = None) -> None:
         self.name = name
-        self.dialect: dict[str, Any] = tomlkit.parse(
-            (FOLDER / f"{name}.toml").read_text("utf-8")
-        ).unwrap()
+        self.dialect: dict[str, Any] = dialect or _read(name)
         self.key = "kY7-emulated-Key-0123456789abcdef"
         self.token = "tN4-emulated-Token-0123456789abcdef"
         statuses = len(self.dialect["statuses"])
@@ -65,6 +63,7 @@ class Vendor:
         self.throttled = 0
         self.may_read = True
         self.base_url = ""
+        self.others = [_other(self, given) for given in self.dialect.get("others", [])]
 
     @property
     def zone(self) -> str:
@@ -91,9 +90,35 @@ class Vendor:
             return _reply({"body": {}, **verify})
         if not self.may_read:
             return _reply(auth.get("forbidden", {"status": 403, "body": {}}))
-        if asked.path not in (path, self.dialect["pages"].get("path")):
-            return self._single(asked, self.dialect.get("single", {}))
-        return self._list(asked, [pair for pair in query if pair[0] not in auth.get("query", {})])
+        if asked.path in (path, self.dialect["pages"].get("path")):
+            return self.served(asked, query)
+        return self._elsewhere(asked, query)
+
+    def _elsewhere(self, asked: Asked, query: list[tuple[str, str]]) -> Reply:
+        for other in self.others:
+            if found := other.matched(asked.path):
+                other.base_url, other.key = self.base_url, self.key
+                return other.of(found).served(asked, query)
+        return self._single(asked, self.dialect.get("single", {}))
+
+    def served(self, asked: Asked, query: list[tuple[str, str]]) -> Reply:
+        """The answer to a request for the list that carries the key."""
+        signing = self.dialect["auth"].get("query", {})
+        return self._list(asked, [pair for pair in query if pair[0] not in signing])
+
+    def matched(self, path: str) -> re.Match[str] | None:
+        """Whether a path is that of the list; `{id}` in it is a parent's."""
+        pattern = re.escape(self.dialect["list"]["path"]).replace(r"\{id\}", "([^/]+)")
+        return re.fullmatch(pattern, path)
+
+    def of(self, found: re.Match[str]) -> "Vendor":
+        """The list of the parent that the path names; this one if it names none."""
+        if not found.groups():
+            return self
+        parent = unquote(found[1])
+        child = Vendor(self.name, len(self.incidents), {**self.dialect, "parent": parent})
+        child.base_url = self.base_url
+        return child
 
     def record(self, incident: Incident, given: Mapping[str, str] | None = None) -> Any:
         """An incident as the API has it, for a request with the parameters `given`."""
@@ -314,6 +339,20 @@ class Vendor:
                 headers[name] = ", ".join(there)
         limits = self.dialect.get("limit", {}).get("headers", {})
         return Reply(body, headers={**limits, **headers})
+
+
+def _read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = tomlkit.parse((FOLDER / f"{name}.toml").read_text("utf-8")).unwrap()
+    return found
+
+
+def _other(vendor: Vendor, given: dict[str, Any]) -> Vendor:
+    """Another list of the API, such as its teams, in the same dialect unless it says otherwise."""
+    same = {name: vendor.dialect[name] for name in ("auth", "zone") if name in vendor.dialect}
+    alone = {"statuses": [{"status": "", "phase": "other"}], "ids": {"pattern": "{number}"}}
+    pages = {**vendor.dialect["pages"], **given.get("pages", {})}
+    dialect = {**same, **alone, **given, "pages": pages}
+    return Vendor(given["name"], given.get("count", 60), dialect)
 
 
 def _reply(given: dict[str, Any], **values: Any) -> Reply:

@@ -54,7 +54,8 @@ def values_of(incident: Incident, dialect: Mapping[str, Any], base_url: str = ""
     n, status = incident.number, dialect["statuses"][incident.status]
     phase = status["phase"]
     taken_on = incident.created + timedelta(minutes=5) if phase != "open" else None
-    pattern = dialect["ids"].get("pattern", "{number}")
+    parent = dialect.get("parent", "")
+    pattern = dialect["ids"].get("pattern", "{number}").replace("{parent}", parent)
     values = {"number": n, "created": incident.created}
     key = rendered(pattern, values) if isinstance(pattern, str) else n
     return {
@@ -70,6 +71,7 @@ def values_of(incident: Incident, dialect: Mapping[str, Any], base_url: str = ""
         "acknowledged": taken_on,
         "resolved": incident.updated if phase == "closed" else None,
         "base_url": base_url,
+        "parent": parent,
         **status,
     }
 

@@ -89,10 +89,11 @@ def _description(name: str, table: Table) -> str:
         "merge": f"merged on {key}: one row per record, in its newest version",
         "replace": "replaced by each sync",
     }.get(table.write_disposition, "appended to by each sync")
-    return (
+    told = (
         f"Resource `{name}` of the incident API, loaded by dlt into the DuckDB table "
         f"`{DATASET}.{table.name}`, {how}. Nested values are JSON columns, timestamps are UTC."
     )
+    return f"{settings.description_of(name)} {told}".strip()
 
 
 # The decorator takes names from source and pipeline; each run gets fresh ones, because both keep

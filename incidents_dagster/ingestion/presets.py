@@ -80,6 +80,11 @@ class Preset:
     section: dict[str, Any]
 
     @property
+    def names(self) -> list[str]:
+        """The resources that it offers; the first one is the incidents."""
+        return [str(resource["name"]) for resource in self.section["resources"]]
+
+    @property
     def asks_for(self) -> str:
         """What a sync asks the API for: `updated`, `created` or `all`."""
         (resource, *_) = self.section["resources"]

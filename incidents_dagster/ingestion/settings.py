@@ -276,6 +276,11 @@ class Settings(Section):
         """Names of the configured resources, in their order; the first is the main one."""
         return [r if isinstance(r, str) else str(r["name"]) for r in self.api["resources"]]
 
+    def description_of(self, name: str) -> str:
+        """What the configuration says about a resource, for people; empty if it says nothing."""
+        described = (r for r in self.api["resources"] if isinstance(r, dict) and r["name"] == name)
+        return str(next(described, {}).get("description") or "")
+
 
 def load_settings() -> Settings:
     """Reads `[sources.incidents]`: config.toml, overridden by secrets.toml, then the environment.

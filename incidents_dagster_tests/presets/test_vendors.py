@@ -166,6 +166,28 @@ def test_a_preset_reads_its_vendor_completely_again_and_again(
     _compare_with_docs(vendor, emulated.columns())
 
 
+@pytest.mark.parametrize(
+    "emulated", [n for n in dialects() if len(presets.load(n, "").names) > 1], indirect=True
+)
+@pytest.mark.sample(2)
+def test_the_further_resources_of_a_preset_are_read_if_they_are_named(
+    emulated: Emulated, query: Callable[[str], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = emulated.vendor
+    for number in range(21, INCIDENTS + 1):  # some lists are read for each incident
+        del vendor.incidents[number]
+    names = presets.load(vendor.name, "").names
+    monkeypatch.setenv("SOURCES__INCIDENTS__RESOURCES", json.dumps(names))
+    for mode in (Mode.INCREMENTAL, Mode.INCREMENTAL, Mode.RECONCILE):
+        emulated.sync(mode)
+        for other in vendor.others:
+            per_parent = len(emulated.expected()) if "{id}" in other.dialect["list"]["path"] else 1
+            expected = len(other.incidents) * per_parent
+            table = f"incidents.{other.name} WHERE deleted_at IS NULL"
+            assert query(f"SELECT count(*) FROM {table}") == [(expected,)], other.name
+    assert {other.name for other in vendor.others} == {*names[1:]}
+
+
 @pytest.mark.parametrize("emulated", dialects(), indirect=True)
 @pytest.mark.sample(6)
 def test_the_doctor_finds_nothing_wrong(emulated: Emulated) -> None:

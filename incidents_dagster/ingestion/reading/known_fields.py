@@ -81,6 +81,10 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
         SettingsError: There is a wrong name or value in them.
     """
     fields, times, phases = (_table(resource, key, place) for key in OWN_KEYS)
+    if not isinstance(described := resource.pop("description", ""), str):  # the asset's
+        raise SettingsError(
+            f"{place}.description in {where('resources')} must be text, {shown(described)}."
+        )
     absent = resource.pop("absent", "")
     if absent and (absent not in PHASES or not phases):
         raise SettingsError(
