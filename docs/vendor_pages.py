@@ -94,14 +94,7 @@ def _lines(preset: Preset, proved: dict[str, Any]) -> Iterator[str]:
     yield from (f"| `{status}` | {phase} |" for status, phase in resource["phases"].items())
     if "absent" in resource:
         yield f"| not in the list any more | {resource['absent']} |"
-    if others := preset.section["resources"][1:]:
-        yield ""
-        yield "## More resources"
-        yield ""
-        yield "Off until you name them, such as"
-        yield f'`resources = ["incident_data", "{others[0]["name"]}"]`; each is an asset with a table.'
-        yield ""
-        yield from (f"- `{other['name']}`: {other['description']}" for other in others)
+    yield from _others(preset)
     for title, sentences in (
         ("What the list hides", about.hidden),
         ("What a sync cannot see", about.blind_spots),
@@ -119,6 +112,20 @@ def _lines(preset: Preset, proved: dict[str, Any]) -> Iterator[str]:
     filled = ", ".join(f"`{column}`" for column in proved["columns"])
     yield f"- {about.verified}: {proved['incidents']:,} incidents, proven; filled were {filled}."
     yield from (f"- {fact.source} ({fact.date})" for fact in about.facts)
+
+
+def _others(preset: Preset) -> Iterator[str]:
+    others = preset.section["resources"][1:]
+    if not others:
+        return
+    named = f'["incident_data", "{others[0]["name"]}"]'
+    yield ""
+    yield "## More resources"
+    yield ""
+    yield f"Off until you name them, such as `resources = {named}`;"
+    yield "each is an asset with a table of its own."
+    yield ""
+    yield from (f"- `{other['name']}`: {other['description']}" for other in others)
 
 
 def _source(name: str) -> str:
