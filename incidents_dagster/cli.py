@@ -133,9 +133,12 @@ def doctor(as_json: bool, record: Path | None) -> None:
 
     The exit status is 1 if a sync cannot be proven.
     """
+    from incidents_dagster.health import look_at_dagster  # noqa: PLC0415
     from incidents_dagster.ingestion.doctor.examine import examine  # noqa: PLC0415
 
     diagnosis = examine()
+    if diagnosis.configured:
+        look_at_dagster(diagnosis)
     if record:
         record.write_text(json.dumps(diagnosis.sample, indent=2) + "\n")
     if as_json:

@@ -28,6 +28,7 @@ def examine() -> Diagnosis:
     except SettingsError as error:
         found.add(Level.FAIL, "settings", str(error))
         return found
+    found.configured = True
     look_at_settings(settings, found)
     with configured_or_demo(settings) as asked:
         if settings.base_url:

@@ -51,11 +51,13 @@ class Diagnosis:
     Attributes:
         findings: In the order in which they were found.
         requests: How many requests were made.
+        configured: Whether the settings are valid.
         sample: The shape of the list's responses, without their content; see `record`.
     """
 
     findings: list[Finding] = field(default_factory=list)
     requests: int = 0
+    configured: bool = False
     sample: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, level: Level, about: str, seen: str, cure: str = "") -> None:

@@ -255,7 +255,7 @@ def test_the_command_prints_lines_or_json_and_its_status_says_whether_it_can_be_
         return subprocess.run(
             [sys.executable, "-m", "incidents_dagster", "doctor", *options],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "DAGSTER_HOME": str(tmp_path)},
             capture_output=True,
             text=True,
             timeout=60,
@@ -266,6 +266,9 @@ def test_the_command_prints_lines_or_json_and_its_status_says_whether_it_can_be_
     assert (lines.returncode, lines.stdout.splitlines()[-1]) == (0, PROVABLE)
     told = json.loads(doctor("--json").stdout)
     assert told["provable"] is True
+    last = {one["about"]: one["seen"] for one in told["findings"][-2:]}
+    assert last["schedule"] == "Dagster is not running; `make dev` would sync at '0 * * * *'."
+    assert last["freshness"] == "No proven sync is on record yet."
     assert {one["level"] for one in told["findings"]} <= {level.value for level in Level}
     api.status = 403
     refused = doctor()
