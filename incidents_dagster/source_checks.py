@@ -111,6 +111,7 @@ def _other_than_read(
     elif why := said.get("not_marked"):
         cure = f"No row was marked as deleted: {why}."
     # A quarantined record may have an earlier, good version in the table.
+    bad += said.get("open_ids_besides", 0)  # some may be newer than the list of what changed
     if not waiting and read <= most and rows <= read + bad:
         return "", metadata
     return f"{rows:,} rows in the table{where}, {read:,} read from the API. {cure}", metadata

@@ -23,7 +23,13 @@ class IncompleteError(IngestionError):
 
 
 class CeilingError(IncompleteError):
-    """A list has more records than the API shows of one."""
+    """A list has more records than the API shows of one.
+
+    Attributes:
+        certain: Whether it has; else the page after the last one may be beyond what it shows.
+    """
+
+    certain = True
 
 
 class MovedError(IncompleteError):

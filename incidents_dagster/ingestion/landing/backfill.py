@@ -44,14 +44,16 @@ class Backfill:
         self._windows: list[Window] | None = None
 
     def is_needed(self, remembered: Mapping[str, Any]) -> bool:
-        """Whether the table was never read to its end.
+        """Whether the table was never read to its end, and has no rows of another source.
 
         Args:
             remembered: dlt's state of the source.
         """
         state = remembered.get("tables", {}).get(self._name, {})
-        if state.get("backfill") or state.get("whole"):
-            return bool(state.get("backfill"))
+        if backfill := state.get("backfill"):
+            return bool(backfill.get("source") == self._source.whole)
+        if state.get("whole"):
+            return False
         table = Table.of(self._api.declared, self._name)
         with read_only_connection(self._database, self._api.settings.wait_seconds) as connection:
             return not StoredTable(table, connection).row_count()
@@ -78,7 +80,8 @@ class Backfill:
                 state.began = datetime.fromisoformat(began) if began and proven else None
             else:
                 to = self._windows[0].begin.isoformat()
-                state.backfill = {"to": to, "began": began, "proven": proven}
+                source = self._source.whole
+                state.backfill = {"to": to, "began": began, "proven": proven, "source": source}
             yield from load.end([reading])
 
     def _plan(self, to: str | None) -> list[Window]:

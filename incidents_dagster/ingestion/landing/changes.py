@@ -63,6 +63,7 @@ class Changes:
         reverted: Rows that a full read brought in an older version than the table's.
         missed: As `TableState.missed`.
         unread: Open rows that wait to be read one by one.
+        also: As `Reading.also`.
     """
 
     proof: Proof
@@ -73,6 +74,7 @@ class Changes:
     reverted: int = 0
     missed: dict[str, Any] = field(default_factory=dict)
     unread: int = 0
+    also: int = 0
 
 
 def changed_rows(
@@ -138,13 +140,14 @@ def changed_rows(
                 adopt=mode is Mode.ADOPT,
             )
             readings[-1], changes = yield from _whole(deletions, readings[-1], reader, landing)
-        _tell(api, name, start, readings[-1], changes)
+        _tell(load, start, readings[-1], changes)
         changes = replace(
             changes,
             full=start is None,
             loads=landing.last is not None,
             waiting=state.waiting,
             unread=readings[-1].unread,
+            also=readings[-1].also,
         )
         _remember(state, source, changes, first=not stored.row_count())
         yield from load.end(readings)
@@ -172,6 +175,8 @@ def _whole(
 def _plan(load: OneLoad) -> tuple[Start | None, Full]:
     """Where an incremental sync would start, and what a full read looks for."""
     stored, state = load.stored, load.state
+    if state.fills_otherwise(load.source):  # so that times may be others, earlier ones too
+        return start_of(load.api, load.name, stored, state.began), Full(timedelta(0))
     start = start_of(load.api, load.name, stored, state.began)
     if not (incremental := load.api.incremental.get(load.name)):
         return start, Full(FRESH)
@@ -199,9 +204,11 @@ def _why_not_enough(start: Start, reading: Reading, state: TableState, lag: time
     )
 
 
-def _tell(api: OpenApi, name: str, start: Start | None, reading: Reading, changes: Changes) -> None:
+def _tell(load: OneLoad, start: Start | None, reading: Reading, changes: Changes) -> None:
     """Reports what is odd about a read."""
-    if changes.reverted:
+    api, name = load.api, load.name
+    refilled = load.state.fills_otherwise(load.source)
+    if changes.reverted and not refilled:
         api.report(
             f"{name}: {changes.reverted:,} rows are older at the API than they were in the table, "
             "as after a restored backup, and were replaced."
@@ -230,6 +237,7 @@ def _remember(state: TableState, source: SourceId, changes: Changes, first: bool
         state.source = None  # rows of two
     if changes.full and (changes.gone.settled or not proven):
         state.whole = proven
+        state.backfill = {} if proven else state.backfill
     elif not proven:  # else what it missed is never requested
         state.whole = False
     if proven and (changes.loads or not state.began):

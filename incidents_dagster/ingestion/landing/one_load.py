@@ -23,7 +23,6 @@ from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.window_reader import WindowReader
-from incidents_dagster.ingestion.reading.windows import begin_of
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
 from incidents_dagster.ingestion.warehouse.stored_key import check_key
@@ -100,8 +99,8 @@ class OneLoad:
         """Reads it window by window; None if it has no windows."""
         if not (windows := self.api.windows.get(self.name)):
             return None
-        begin = begin_of(self.api.incremental[self.name])
-        return WindowReader(self.reader(), windows, begin, self.landing.keep)
+        incremental = self.api.incremental[self.name]
+        return WindowReader(self.reader(), windows, incremental, self.landing.keep)
 
     def rest(self) -> Iterator[pa.Table]:
         """Checks all that has arrived, and yields the rows that were held back.

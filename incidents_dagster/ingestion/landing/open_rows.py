@@ -11,14 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from incidents_dagster.ingestion.errors import causes
+from incidents_dagster.ingestion.errors import CeilingError, causes
 from incidents_dagster.ingestion.landing.one_load import OneLoad
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.reading.still_open import Endpoint, StillOpen
 from incidents_dagster.ingestion.rows.batches import distinct
 from incidents_dagster.ingestion.tables import key_as_text
 
-GONE = (404, 410)
+GONE = (403, 404, 410)  # or not to be seen by this key
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,34 @@ class OpenRows:
         Returns:
             `reading`, unproven if the list of what is open is.
         """
-        keys = [reading.keys]
+        take, keys = self.load.landing.take, [reading.keys]
+        windows = self.load.api.windows.get(self.load.name)
+        most = windows.most if windows else 0
         for listed in self.asks.listed():
-            one = yield from self._reader(listed).read(None, self.load.landing.take)
+            try:
+                one = yield from self._reader(listed).read(None, take, most=most)
+            except Exception as error:
+                if not any(isinstance(cause, CeilingError) for cause in causes(error)):
+                    raise
+                name = self.load.name
+                self.load.api.report(f"{name}: more is open than the API lists, {most:,} records.")
+                continue
             keys.append(one.keys)
             doubts = tuple(f"what is open: {doubt}" for doubt in one.proof.doubts)
             proof = replace(reading.proof, doubts=(*reading.proof.doubts, *doubts))
             # Rows of both have arrived twice.
             reading = replace(reading, proof=proof, rows=reading.rows + one.rows)
         there = [some for some in keys if len(some)]
-        rows = self._longest_unread_first(distinct(there) if there else reading.keys)
+        read = distinct(there) if there else reading.keys
+        new = self.load.stored.lacks(read) - self.load.stored.lacks(reading.keys)
+        reading = replace(reading, also=new)
+        rows = self._longest_unread_first(read)
         asked = rows[: self.asks.most_requests] if self.asks.path else []
         gone = 0
         for row in asked:
             try:
-                yield from self._reader(self.asks.single(row)).read(None, self.load.landing.take)
+                one = yield from self._reader(self.asks.single(row)).read(None, take)
+                reading = replace(reading, rows=reading.rows + one.rows)
             except Exception as error:
                 if not _is_gone(error):
                     raise
@@ -90,7 +103,7 @@ class OpenRows:
                 "open: set still_open.path to read them, or wait for the next full read."
             )
         parts = [f"{asked:,} open rows were read one by one"]
-        parts += [f"{gone:,} of them are gone from the API"] if gone else []
+        parts += [f"{gone:,} of them are gone, or hidden"] if gone else []
         parts += [f"{left:,} more wait for the next syncs"] if left else []
         return f"{name}: {', '.join(parts)}."
 

@@ -29,7 +29,7 @@ class TableState:
         window: The time column by which the API shows only the newest records; empty if it shows
             all.
         backfill: How far the first read has come, if it is read in windows: `to` which moment, when
-            it `began`, and whether all so far is `proven`.
+            it `began`, whether all so far is `proven`, and of which `source` with which columns.
         asked_singly: Primary key, as text, of an open row that incremental syncs do not bring →
             when it was last read by itself.
         missed: What the last full read found that incremental syncs should have brought: how many
@@ -87,6 +87,10 @@ class TableState:
             return f"the table has the rows of {self.source.address}"
         return "the table has rows that were read with other settings"
 
+    def fills_otherwise(self, source: SourceId) -> bool:
+        """Whether the table's columns were filled from other paths than those of `source`."""
+        return self.source is not None and self.source.filled != source.filled
+
     def why_incomplete(self, source: SourceId) -> str:
         """Why the table may not have all of `source`; empty if it has."""
         if not self.whole:
@@ -95,7 +99,7 @@ class TableState:
             return other
         if self.source and self.source.paging != source.paging:
             return "pages are found in another way than before"
-        if self.source and self.source.filled != source.filled:
+        if self.fills_otherwise(source):
             return "columns are filled from other paths than before"
         return "" if self.began else "no sync is on record"
 

@@ -176,7 +176,9 @@ class CheckedPaginator(BasePaginator):
         most, self._largest = self._pages.most, max(rows, self._largest)
         there = max(self._rows + rows, self._envelope.total(response) or 0)
         if most and there + self._largest > most:
-            raise CeilingError(f"the list has more than {most:,} records")
+            error = CeilingError(f"the list has more than {most:,} records")
+            error.certain = there > most
+            raise error
 
     def _advice(self) -> str:
         """What to set if the configured path has an object instead of a link or a cursor."""

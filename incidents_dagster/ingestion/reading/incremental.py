@@ -156,6 +156,8 @@ def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incrementa
                 f"{where.removesuffix('.incremental')}.{part} has {found[0]}, which is not known: "
                 "write {incremental.start_value}."
             )
+    if rest.get("end_param") and rest.get("end_param") == rest.get("start_param"):
+        raise SettingsError(f"{where}.end_param is the same as start_param.")
     column = table.column_of(cursor)
     filled = filled_columns(table.declared).get(column)
     zone = (filled and filled.zone) or "UTC"

@@ -18,7 +18,7 @@ def check_paths(settings: dict[str, Any], names: Iterable[str], prefix: str, pla
     """
     for name in names:
         path = settings.get(name)
-        if not isinstance(path, str) or not path:
+        if not isinstance(path, str) or (not path and name != "data_selector"):
             continue
         settings[name] = quoted(path)
         if not is_path(settings[name]):

@@ -5,6 +5,7 @@ columns knows how they are filled. `rows.filled` takes the values from the recor
 """
 
 import re
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -120,7 +121,7 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
 
 def _table(resource: dict[str, Any], key: str, place: str) -> dict[str, Any]:
     value = resource.pop(key, None)
-    if value is None:
+    if value is None or value is False:  # as a preset's table is left out
         return {}
     if not isinstance(value, dict):
         raise SettingsError(
@@ -178,7 +179,7 @@ def _check_names(given: dict[str, Any], known: Any, place: str) -> None:
 def _check_times(times: dict[str, Any], place: str) -> None:
     _check_names(times, TIMES_KEYS, f"{place}.times")
     time_format = times.get("format", "%Y")
-    if not isinstance(time_format, str) or not re.search("%[A-Za-z]", time_format):
+    if not _is_format(time_format):
         raise SettingsError(
             f"{place}.times.format in {where('resources')} must be a format of Python's strptime, "
             f'such as "%d.%m.%Y %H:%M", {shown(time_format)}.'
@@ -190,6 +191,16 @@ def _check_times(times: dict[str, Any], place: str) -> None:
             f"{place}.times.zone in {where('resources')} must be the name of a time zone, such as "
             f'"Europe/Berlin", {shown(times["zone"])}.'
         ) from None
+
+
+def _is_format(given: Any) -> bool:
+    if not isinstance(given, str) or not re.search("%[A-Za-z]", given):
+        return False
+    try:
+        datetime.strptime("", given)
+    except ValueError as error:  # it does not fit "", or has a code that there is not
+        return "bad directive" not in str(error) and "stray" not in str(error)
+    return True
 
 
 def _without_case(phases: dict[str, Any], place: str) -> dict[str, str]:

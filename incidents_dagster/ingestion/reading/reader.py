@@ -60,6 +60,7 @@ class Reading:
         unanswered: Whether a parent's request was ignored, as endpoint.response_actions allow.
         not_asked: Rows that changed before the moment that the API was asked for.
         times: Time column → its oldest and its newest value in what arrived.
+        also: New rows that only lists of what is open brought: created since the list was read.
         unread: Open rows of the table that are still to be read one by one.
     """
 
@@ -70,6 +71,7 @@ class Reading:
     unanswered: bool
     not_asked: int
     times: dict[str, tuple[Any, Any]]
+    also: int = 0
     unread: int = 0
 
 
@@ -287,8 +289,8 @@ class Reader:
         Returns:
             Why records may be missing.
         """
-        if not self._incremental or not self._unit:
-            return []
+        if not self._incremental or not self._unit or self._most or self._span[1]:
+            return []  # of several windows, the later ones bring what changed
         left = MOST_CATCHING_UP
         # Half, as clocks may differ.
         while not pages.one_moment and pages.seconds > self._incremental.lag * self._unit / 2:

@@ -259,12 +259,17 @@ def declared_source(settings: Settings) -> DltSource:
 def _declare_incrementals(
     api: dict[str, Any],
     source: DltSource,
-    open_again: Collection[str],
+    open_again: dict[str, StillOpen],
     windows: Collection[str],
 ) -> None:
     """Checks what is read incrementally, and adds the column that shows which version is newer."""
     incrementals = take_incrementals(api, source)
-    for name in open_again:
+    for name, asks in open_again.items():
+        if unknown := asks.columns - {*Table.of(source, name).primary_key}:
+            raise SettingsError(
+                f"{name}: still_open.path in {where('resources')} has {{{min(unknown)}}}, which is "
+                "no column of the primary key."
+            )
         if name not in incrementals or "phase" not in Table.of(source, name).declared:
             raise SettingsError(
                 f"{name}: still_open in {where('resources')} needs endpoint.incremental, and "

@@ -44,6 +44,11 @@ class SourceId:
     paging: str
     filled: str = ""
 
+    @property
+    def whole(self) -> str:
+        """All of them as one text."""
+        return self.hash + self.paging + self.filled
+
 
 def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
     """What resource `name` is read from, and the resources that its requests take values from.

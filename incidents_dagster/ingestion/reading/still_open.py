@@ -4,6 +4,7 @@ For an API that filters by creation alone: an incremental sync then reads a roll
 is older is asked for by its status, or one by one. `landing.open_rows` does that.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from incidents_dagster.ingestion.settings_files import where
 KEY = "still_open"
 OPTIONS = {"params": dict, "path": str, "data_selector": str, "most_requests": int}
 MOST_REQUESTS = 50
+PLACEHOLDER = re.compile(r"{(\w+)}")
 
 Endpoint = dict[str, Any]
 
@@ -36,6 +38,11 @@ class StillOpen:
     path: str = ""
     data_selector: str = "$"
     most_requests: int = MOST_REQUESTS
+
+    @property
+    def columns(self) -> set[str]:
+        """Those that the path names."""
+        return {*PLACEHOLDER.findall(self.path)}
 
     def listed(self) -> list[Callable[[Endpoint], Endpoint]]:
         """The endpoints of the lists, each made of that of the resource."""
@@ -87,6 +94,13 @@ def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:
                 f"{place} in {where('resources')} needs params, to list what is open, or path, to "
                 "get one incident."
             )
+        if "path" in given and not PLACEHOLDER.search(given["path"]):
+            raise SettingsError(
+                f"{place}.path in {where('resources')} needs {{id}}, or another column of the "
+                "primary key, where the API has the incident's id."
+            )
+        if given.get("most_requests", 1) < 0:
+            raise SettingsError(f"{place}.most_requests in {where('resources')} must be 0 or more.")
         lists = given.pop("params", [])
         lists = lists if isinstance(lists, list) else [lists]
         found[str(resource["name"])] = StillOpen(lists, **given)

@@ -6,14 +6,15 @@ shows of a list is halved, down to the API's unit of time.
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pyarrow as pa
 
 from incidents_dagster.ingestion.errors import CeilingError, IncompleteError, causes
+from incidents_dagster.ingestion.reading.incremental import Incremental
 from incidents_dagster.ingestion.reading.reader import Land, Reader, Reading
 from incidents_dagster.ingestion.reading.start import Start
-from incidents_dagster.ingestion.reading.windows import Window, Windows
+from incidents_dagster.ingestion.reading.windows import Window, Windows, begin_of
 from incidents_dagster.ingestion.rows.batches import distinct
 
 
@@ -23,14 +24,15 @@ class WindowReader:
     Args:
         reader: Reads each window.
         windows: How long they may be.
-        begin: Where the first one begins if everything is read.
+        incremental: Where the first one begins if everything is read, and how far to look back.
         keep: Called after each window: what follows does not replace what it brought.
     """
 
     def __init__(
-        self, reader: Reader, windows: Windows, begin: datetime, keep: Callable[[], None]
+        self, reader: Reader, windows: Windows, incremental: Incremental, keep: Callable[[], None]
     ) -> None:
-        self._reader, self._windows, self._begin, self._keep = reader, windows, begin, keep
+        self._reader, self._windows, self._keep = reader, windows, keep
+        self._begin, self._lag = begin_of(incremental), timedelta(seconds=incremental.lag)
         self._versions: list[pa.Table] = []
 
     def read(self, start: Start | None, land: Land) -> Generator[pa.Table, None, Reading]:
@@ -53,25 +55,21 @@ class WindowReader:
         self, windows: list[Window], start: Start | None, land: Land
     ) -> Generator[pa.Table, None, Reading]:
         """Reads the first of the `windows` and removes it; halves it if it has too many records."""
-        unit = self._windows.shortest
+        unit, most = self._windows.shortest, self._windows.most
         while True:
             window = windows[0]
             try:
-                reading = yield from self._reader.read(
-                    start, land, window.asked(unit), self._windows.most
-                )
+                reading = yield from self._reader.read(start, land, window.asked(unit), most)
             except Exception as error:
-                if not any(isinstance(cause, CeilingError) for cause in causes(error)):
+                ceiling = next((c for c in causes(error) if isinstance(c, CeilingError)), None)
+                if not ceiling:
                     raise
-                halves = window.halves(datetime.now(timezone.utc), unit)
-                if not halves:
-                    raise IncompleteError(
-                        f"There are more than {self._windows.most:,} records around "
-                        f"{window.begin:%Y-%m-%d %H:%M:%S}: more than the API shows of a list, and "
-                        f"no shorter time than a {self._windows.unit} can be asked for. Nothing "
-                        "was loaded."
-                    ) from None
-                windows[:1] = halves
+                if halves := window.halves(datetime.now(timezone.utc), unit):
+                    windows[:1] = halves
+                elif ceiling.certain:
+                    raise self._too_many(window) from None
+                else:
+                    most = 0  # the API shows them all, perhaps with nothing to spare
                 continue
             del windows[0]
             self._keep()
@@ -80,15 +78,27 @@ class WindowReader:
                 self.report(f"{window}: {reading.rows:,} records; {len(windows):,} windows to go.")
             return reading
 
+    def _too_many(self, window: Window) -> IncompleteError:
+        return IncompleteError(
+            f"There are more than {self._windows.most:,} records around "
+            f"{window.begin:%Y-%m-%d %H:%M:%S}: more than the API shows of a list, and no shorter "
+            f"time than a {self._windows.unit} can be asked for. Nothing was loaded. If there are "
+            "not so many, the API may ignore incremental.start_param or end_param."
+        )
+
     def versions(self) -> pa.Table:
         """As `Reader.versions`, of all windows."""
         there = [one for one in self._versions if len(one)]
         return distinct(there) if there else pa.table({})
 
     def meanwhile(self, reading: Reading, land: Land) -> Generator[pa.Table, None, Reading]:
-        """As `Reader.meanwhile`."""
-        later = yield from self._reader.meanwhile(reading, land)
-        return reading if later is reading else together(reading, later)
+        """As `Reader.meanwhile`, window by window."""
+        if reading.proof.pages <= 1 or not reading.proof.began:
+            return reading
+        windows = self._windows.plan(reading.proof.began - self._lag)
+        while windows:
+            reading = together(reading, (yield from self.next(windows, None, land)))
+        return reading
 
     def report(self, line: str) -> None:
         """Logs a line about the resource."""

@@ -10,12 +10,15 @@ from typing import Any
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.incremental import Incremental, Moment
+from incidents_dagster.ingestion.rows.filled import from_epoch
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
 
 KEY = "windows"
 UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 BEGIN = datetime(2000, 1, 1, tzinfo=timezone.utc)  # no incident is older
+MOST_WINDOWS = 10_000
+UNIT_OF_1970 = 86_400.0  # a window begins a unit earlier
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,12 @@ class Windows:
         begin = datetime.fromtimestamp(begin.timestamp(), timezone.utc)
         longest = timedelta(days=self.days) if self.days else None
         now, windows = datetime.now(timezone.utc), []
+        if longest and (now - begin) / longest > MOST_WINDOWS:
+            raise SettingsError(
+                f"windows.days = {self.days:g} in {where('resources')} makes more than "
+                f"{MOST_WINDOWS:,} windows since {begin:%Y-%m-%d}: raise it, or "
+                "incremental.initial_value."
+            )
         while longest and begin + longest < now:
             windows.append(Window(begin, begin + longest))
             begin += longest
@@ -102,12 +111,22 @@ def take_windows(api: dict[str, Any]) -> dict[str, Windows]:
 
 
 def begin_of(incremental: Incremental) -> datetime:
-    """Where the first window begins if everything is read."""
+    """Where the first window begins if everything is read.
+
+    Raises:
+        SettingsError: The initial value is no time.
+    """
+    given = incremental.initial_value
+    if given is None:
+        return BEGIN
     try:
-        found = Moment.of(incremental.initial_value)
-    except (ValueError, OverflowError):
-        found = None
-    return found if isinstance(found, datetime) else BEGIN
+        found = from_epoch(given) if isinstance(given, (int, float)) else Moment.of(given)
+    except (ValueError, OverflowError, OSError):
+        raise SettingsError(
+            f"incremental.initial_value in {where('resources')} must be a time, as the resource is "
+            f"read in windows, {shown(given)}."
+        ) from None
+    return datetime.fromtimestamp(max(found.timestamp(), UNIT_OF_1970), timezone.utc)
 
 
 def _checked(name: str, value: Any, place: str) -> Any:

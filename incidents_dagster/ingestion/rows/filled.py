@@ -15,6 +15,7 @@ from incidents_dagster.ingestion.rows.paths import as_text, values_at
 from incidents_dagster.ingestion.tables import FILLED, key_as_text
 
 FAR_SECONDS = 1e11  # the year 5138: more can only be milliseconds or less
+THOUSANDS = 3  # nanoseconds are the finest
 NAIVE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(\.\d+)?)?")
 TIME = "timestamp"
 BETWEEN = ", "
@@ -115,8 +116,8 @@ def from_epoch(value: float) -> datetime:
     Raises:
         ValueError, OverflowError, OSError: It is not a number, or before the year 1.
     """
-    while math.isfinite(value) and abs(value) >= FAR_SECONDS:
-        value /= 1000
+    for _ in range(THOUSANDS):
+        value = value / 1000 if math.isfinite(value) and abs(value) >= FAR_SECONDS else value
     return datetime.fromtimestamp(value, timezone.utc)
 
 

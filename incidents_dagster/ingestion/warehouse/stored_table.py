@@ -141,6 +141,17 @@ class StoredTable:
             self.connection.unregister("_keys")
         return found
 
+    def lacks(self, keys: pa.Table) -> int:
+        """How many of these primary keys the table does not have."""
+        if not len(keys) or not self.exists():
+            return len(keys)
+        self.connection.register("_keys", keys)
+        same = same_key(self.table.primary_key, "t", "k")
+        sql = f"SELECT count(*) FROM _keys k ANTI JOIN {self.table.qualified} t ON {same}"
+        found = int(self._value(sql))
+        self.connection.unregister("_keys")
+        return found
+
     def time_columns(self) -> list[str]:
         """The columns of times, declared ones first."""
         times = [c.name for c in self.columns() if c.type.startswith(("TIMESTAMP", "DATE"))]

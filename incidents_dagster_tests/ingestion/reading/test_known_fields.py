@@ -1,7 +1,9 @@
 """`fields`, `times`, `phases` and `drop_where`: from the configuration into the table."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -146,6 +148,20 @@ def test_other_paths_are_read_into_all_rows(api: Api, query: Query) -> None:
     assert "since" in api.asked[0]
 
 
+@pytest.mark.parametrize("zones", [("America/Los_Angeles", "UTC"), ("UTC", "Asia/Tokyo")])
+def test_another_zone_reaches_rows_that_have_just_changed(
+    api: Api, query: Query, zones: tuple[str, str]
+) -> None:
+    incremental = {"cursor_path": "updated_at", "start_param": "since", "lag": 86_400}
+    recent = datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0) - timedelta(hours=10)
+    api.records = [alert(n, updatedAt=recent.isoformat()) for n in range(3)]
+    for zone in zones:
+        api.sync(incremental, times={"zone": zone})
+    expected = recent.replace(tzinfo=ZoneInfo(zones[1])).astimezone(timezone.utc)
+    (found,) = query("SELECT DISTINCT updated_at FROM incidents.x")
+    assert found[0] == expected
+
+
 def test_a_key_of_several_paths(api: Api, query: Query) -> None:
     api.records = [alert(1), alert(1, startsAt="2026-11-05T00:00:00")]
     api.sync(fields={**FIELDS, "id": ["fingerprint", "startsAt"]})
@@ -228,6 +244,7 @@ def test_a_status_that_later_records_lack_is_no_mistake(api: Api, query: Query) 
         ({"phases": {"A": "open", "a": "closed"}}, "'a' twice, in another case of letters"),
         ({"fields": FIELDS, "times": {"zone": "Berlin"}}, "times.zone in "),
         ({"fields": FIELDS, "times": {"format": "iso"}}, "times.format in "),
+        ({"fields": FIELDS, "times": {"format": "%Q"}}, "times.format in "),
         ({"fields": FIELDS, "times": {"zon": "UTC"}}, "did you mean 'zone'?"),
         ({"absent": "closed"}, "absent in "),
         ({"absent": "gone", "phases": PHASES}, "must be one of open, acknowledged"),

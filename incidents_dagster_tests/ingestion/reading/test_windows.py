@@ -49,7 +49,9 @@ class Api:
         self.web, self._configure = listen(self._answer), configure
         self.said: list[str] = []
         self.total, self.exclusive = True, False
-        self.ceiling, self.limit = CEILING, 5
+        self.ceiling, self.limit, self.lag = CEILING, 5, 3600
+        self.more: dict[str, Any] = {}  # of the endpoint
+        self.own: dict[str, Any] = {}  # of the resource
         self.longest: timedelta | None = None
 
     def has(self, count: int, apart: timedelta, begin: datetime = DAY) -> None:
@@ -79,9 +81,10 @@ class Api:
 
     def write(self, **windows: Any) -> Settings:
         pages = {"type": "offset", "limit": self.limit, "total_path": ""}
-        incremental = {**WINDOW, "initial_value": "2026-01-01T00:00:00Z", "lag": 3600}
-        section = resource(self.web.base_url, pages, incremental=incremental)
+        incremental = {**WINDOW, "initial_value": "2026-01-01T00:00:00Z", "lag": self.lag}
+        section = resource(self.web.base_url, pages, incremental=incremental, **self.more)
         one = section["resources"][0]
+        one |= self.own
         one |= {"windows": {"most": CEILING, **windows}}
         one["columns"] = {"at": {"data_type": "timestamp", "dedup_sort": "desc"}}
         section["completeness"] = {"overlap_pages": False} if not self.total else {}
@@ -240,6 +243,58 @@ def test_many_records_behind_a_ceiling_are_all_there_after_a_kill(
     assert len(api.web.asked) < 50  # not all of it again
     api.sync(Mode.RECONCILE, most=10_000)  # fails unless it is proven
     assert query(MARKED) == []
+
+
+@pytest.mark.parametrize("changed", ["source", "fields"])
+def test_settings_that_change_after_a_stopped_first_read_reach_every_row(
+    api: Api, query: Query, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    monkeypatch.setattr(backfill, "ENOUGH", 1)
+    api.has(60, timedelta(hours=5))
+    whole, asked_so_far = api.web.answer, []
+
+    def stops(asked: Asked) -> Any:
+        asked_so_far.append(asked)
+        return Reply({}, 400) if len(asked_so_far) == 20 else whole(asked)
+
+    api.web.answer = stops
+    api.refusal()
+    api.web.answer = whole
+    assert 0 < query("SELECT count(*) FROM incidents.x")[0][0] < 60
+    if changed == "source":
+        api.rows = api.rows[::2]
+        api.more = {"params": {"team": "a"}}
+    else:
+        api.own = {"fields": {"title": "id"}}
+    for _ in range(3):  # a second look at what is missing
+        api.sync()
+    if changed == "source":
+        assert query(IDS) == [(30, 30)]
+    else:
+        assert query("SELECT count(*) FROM incidents.x WHERE title = id") == [(60,)]
+
+
+def test_a_reconcile_in_windows_looks_for_what_changed_window_by_window(
+    api: Api, query: Query
+) -> None:
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    api.lag = 86_400 * 30
+    api.has(40, timedelta(hours=5), now - timedelta(days=20))
+    api.sync()
+    del api.rows[20]
+    api.sync(Mode.RECONCILE)
+    assert query(MARKED) == [("00020",)]
+
+
+def test_a_window_of_one_unit_may_be_as_full_as_a_list_can_be(api: Api, query: Query) -> None:
+    api.ceiling = 1_000  # it counts records, not places
+    api.has(40, timedelta(hours=8))
+    api.sync(unit="day")
+    assert query(IDS) == [(40, 40)]
+
+
+def test_more_windows_than_make_sense_are_refused(api: Api) -> None:
+    assert "makes more than 10,000 windows since 2026-01-01" in api.refusal(days=0.00001)
 
 
 def test_the_windows_of_a_first_read_are_few_loads(api: Api, query: Query) -> None:

@@ -99,6 +99,7 @@ def test_a_phase_may_come_from_what_is_no_text() -> None:
         ({"time_format": "%d.%m.%Y"}, "soon", "soon"),
         ({}, 1782907200, UTC_NOON),
         ({}, 1782907200000, UTC_NOON),
+        ({}, 1e30, 1e30),
         ({}, True, True),
         ({}, float("inf"), float("inf")),
         ({"zone": "UTC"}, "2026-99-99", "2026-99-99"),
