@@ -132,8 +132,9 @@ class Landing:
         if DELETED_AT in gone.column_names:
             gone = gone.drop_columns([DELETED_AT])
         if phase := self._table.absent_phase:
-            place = gone.column_names.index("phase")
-            gone = gone.set_column(place, "phase", pa.array([phase] * len(gone), pa.string()))
+            others = [name for name in gone.column_names if name != "phase"]
+            phases = pa.array([phase] * len(gone), pa.string())
+            gone = gone.select(others).append_column("phase", phases)
         times = pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), len(gone))
         yield from self._keyed(gone.append_column(DELETED_AT, times))
 

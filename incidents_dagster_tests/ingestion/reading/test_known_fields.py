@@ -198,6 +198,14 @@ def test_what_the_list_no_longer_has_gets_the_phase_that_absence_means(
     assert query(rows) == [("closed", 25, 25), ("open", 30, 0)]
 
 
+def test_absence_gives_a_phase_to_rows_from_before_there_were_any(api: Api, query: Query) -> None:
+    api.records = [alert(n) for n in range(5)]
+    api.sync(phases={})
+    gone = api.records.pop(0)
+    api.sync(absent="closed")
+    assert query("SELECT id FROM incidents.x WHERE phase = 'closed'") == [(gone["fingerprint"],)]
+
+
 @pytest.mark.parametrize(
     ("own", "told"),
     [
