@@ -65,6 +65,7 @@ class Pages:
         known: Path that the configuration names and a response has had, now or in an earlier sync →
             how many records were on that page.
         left_out: Hashes of the records that `drop_where` leaves out.
+        left_out_again: How many of them arrived again in the same version.
         unseen: Such a path → why these may not be all records as long as no response has it.
     """
 
@@ -79,6 +80,7 @@ class Pages:
         self._seen: set[str] = set()
         self.unseen: dict[str, str] = {}
         self.left_out: set[int] = set()
+        self.left_out_again = 0
         self.count = self.rows = self.lists = self.ended = 0
         self.expected: int | None = 0
         self.at_least = 0
@@ -107,6 +109,11 @@ class Pages:
         """Notes that a page with so many records has such a path."""
         self._seen.add(str(path))
         self.known[self._key(path)] = max(rows, self.most_with(path))
+
+    def leave_out(self, mark: Hashable) -> None:
+        """Notes a record that `drop_where` leaves out, by its `Marks`."""
+        self.left_out_again += hash(mark) in self.left_out
+        self.left_out.add(hash(mark))
 
     def _key(self, path: object) -> str:
         return f"{self._resource}: {path}"

@@ -110,9 +110,10 @@ class Seen:
         A list without a unique order repeats one record for each that it skips. If the API reports
         a total, `check_total` tells whether any is missing.
         """
-        if not self._table.keyed or pages.lists != 1 or pages.at_least or not self._here:
+        if not self._table.keyed or pages.lists != 1 or pages.at_least:
             return 0
-        return sum(map(len, self._here)) - len(distinct(self._here))
+        once = len(distinct(self._here)) if self._here else 0
+        return sum(map(len, self._here)) - once + pages.left_out_again
 
     def _asked(self, rows: pa.Table) -> pa.Table:
         """The `rows` that the API was asked for; some APIs return others, too."""

@@ -161,7 +161,7 @@ class OpenApi:
             if not drops(record):
                 return True
             if pages:
-                pages.left_out.add(hash(mark(record)))
+                pages.leave_out(mark(record))
             return False
 
         return kept

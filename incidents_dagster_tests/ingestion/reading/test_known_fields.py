@@ -14,7 +14,7 @@ from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import run_sync
-from incidents_dagster_tests.ingestion.one_resource import resource
+from incidents_dagster_tests.ingestion.one_resource import read, resource
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -184,6 +184,24 @@ def test_a_total_that_also_lacks_an_incident_is_still_told(api: Api) -> None:
     api.total = 7
     message = api.refusal(drop_where={"pull_request": "*"})
     assert "6 records were read, but the API reports 7" in message
+
+
+def test_one_that_is_left_out_twice_shows_that_another_is_missing(
+    listen: Listen, configure: Configure
+) -> None:
+    """As with any other record that arrives again: a list without an order has skipped one."""
+    first = [alert(n) for n in range(4)] + [alert(4, pull_request={})]
+    second = [first[-1], alert(6)]  # 5 was skipped
+
+    def answer(asked: Asked) -> Any:
+        again = "after" in asked.query
+        return {"data": second if again else first, "after": None if again else "b"}
+
+    pages = {"type": "cursor", "cursor_path": "after", "cursor_param": "after"}
+    section = resource(listen(answer).base_url, pages)
+    section["resources"][0].update({"fields": FIELDS, "drop_where": {"pull_request": "*"}})
+    doubts = read(configure(**section)).proof.doubts
+    assert "1 records arrived twice in the same version" in doubts[0]
 
 
 def test_what_the_list_no_longer_has_gets_the_phase_that_absence_means(
