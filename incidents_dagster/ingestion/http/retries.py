@@ -51,10 +51,14 @@ def _response(state: RetryCallState) -> requests.Response | None:
     return result if isinstance(result, requests.Response) else None
 
 
-def may_pass(error: BaseException) -> bool:
-    """Whether an error is one of those that are retried."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    return isinstance(error, RETRIED_ERRORS) or status in RETRIED_STATUSES
+def may_pass(error: BaseException, also: Collection[int] = ()) -> bool:
+    """Whether an error is one of those that are retried; `also` as in `retrying`."""
+    response = getattr(error, "response", None)
+    return isinstance(error, RETRIED_ERRORS) or (response is not None and _may(response, also))
+
+
+def _may(response: requests.Response, also: Collection[int]) -> bool:
+    return response.status_code in FAILING or rate_limits.is_refused(response, also)
 
 
 def retrying(also: Collection[int] = ()) -> Retrying:
@@ -68,9 +72,7 @@ def retrying(also: Collection[int] = ()) -> Retrying:
 
     def is_retried(state: RetryCallState) -> bool:
         response = _response(state)
-        if response is None:
-            return False
-        return response.status_code in FAILING or rate_limits.is_refused(response, also)
+        return response is not None and _may(response, also)
 
     return Retrying(
         retry=retry_any(is_retried, retry_if_exception_type(RETRIED_ERRORS)),

@@ -45,7 +45,7 @@ def check_first_page(
         refusal = next((cause for cause in causes(error) if isinstance(cause, REFUSALS)), None)
         if refusal is None:
             raise
-        if may_pass(refusal):  # the next full read asks again
+        if may_pass(refusal, api.settings.retry_also):  # the next full read asks again
             return
         page = []
     asked[question] = len(page)

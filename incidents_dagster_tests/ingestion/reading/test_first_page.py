@@ -28,7 +28,7 @@ def asked_for_page_0(listen: Listen, configure: Configure, answer: Any, syncs: i
         return answer if page == "0" else {"data": ROWS if page == "1" else []}
 
     web = listen(pages)
-    configure(**resource(web.base_url, PAGES), max_page_mb=1)
+    configure(**resource(web.base_url, PAGES), max_page_mb=1, retry_also=[420])
     for _ in range(syncs):
         run_sync(load_settings(), print, Mode.FULL_REFRESH)
     return sum(asked.query.get("page") == "0" for asked in web.asked)
@@ -52,10 +52,11 @@ def test_an_api_without_such_a_page_is_asked_once(
     assert asked_for_page_0(listen, configure, answer, syncs=2) == 1
 
 
+@pytest.mark.parametrize("status", [420, 429, 500])
 def test_an_api_that_fails_is_asked_again_by_the_next_full_read_and_not_before(
-    listen: Listen, configure: Configure, waits: list[float]
+    listen: Listen, configure: Configure, waits: list[float], status: int
 ) -> None:
-    assert asked_for_page_0(listen, configure, Reply({}, status=500), syncs=2) == 2
+    assert asked_for_page_0(listen, configure, Reply({}, status=status), syncs=2) == 2
     assert waits == []
 
 
