@@ -37,6 +37,7 @@ KNOWN: dict[str, tuple[str, str]] = {
     "title": ("text", "What the incident is about, in a line."),
     "url": ("text", "The incident's page, for people."),
 }
+TIMES = [name for name, (kind, _) in KNOWN.items() if kind == TIME]
 PHASES = ("open", "acknowledged", "closed", "other")
 # Columns whose list of paths is one text of all values; of others, the first value counts.
 TOGETHER = {"id": "required", "phase": "there"}
@@ -99,21 +100,28 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
             f"{place}.fields.phase in {where('resources')} needs {place}.phases: a table of the "
             "values there, each with one of " + ", ".join(PHASES) + "."
         )
+    given = resource.get("columns") or {}
+    if isinstance(given, list):
+        given = {column["name"]: column for column in given}
+    if times:
+        fields |= {name: name for name in TIMES if name in given and name not in fields}
+        if not fields.keys() & TIMES:
+            raise SettingsError(
+                f"{place}.times in {where('resources')} says how times are written: say in "
+                f"{place}.fields which ones, such as created_at."
+            )
     if not fields:
         return
     _check_names(fields, KNOWN, f"{place}.fields")
     _check_times(times, place)
     phases = _without_case(phases, place)
-    given = resource.get("columns") or {}
-    if isinstance(given, list):
-        given = {column["name"]: column for column in given if isinstance(column, dict)}
     columns = {
         name: _hints(name, _paths(paths, f"{place}.fields.{name}"), times, phases)
         for name, paths in fields.items()
     }
     if absent:
         columns["phase"][ABSENT] = absent
-    newest = any("dedup_sort" in hints for hints in given.values() if isinstance(hints, dict))
+    newest = any("dedup_sort" in hints for hints in given.values())
     if "updated_at" in columns and not newest:
         columns["updated_at"]["dedup_sort"] = "desc"
     resource["columns"] = {**given, **{n: {**c, **given.get(n, {})} for n, c in columns.items()}}

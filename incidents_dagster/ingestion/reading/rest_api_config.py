@@ -28,6 +28,7 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
     """
     api["resources"] = [{"name": r} if isinstance(r, str) else r for r in api["resources"]]
     for number, resource in enumerate(api["resources"]):
+        _check_columns(resource.get("columns") or {}, f"resources[{number}].columns")
         take_fields(resource, f"resources[{number}]")
     holders = {f"resources[{n}]": resource for n, resource in enumerate(api["resources"])}
     holders["resource_defaults"] = api.setdefault("resource_defaults", {})
@@ -38,7 +39,7 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
                 refused(f"{where}.endpoint is neither a table nor a path", f"{where}.endpoint")
             )
         holder["endpoint"] = {"path": endpoint} if isinstance(endpoint, str) else endpoint
-        _check_columns(holder.get("columns") or {}, f"{where}.columns")
+    _check_columns(api["resource_defaults"].get("columns") or {}, "resource_defaults.columns")
 
     endpoints = [holder["endpoint"] for holder in holders.values()]
     double_braces(api["client"], formatted=False)

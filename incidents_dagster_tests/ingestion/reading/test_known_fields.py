@@ -133,6 +133,19 @@ def test_times_without_a_zone_are_of_the_configured_one_and_so_is_the_start(
     assert sync() == "2026-11-02 00:00:01"
 
 
+def test_declared_times_are_of_the_configured_zone_as_well(
+    listen: Listen, configure: Configure, query: Query
+) -> None:
+    rows = [{"id": "a", "created_at": "2026-11-02T12:00:00"}]
+    section = resource(listen(lambda _: {"data": rows}).base_url, "single_page")
+    section["resources"][0] |= {
+        "times": {"zone": "America/New_York"},
+        "columns": {"created_at": {"data_type": "timestamp"}},
+    }
+    run_sync(configure(**section))
+    assert query("SELECT created_at::VARCHAR FROM incidents.x") == [("2026-11-02 17:00:00+00",)]
+
+
 def test_other_paths_are_read_into_all_rows(api: Api, query: Query) -> None:
     incremental = {"cursor_path": "updated_at", "start_param": "since", "lag": 0}
     api.records = [alert(n, name=f"n{n}") for n in range(3)]
@@ -272,6 +285,9 @@ def test_a_status_that_later_records_lack_is_no_mistake(api: Api, query: Query) 
         ({"fields": FIELDS, "times": {"format": "iso"}}, "times.format in "),
         ({"fields": FIELDS, "times": {"format": "%Q"}}, "times.format in "),
         ({"fields": FIELDS, "times": {"zon": "UTC"}}, "did you mean 'zone'?"),
+        ({"times": {"zone": "UTC"}}, "times in "),
+        ({"fields": FIELDS, "columns": {"id": "text"}}, "columns.id is not a table"),
+        ({"fields": FIELDS, "columns": [{"data_type": "text"}]}, "columns[0].name is not a hint"),
         ({"absent": "closed"}, "absent in "),
         ({"absent": "gone", "phases": PHASES}, "must be one of open, acknowledged"),
         ({"drop_where": {"a": {}}}, "drop_where.a in "),
