@@ -12,7 +12,7 @@ from tomlkit.items import Table
 
 from incidents_dagster.ingestion import presets
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.settings_files import SECTION, config_file
+from incidents_dagster.ingestion.settings_files import SECTION, config_file, own_section
 
 COMMENT = "See `make presets` for the vendors that are known by name."
 
@@ -31,10 +31,11 @@ def configure(name: str) -> Iterator[str]:
     """Names the preset in config.toml, and says what is left to do.
 
     Raises:
-        SettingsError: There is no such preset, or another API is configured.
+        SettingsError: There is no such preset, another API is configured, or a file is wrong.
     """
-    preset, file = presets.load(name, "the command line"), config_file()
-    about = preset.about
+    preset = presets.load(name, "the command line")
+    own_section()  # raises if a file is not TOML
+    about, file = preset.about, config_file()
     document = tomlkit.parse(file.read_text("utf-8")) if file.exists() else tomlkit.document()
     section = _section(document, file)
     if section.get("preset", presets.DEFAULT) not in (presets.DEFAULT, name):
@@ -75,6 +76,10 @@ def _write(section: Table, setting: str, value: str) -> bool:
     *tables, name = setting.split(".")
     for part in tables:
         section = section.setdefault(part, tomlkit.table())
+        if not isinstance(section, Table):
+            raise SettingsError(
+                f"{part} of {config_file()} must be a table with a header, [{SECTION}.{part}]."
+            )
     if name in section:
         return False
     section[name] = value

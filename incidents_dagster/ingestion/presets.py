@@ -160,14 +160,21 @@ def _over(preset: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 def _resources(preset: list[dict[str, Any]], own: list[Any]) -> list[Any]:
     offered = {resource["name"]: resource for resource in preset}
-    wanted = {_name(one): one for one in own}
+    wanted: dict[str, Any] = {}
+    rest: list[Any] = []  # a second one of the same name, too, for rest_api to refuse
+    for one in own:
+        name = _name(one)
+        if isinstance(name, str) and name in offered and name not in wanted:
+            wanted[name] = one
+        else:
+            rest.append(one)
     main = next(iter(offered), None)
     merged: list[Any] = []
     for name, resource in offered.items():
         if name == main or name in wanted:
-            one = wanted.pop(name, name)
+            one = wanted.get(name, name)
             merged.append(_over(resource, one) if isinstance(one, Mapping) else resource)
-    return [*merged, *wanted.values()]
+    return [*merged, *rest]
 
 
 def _name(resource: Any) -> Any:

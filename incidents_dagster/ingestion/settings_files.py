@@ -46,7 +46,7 @@ def where(setting: str = "") -> str:
         if _has(section, path):
             return f"[{SECTION}] of {_file_of(provider)}"
     place = f"[{SECTION}] of {config_file()}"
-    preset = _preset(_own_section()) if setting else presets.NONE
+    preset = _preset(own_section()) if setting else presets.NONE
     vendors = preset.name != presets.DEFAULT and _has(preset.section, path)
     return f"{place}, by its preset {preset.name!r}" if vendors else place
 
@@ -94,7 +94,7 @@ def read_section() -> dict[str, Any]:
         SettingsError: A file is not TOML, a variable sets a part of what is not a table, or there
             is no such preset.
     """
-    own = _own_section()
+    own = own_section()
     return presets.with_own(_preset(own), own)
 
 
@@ -104,7 +104,7 @@ def about_preset() -> presets.About | None:
     Raises:
         SettingsError: See `read_section`.
     """
-    preset = _preset(_own_section())
+    preset = _preset(own_section())
     return preset.about if preset.name else None
 
 
@@ -117,7 +117,7 @@ def _preset(own: dict[str, Any]) -> presets.Preset:
     return presets.load(name, where("preset"))
 
 
-def _own_section() -> dict[str, Any]:
+def own_section() -> dict[str, Any]:
     """What files and environment have.
 
     dlt itself would take a table from the first file that has it.

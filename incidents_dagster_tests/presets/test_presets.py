@@ -78,13 +78,16 @@ def test_a_user_s_settings_lie_over_a_preset_key_by_key(
         (["teams"], ["incident_data", "teams"]),
         (["incident_data", "users"], ["incident_data", "users"]),
         ([{"name": "mine", "endpoint": "/mine"}], ["incident_data", "mine"]),
+        (["mine", {"name": "mine"}], ["incident_data", "mine", "mine"]),  # for rest_api to refuse
+        ([{"name": ["mine"]}], ["incident_data", ["mine"]]),
     ],
 )
 def test_the_first_resource_is_read_and_others_if_they_are_named(
     own: list[Any] | None, names: list[str]
 ) -> None:
     section = with_own(PRESET, {} if own is None else {"resources": own})
-    assert [resource["name"] for resource in section["resources"]] == names
+    found = [r["name"] if isinstance(r, dict) else r for r in section["resources"]]
+    assert found == names
 
 
 def test_a_resource_of_the_same_name_lies_over_the_preset_s() -> None:
@@ -227,9 +230,10 @@ def test_init_makes_a_config_where_there_is_none() -> None:
         ("", "pagerdut", "did you mean 'pagerduty'?"),
         ('[sources.incidents]\npreset = "other"\n', "pagerduty", "preset 'other' already"),
         ('[sources.incidents]\nresources = ["x"]\n', "pagerduty", "an API of its own"),
+        ("[sources.incidents]\nclient = {}\n", "servicenow", "client of "),
     ],
 )
-def test_init_changes_nothing_where_another_api_is_configured(
+def test_init_changes_nothing_where_it_cannot(
     write_config: WriteConfig, config: str, preset: str, told: str
 ) -> None:
     write_config(config)
