@@ -52,6 +52,7 @@ class Landing:
         self._new_columns: TTableSchemaColumns = {}
         self._older: list[pa.Table] = []  # than the table's versions
         self._kept = (0, 0)  # of those two
+        self._again = False  # whether a read was given up, whose rows are among the loaded ones
         self._missed_before: dict[str, Miss] = {}
         self.missed: dict[str, Miss] = {}
         self.last: pa.Table | None = None
@@ -59,7 +60,7 @@ class Landing:
     def take(self, arrived: Arrived | None) -> Iterator[pa.Table]:
         """Takes a batch; None: what follows replaces all that was not kept."""
         if arrived is None:
-            held, older = self._kept
+            self._again, (held, older) = True, self._kept
             self._held, self._older = self._held[:held], self._older[:older]
             self.missed = {**self._missed_before}
             self._bad.forget()
@@ -144,7 +145,8 @@ class Landing:
 
     def unique(self, *readings: Reading) -> bool:
         """Whether these reads loaded no row twice."""
-        if len(readings) == 1 and readings[0].rows == readings[0].proof.distinct:
+        once = len(readings) == 1 and readings[0].rows == readings[0].proof.distinct
+        if once and not self._again:
             return True  # nothing arrived twice
         return not self._loaded or len(distinct(self._loaded)) == sum(map(len, self._loaded))
 

@@ -70,6 +70,7 @@ class WindowReader:
                     raise self._too_many(window) from None
                 else:
                     most = 0  # the API shows them all, perhaps with nothing to spare
+                yield from land(None)
                 continue
             del windows[0]
             self._keep()

@@ -19,6 +19,7 @@ from incidents_dagster.ingestion.landing import backfill
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.reading.windows import Window, Windows
+from incidents_dagster.ingestion.rows import batches
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, Settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster_tests.ingestion.one_resource import MARKED, resource
@@ -149,6 +150,20 @@ def test_windows_are_no_longer_than_the_api_takes(api: Api, query: Query) -> Non
     api.has(40, timedelta(hours=5))
     api.sync(days=30)
     assert query(IDS) == [(40, 40)]
+
+
+@pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL_REFRESH])
+def test_what_came_before_a_window_was_halved_is_loaded_once(
+    api: Api, query: Query, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    """Without a total, the ceiling is seen only after whole batches have arrived."""
+    monkeypatch.setattr(batches, "BATCH_ROWS", 5)
+    api.ceiling = 30
+    api.has(60, timedelta(hours=5))
+    whole = api.web.answer
+    api.web.answer = lambda asked: {"data": whole(asked)["data"]}
+    api.sync(mode, most=30)
+    assert query(IDS) == [(60, 60)]
 
 
 def test_an_instant_with_too_many_records_fails_with_the_reason(api: Api, query: Query) -> None:
