@@ -76,6 +76,7 @@ class OneLoad:
             remembered = dlt.current.source_state().setdefault("tables", {}).setdefault(name, {})
             state = TableState.read(remembered)
             state.turn_to(source)
+            same_paths = not state.fills_otherwise(source)
             bad = BadRecords(name, api.settings.quarantine_share)
             yield cls(
                 api,
@@ -85,7 +86,7 @@ class OneLoad:
                 stored,
                 known,
                 state,
-                ConfiguredFields.of(name, api.incremental.get(name), stored),
+                ConfiguredFields.of(name, api.incremental.get(name), stored, same_paths),
                 bad,
                 Landing(stored, bad, quarantine.waiting(connection, name, stored.table)),
                 remembered,

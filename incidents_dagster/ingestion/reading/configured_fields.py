@@ -74,9 +74,20 @@ class ConfiguredFields:
 
     @classmethod
     def of(
-        cls, name: str, incremental: Incremental | None, stored: StoredTable
+        cls,
+        name: str,
+        incremental: Incremental | None,
+        stored: StoredTable,
+        same_paths: bool = True,
     ) -> "ConfiguredFields":
-        """Those of resource `name`; without a cursor that the table has values of."""
+        """Those of resource `name`, but the key's alone where the table has values.
+
+        Args:
+            name: The resource.
+            incremental: How it is read incrementally, if it is.
+            stored: Its table.
+            same_paths: Whether the table's values are from the paths that are configured now.
+        """
         table = stored.table
         filled = filled_columns(table.declared)
 
@@ -94,7 +105,7 @@ class ConfiguredFields:
         if incremental:
             others[incremental.column] = incremental.field
         for column, field in others.items():
-            if not stored.has_values(column):
+            if not stored.has_values(column) or (column in filled and not same_paths):
                 unseen.setdefault(column, wanted(column, CURSOR, field))
         return cls(name, unseen, incremental, table)
 

@@ -256,6 +256,13 @@ def test_a_path_that_no_record_has_is_told(api: Api, own: Any, told: str) -> Non
     assert told in api.refusal(**own)
 
 
+def test_a_path_that_no_record_has_is_told_later_too(api: Api, query: Query) -> None:
+    api.records = [alert(n) for n in range(3)]
+    api.sync()
+    assert "fields.status is 'stat.name'" in api.refusal(fields={**FIELDS, "status": "stat.name"})
+    assert query("SELECT DISTINCT status FROM incidents.x") == [("active",)]
+
+
 def test_a_status_that_later_records_lack_is_no_mistake(api: Api, query: Query) -> None:
     incremental = {"cursor_path": "updated_at", "start_param": "since", "lag": 0}
     api.records = [alert(1)]
