@@ -19,7 +19,7 @@ from incidents_dagster.ingestion.errors import (
 )
 from incidents_dagster.ingestion.reading.configured_fields import ConfiguredFields
 from incidents_dagster.ingestion.reading.duplicates import Duplicates
-from incidents_dagster.ingestion.reading.first_page import check_first_page
+from incidents_dagster.ingestion.reading.first_page import FirstPage
 from incidents_dagster.ingestion.reading.incremental import Moment
 from incidents_dagster.ingestion.reading.pages import Pages
 from incidents_dagster.ingestion.reading.proof import Proof
@@ -128,9 +128,8 @@ class Reader:
         readings, pages, doubts = yield from self._until_agreed(start, land)
         self._one_moment = pages.one_moment
         if start is None:
-            check_first_page(
-                self._api, self._name, self._known, self._seen.keys(), self._known_pages
-            )
+            first = FirstPage(self._api, self._name, self._known, self._known_pages)
+            first.check(self._seen.keys(), self._span)
         doubts += yield from self._catch_up(pages, land)
         keys = self._seen.keys()
         proof = Proof(

@@ -51,6 +51,7 @@ class Api:
         self.said: list[str] = []
         self.total, self.exclusive = True, False
         self.ceiling, self.limit, self.lag = CEILING, 5, 3600
+        self.paginator: Any = None
         self.more: dict[str, Any] = {}  # of the endpoint
         self.own: dict[str, Any] = {}  # of the resource
         self.longest: timedelta | None = None
@@ -81,7 +82,7 @@ class Api:
         run_sync(settings, self.said.append, mode)
 
     def write(self, **windows: Any) -> Settings:
-        pages = {"type": "offset", "limit": self.limit, "total_path": ""}
+        pages = self.paginator or {"type": "offset", "limit": self.limit, "total_path": ""}
         incremental = {**WINDOW, "initial_value": "2026-01-01T00:00:00Z", "lag": self.lag}
         section = resource(self.web.base_url, pages, incremental=incremental, **self.more)
         one = section["resources"][0]
@@ -221,6 +222,27 @@ def test_a_first_read_that_was_stopped_goes_on_at_its_last_window(
     assert len(api.web.asked) == 1  # whole: what changed is enough
     api.sync(Mode.RECONCILE)
     assert query(MARKED) == []
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_page_before_the_first_one_is_that_of_the_window(
+    api: Api, query: Query, first: int
+) -> None:
+    """The first windows are empty; an API that counts from 1 may send page 1 for page 0."""
+    api.has(30, timedelta(hours=5))
+    api.paginator = {"type": "page_number", "base_page": 1, "total_path": ""}
+
+    def answer(asked: Asked) -> Any:
+        since, until = asked.query["since"], asked.query.get("until", "9")
+        at = 5 * max(0, int(asked.query["page"]) - first)
+        return {"data": [r for r in api.rows if since <= r["at"] <= until][at : at + 5]}
+
+    api.web.answer = answer
+    if first:
+        api.sync()
+        assert query(IDS) == [(30, 30)]
+    else:
+        assert "set paginator.base_page to 0" in api.refusal()
 
 
 SYNC = """
