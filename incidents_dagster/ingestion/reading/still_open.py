@@ -58,7 +58,8 @@ class StillOpen:
         for column, value in key.items():
             path = path.replace(f"{{{column}}}", quote(str(value), safe=""))
         replaced = {"path": path, "data_selector": self.data_selector, "paginator": "single_page"}
-        return lambda endpoint: {**endpoint, **replaced, "params": {}}
+        own = ("method", "params", "json", "data")  # of the list, which may be a search
+        return lambda endpoint: {n: v for n, v in endpoint.items() if n not in own} | replaced
 
 
 def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:

@@ -36,6 +36,7 @@ class Api:
         self.web, self._configure = listen(self._answer), configure
         self.said: list[str] = []
         self.forbidden: set[str] = set()
+        self.endpoint: dict[str, Any] = {}
 
     def _answer(self, asked: Asked) -> Any:
         if asked.path != "/x":
@@ -56,7 +57,7 @@ class Api:
 
     def configure(self, **still_open: Any) -> Settings:
         window = {"cursor_path": "created_at", "start_param": "since", "lag": 3 * DAY}
-        section = resource(self.web.base_url, "single_page", incremental=window)
+        section = resource(self.web.base_url, "single_page", incremental=window, **self.endpoint)
         section["resources"][0] |= {
             "fields": {"status": "status", "created_at": "created_at"},
             "phases": {"open": "open", "closed": "closed", "taken": "acknowledged"},
@@ -139,6 +140,30 @@ def test_one_that_may_not_be_read_is_told_and_stops_no_other(api: Api, query: Qu
     assert query(STATUSES) == [("i/2", "closed")]
 
 
+def test_one_of_a_list_that_takes_a_body_is_read_without(api: Api, query: Query) -> None:
+    api.endpoint = {"method": "POST", "json": {"sort": "created_at"}}
+    whole = api.web.answer
+
+    def answer(asked: Asked) -> Any:
+        right = ("GET", "") if asked.path != "/x" else ("POST", '{"sort": "created_at"}')
+        return whole(asked) if (asked.method, asked.body) == right else Reply({}, 405)
+
+    api.web.answer = answer
+    api.sync(**SINGLY)
+    api.rows[0]["status"] = "closed"
+    api.sync(**SINGLY)
+    assert query(STATUSES) == [("i/1", "closed")]
+
+
+def test_bad_records_of_the_list_reach_quarantine_beside_those_of_what_is_open(
+    api: Api, query: Query
+) -> None:
+    api.sync(**BY_STATUS)
+    api.rows.append({"status": "open", "created_at": "2026-10-25T00:00:00Z"})
+    api.sync(**BY_STATUS)
+    assert query("SELECT count(*) FROM incidents.quarantine") == [(1,)]
+
+
 def test_one_answer_for_several_is_one_row(api: Api, query: Query) -> None:
     api.sync(**SINGLY)
     whole, merged = api.web.answer, incident(9, "closed")
@@ -191,6 +216,7 @@ def test_a_sync_that_finds_nothing_new_writes_nothing(api: Api, query: Query) ->
         ({}, "needs params, to list what is open, or path"),
         ({"pth": "/x"}, "still_open.pth in "),
         ({"path": 5}, "still_open.path in "),
+        ({"params": {"api_key": "s3cr3t-1234567"}}, "has api_key, which looks like a secret"),
         ({"path": "/x"}, "needs {id}, or another column"),
         ({"path": "/x/{id}", "most_requests": -1}, "still_open.most_requests in "),
         ({"params": "status=open"}, "must be a table, not 'status=open'"),
