@@ -73,7 +73,7 @@ class Landing:
 
     def start_over(self) -> None:
         """Forgets all that has arrived: what follows replaces it."""
-        self._kept, self._missed_before = (0, 0), {}
+        self._kept, self._missed_before, self._again = (0, 0), {}, True
         self._held, self._older, self.missed = [], [], {}
         self._bad.start_over()
 

@@ -85,6 +85,7 @@ class OpenRows:
 
     def _reader(self, variant: Callable[[Endpoint], Endpoint]) -> Reader:
         load = self.load
+        load.landing.keep()  # this read does not replace what others brought
         api = load.api.asking(load.name, variant)
         return Reader(api, load.name, load.known, known_pages=load.state.pages)
 

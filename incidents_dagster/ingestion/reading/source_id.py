@@ -8,7 +8,7 @@ read.
 import hashlib
 import json
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -35,7 +35,7 @@ class SourceId:
     Attributes:
         address: Where, for messages: no query, no secret.
         hash: Of everything that decides which records come.
-        paging: Of how pages are found.
+        paging: Of how pages are found, and into which windows of time the list is split.
         filled: Of how columns are filled from paths in the records; empty if none are.
     """
 
@@ -62,7 +62,7 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
     endpoints(api)
     drops = take_drops(api)
     take_still_open(api)
-    take_windows(api)
+    windows = take_windows(api)
     incrementals = take_incrementals(api, declared)
     base_url = settings.base_url or DEMO
     parts, paging = {}, []
@@ -89,6 +89,8 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
             "key": resource.get("primary_key", api["resource_defaults"].get("primary_key")),
         }
         paging.append(_paging(endpoint.get("paginator") or api["client"].get("paginator")))
+        if split := windows.get(resource["name"]):
+            paging.append(asdict(split))
     filled = {n: f.hint() for n, f in filled_columns(Table.of(declared, name).declared).items()}
     return SourceId(
         str(parts[name]["address"]),

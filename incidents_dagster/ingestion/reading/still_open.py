@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.secrets.names import credentials_in
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
 
@@ -104,6 +105,12 @@ def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:
             raise SettingsError(f"{place}.most_requests in {where('resources')} must be 0 or more.")
         lists = given.pop("params", [])
         lists = lists if isinstance(lists, list) else [lists]
+        query = dict(parse_qsl(urlsplit(given.get("path", "")).query))
+        for name, _ in credentials_in([*lists, query]):
+            raise SettingsError(
+                f"{place} in {where('resources')} has {name}, which looks like a secret: set it "
+                "in client.auth or endpoint.params, whose secrets these requests get, too."
+            )
         found[str(resource["name"])] = StillOpen(lists, **given)
     return found
 

@@ -86,8 +86,8 @@ class Api:
         incremental = {**WINDOW, "initial_value": "2026-01-01T00:00:00Z", "lag": self.lag}
         section = resource(self.web.base_url, pages, incremental=incremental, **self.more)
         one = section["resources"][0]
-        one |= self.own
         one |= {"windows": {"most": CEILING, **windows}}
+        one |= self.own
         one["columns"] = {"at": {"data_type": "timestamp", "dedup_sort": "desc"}}
         section["completeness"] = {"overlap_pages": False} if not self.total else {}
         return self._configure(**section)
@@ -222,6 +222,20 @@ def test_a_first_read_that_was_stopped_goes_on_at_its_last_window(
     assert len(api.web.asked) == 1  # whole: what changed is enough
     api.sync(Mode.RECONCILE)
     assert query(MARKED) == []
+
+
+def test_windows_that_are_new_read_everything(api: Api, query: Query) -> None:
+    """The list may have been cut off without a sign before."""
+    api.has(30, timedelta(hours=5))
+    whole, api.limit = api.web.answer, 9
+    api.web.answer = lambda asked: {"data": whole(asked)["data"]}
+    api.own = {"windows": None}
+    api.paginator = "single_page"
+    api.sync()
+    assert query(IDS) == [(9, 9)]
+    api.own = {}
+    api.sync()
+    assert query(IDS) == [(30, 30)]
 
 
 @pytest.mark.parametrize("first", [0, 1])
