@@ -71,7 +71,7 @@ def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:
     """
     found = {}
     for number, resource in enumerate(api["resources"]):
-        if (given := resource.pop(KEY, None)) is None:
+        if (given := resource.pop(KEY, None)) in (None, False):
             continue
         place = f"resources[{number}].{KEY}"
         if not isinstance(given, dict):

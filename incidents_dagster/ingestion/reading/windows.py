@@ -100,7 +100,7 @@ def take_windows(api: dict[str, Any]) -> dict[str, Windows]:
     """
     found = {}
     for number, resource in enumerate(api["resources"]):
-        if (given := resource.pop(KEY, None)) is None:
+        if (given := resource.pop(KEY, None)) in (None, False):
             continue
         place = f"resources[{number}].{KEY}"
         if not isinstance(given, dict):

@@ -574,7 +574,7 @@ def test_an_initial_value_is_asked_with_until_there_are_rows_and_in_a_full_refre
 @pytest.mark.parametrize(
     ("endpoint", "told"),
     [
-        ({"incremental": {**GOOD, "end_param": "until"}}, "incremental.end_param"),
+        ({"incremental": {**GOOD, "end_value": "2026-01-01"}}, "incremental.end_value"),
         ({"incremental": {**GOOD, "row_order": "asc"}}, "incremental.row_order"),
         (
             {"incremental": {**GOOD, "on_cursor_value_missing": "include"}},

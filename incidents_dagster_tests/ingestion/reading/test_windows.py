@@ -229,7 +229,7 @@ def test_windows_that_are_new_read_everything(api: Api, query: Query) -> None:
     api.has(30, timedelta(hours=5))
     whole, api.limit = api.web.answer, 9
     api.web.answer = lambda asked: {"data": whole(asked)["data"]}
-    api.own = {"windows": None}
+    api.own = {"windows": False}
     api.paginator = "single_page"
     api.sync()
     assert query(IDS) == [(9, 9)]
