@@ -4,9 +4,9 @@ Data flow: the table's newest row → `reading`: all records from there on, prov
 what the table already has → `deletions`: plus what is gone from the API, if everything was read.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,8 @@ def changed_rows(
             start, landing.full = None, full
             landing.start_over()
             readings.append((yield from reader.read(None, landing.take)))
+        if start:
+            yield from _no_incidents(load, readings[-1])
         if start and (asks := api.still_open.get(name)):
             readings[-1] = yield from OpenRows(load, asks).read(readings[-1])
         yield from load.rest()
@@ -170,6 +172,14 @@ def _whole(
     # A second look comes right after another full read; what an accepted source has was not missed.
     missed = state.missed if second_look else landing.misses()
     return reading, replace(changes, reverted=reverted, missed={} if deletions.adopt else missed)
+
+
+def _no_incidents(load: OneLoad, reading: Reading) -> Iterator[pa.Table]:
+    """Marks rows that have become what `drop_where` leaves out; a full read lacks them anyway."""
+    gone = load.stored.among(reading.left_out)
+    if len(gone):
+        load.api.report(f"{load.name}: {len(gone):,} rows have become what drop_where leaves out.")
+        yield from load.landing.mark(gone, datetime.now(timezone.utc))
 
 
 def _plan(load: OneLoad) -> tuple[Start | None, Full]:

@@ -26,9 +26,19 @@ class Marks:
         filled = filled_columns(table.declared)
         columns = [*table.primary_key, *filter(None, [table.newest_first])]
         columns = columns if table.primary_key else []
-        self._filled = [filled[name] for name in columns if name in filled]
+        self._by_column = {name: filled[name] for name in columns if name in filled}
+        self._filled = [*self._by_column.values()]
         self._columns = [name for name in columns if name not in filled]
         self._fields: list[str] | None = None
+
+    def key(self, record: Any) -> dict[str, Any]:
+        """A record's primary key, column → value."""
+        found = {n: value(record) for n, value in self._by_column.items()}
+        for column in self.table.primary_key:
+            if column not in found:
+                (field,) = self.table.fields_of([column], record) or [column]
+                found[column] = record.get(field)
+        return {column: found[column] for column in self.table.primary_key}
 
     def __call__(self, record: Any) -> Hashable:
         """A value that only the same record has."""
@@ -65,6 +75,7 @@ class Pages:
         known: Path that the configuration names and a response has had, now or in an earlier sync →
             how many records were on that page.
         left_out: Hashes of the records that `drop_where` leaves out.
+        left_out_keys: Their primary keys, column → value.
         left_out_again: How many of them arrived again in the same version.
         unseen: Such a path → why these may not be all records as long as no response has it.
     """
@@ -81,6 +92,7 @@ class Pages:
         self.unseen: dict[str, str] = {}
         self.left_out: set[int] = set()
         self.left_out_again = 0
+        self.left_out_keys: list[dict[str, Any]] = []
         self.count = self.rows = self.lists = self.ended = 0
         self.expected: int | None = 0
         self.at_least = 0
@@ -110,10 +122,11 @@ class Pages:
         self._seen.add(str(path))
         self.known[self._key(path)] = max(rows, self.most_with(path))
 
-    def leave_out(self, mark: Hashable) -> None:
+    def leave_out(self, mark: Hashable, key: dict[str, Any]) -> None:
         """Notes a record that `drop_where` leaves out, by its `Marks`."""
         self.left_out_again += hash(mark) in self.left_out
         self.left_out.add(hash(mark))
+        self.left_out_keys.append(key)
 
     def _key(self, path: object) -> str:
         return f"{self._resource}: {path}"

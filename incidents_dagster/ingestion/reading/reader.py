@@ -5,7 +5,7 @@ gathers what the pages of one read show, `landing` decides which rows are loaded
 """
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,7 +27,7 @@ from incidents_dagster.ingestion.reading.seen import Seen
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.start import Start
 from incidents_dagster.ingestion.rows.batches import Batch, chunks, to_arrow
-from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.ingestion.tables import FIELD, FILLED, Table
 
 MOST_READINGS = 3  # from the beginning, for whatever reason
 MOST_CATCHING_UP = 5  # reads of what changed meanwhile
@@ -62,6 +62,7 @@ class Reading:
         times: Time column → its oldest and its newest value in what arrived.
         also: New rows that only lists of what is open brought: created since the list was read.
         unread: Open rows of the table that are still to be read one by one.
+        left_out: The primary keys of the records that `drop_where` leaves out; no columns if none.
     """
 
     proof: Proof
@@ -73,6 +74,7 @@ class Reading:
     times: dict[str, tuple[Any, Any]]
     also: int = 0
     unread: int = 0
+    left_out: pa.Table = field(default_factory=lambda: pa.table({}))
 
 
 # Two values of the cursor; None for no bound.
@@ -151,8 +153,25 @@ class Reader:
         )
         seen = self._seen
         return Reading(
-            proof, keys, seen.rows, seen.newest, pages.unanswered, seen.not_asked, seen.times
+            proof,
+            keys,
+            seen.rows,
+            seen.newest,
+            pages.unanswered,
+            seen.not_asked,
+            seen.times,
+            left_out=self._keys_of(pages.left_out_keys),
         )
+
+    def _keys_of(self, keys: list[dict[str, Any]]) -> pa.Table:
+        if not keys or not self._table.keyed:
+            return pa.table({})
+        # As they are, and not from the paths that fill these columns.
+        columns: Any = {
+            name: {n: v for n, v in self._known[name].items() if n not in (FILLED, FIELD)}
+            for name in self._table.primary_key
+        }
+        return to_arrow(keys, columns, self._table.primary_key).rows.select(self._table.primary_key)
 
     def versions(self) -> pa.Table:
         """The distinct primary keys and versions of the latest read."""

@@ -161,7 +161,7 @@ class OpenApi:
             if not drops(record):
                 return True
             if pages:
-                pages.leave_out(mark(record))
+                pages.leave_out(mark(record), mark.key(record))
             return False
 
         return kept
@@ -280,6 +280,12 @@ def _declare_incrementals(
             raise SettingsError(
                 f"{name}: windows in {where('resources')} need endpoint.incremental with an "
                 "end_param, or with {incremental.end_value} in endpoint.params."
+            )
+        column = incrementals[name].column
+        if Table.of(source, name).declared.get(column, {}).get("data_type") != "timestamp":
+            raise SettingsError(
+                f"{name}: windows in {where('resources')} need a cursor of times: set fields."
+                f"{column}, or columns.{column}.data_type to timestamp."
             )
     for name, incremental in incrementals.items():
         table = Table.of(source, name)

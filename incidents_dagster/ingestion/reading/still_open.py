@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.secrets.names import credentials_in
+from incidents_dagster.ingestion.secrets.placeholders import stray_brace
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
 
@@ -105,6 +106,11 @@ def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:
             raise SettingsError(f"{place}.most_requests in {where('resources')} must be 0 or more.")
         lists = given.pop("params", [])
         lists = lists if isinstance(lists, list) else [lists]
+        if any(stray_brace({"params": one}) for one in lists):
+            raise SettingsError(
+                f"{place}.params in {where('resources')} has a brace that begins no placeholder: "
+                "write {{ or }} for it."
+            )
         query = dict(parse_qsl(urlsplit(given.get("path", "")).query))
         for name, _ in credentials_in([*lists, query]):
             raise SettingsError(

@@ -141,6 +141,18 @@ class StoredTable:
             self.connection.unregister("_keys")
         return found
 
+    def among(self, keys: pa.Table) -> pa.Table:
+        """The rows, not marked as deleted, whose primary key is among `keys`."""
+        if not len(keys) or not self.marks_deleted():
+            return pa.table({})
+        names = [c.name for c in self.columns() if c.name not in DLT_COLUMNS]
+        self.connection.register("_keys", keys)
+        same = same_key(self.table.primary_key, "t", "k")
+        rows = f"SELECT {', '.join(map(quoted, names))} FROM {self.present()} t"
+        found = self.connection.sql(f"{rows} SEMI JOIN _keys k ON {same}").to_arrow_table()
+        self.connection.unregister("_keys")
+        return found
+
     def lacks(self, keys: pa.Table) -> int:
         """How many of these primary keys the table does not have."""
         if not len(keys) or not self.exists():

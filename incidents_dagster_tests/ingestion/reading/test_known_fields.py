@@ -192,6 +192,22 @@ def test_records_that_are_no_incidents_are_left_out_and_counted(api: Api, query:
     assert query("SELECT id FROM incidents.x ORDER BY id") == [("f0",), ("f2",), ("f4",)]
 
 
+def test_an_incident_that_becomes_none_is_marked_by_an_incremental_sync(
+    api: Api, query: Query
+) -> None:
+    incremental = {"cursor_path": "updated_at", "start_param": "since", "lag": 0}
+    drop = {"drop_where": {"status.state": "merged"}}
+    api.records = [alert(n) for n in range(4)]
+    api.sync(incremental, **drop)
+    api.records[1] = alert(1, "merged", updatedAt="2026-11-03T00:00:00")
+    api.sync(incremental, **drop)
+    gone = "SELECT id FROM incidents.x WHERE deleted_at IS NOT NULL"
+    assert query(gone) == [("f1",)]
+    api.records[1] = alert(1, updatedAt="2026-11-04T00:00:00")
+    api.sync(incremental, **drop)
+    assert query(gone) == []
+
+
 def test_a_total_that_also_lacks_an_incident_is_still_told(api: Api) -> None:
     api.records = [alert(n, **({"pull_request": {}} if n % 2 else {})) for n in range(6)]
     api.total = 7
