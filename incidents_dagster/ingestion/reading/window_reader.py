@@ -132,12 +132,14 @@ def together(one: Reading, other: Reading) -> Reading:
     for column, (oldest, newest) in other.times.items():
         old, new = times.get(column, (oldest, newest))
         times[column] = (min(old, oldest), max(new, newest))
-    return Reading(
-        proof,
-        keys,
-        one.rows + other.rows,
-        one.has_newest or other.has_newest,
-        one.unanswered or other.unanswered,
-        one.not_asked + other.not_asked,
-        times,
+    return replace(
+        one,
+        proof=proof,
+        keys=keys,
+        rows=one.rows + other.rows,
+        has_newest=one.has_newest or other.has_newest,
+        unanswered=one.unanswered or other.unanswered,
+        not_asked=one.not_asked + other.not_asked,
+        times=times,
+        left_out=pa.concat_tables([one.left_out, other.left_out], promote_options="default"),
     )

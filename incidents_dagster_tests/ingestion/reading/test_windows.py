@@ -224,6 +224,18 @@ def test_a_first_read_that_was_stopped_goes_on_at_its_last_window(
     assert query(MARKED) == []
 
 
+def test_what_becomes_no_incident_in_any_window_is_marked(api: Api, query: Query) -> None:
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    api.lag = 86_400 * 30
+    api.own = {"drop_where": {"kind": "test"}}
+    api.has(40, timedelta(hours=5), now - timedelta(days=20))
+    api.sync()
+    for row in (api.rows[0], api.rows[-1]):
+        row["kind"] = "test"
+    api.sync()
+    assert query(MARKED) == [("00000",), ("00039",)]
+
+
 def test_windows_that_are_new_read_everything(api: Api, query: Query) -> None:
     """The list may have been cut off without a sign before."""
     api.has(30, timedelta(hours=5))
