@@ -108,8 +108,8 @@ def _faulty(case: Case, api: IncidentPages) -> Iterator[tuple[Web, Counts]]:
         counts.requests += 1
         return send(self, *args, **kwargs)
 
-    def opened(fetch_ahead: int, per_minute: float, _: float, max_page_mb: int) -> Any:
-        return open_session(fetch_ahead, per_minute, case.minutes, max_page_mb)
+    def opened(fetch_ahead: int, per_minute: float, _: float, *others: Any) -> Any:
+        return open_session(fetch_ahead, per_minute, case.minutes, *others)
 
     with ExitStack() as stack:
         server: Web = api

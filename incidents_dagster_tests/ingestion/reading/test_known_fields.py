@@ -94,7 +94,10 @@ def test_paths_fill_the_columns_beside_the_api_s_own_fields(api: Api, query: Que
         ]
     ]
     comments = dict(
-        query("SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'x'")
+        query(
+            "SELECT column_name, comment FROM duckdb_columns() "
+            "WHERE schema_name = 'incidents' AND table_name = 'x'"
+        )
     )
     assert "From labels.severity." in comments["severity"]
     assert comments["source_id"] == "Field: id"
