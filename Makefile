@@ -48,7 +48,7 @@ test-slow: $(VENV)/dev  ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
 # These do not depend on the version of DuckDB; `sql` shows the messages of the locked one.
-OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness ingestion/http ingestion/secrets presets test_commands.py)
+OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness ingestion/doctor ingestion/http ingestion/secrets presets test_commands.py)
 
 test-duckdb2: export THOROUGH := 1
 test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB 2
