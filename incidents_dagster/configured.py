@@ -19,9 +19,10 @@ def configured() -> Iterator[str]:
         SettingsError: The file cannot have this name.
     """
     try:
-        api = load_settings().base_url or "demo API (no base_url is configured)"
+        settings = load_settings()
+        api = settings.base_url or "demo API (no base_url is configured)"
         about = about_preset()
-        if about and load_settings().preset != DEFAULT:
+        if about and settings.preset != DEFAULT:
             api = f"{about.title}, {api}"
     except IngestionError as error:
         api = f"unknown ({error})"

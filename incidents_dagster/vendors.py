@@ -14,11 +14,9 @@ from incidents_dagster.ingestion import presets
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings_files import SECTION, config_file, own_section
 
-COMMENT = "See `make presets` for the vendors that are known by name."
-
 
 def listed() -> Iterator[str]:
-    """The presets, a line each: its name, the vendor, and what its list can be filtered by."""
+    """The presets, a line each: its name, and the vendor."""
     found = [presets.load(name, "") for name in presets.names()]
     width = max((len(preset.name) for preset in found), default=0)
     for preset in found:

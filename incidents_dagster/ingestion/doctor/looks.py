@@ -250,7 +250,7 @@ class Looks:
                 Level.NOTE, "full read", "The API does not say how many records there are."
             )
             return
-        twice = 2 if any(one.by_place for one in (self._walk.pages,)) and total > rows else 1
+        twice = 2 if self._walk.pages.by_place and total > rows else 1
         requests = math.ceil(total / rows) * twice
         per_minute = self._settings.requests_per_minute
         seconds = max(one.elapsed.total_seconds() for one in self._walk.responses)

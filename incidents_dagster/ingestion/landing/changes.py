@@ -185,9 +185,9 @@ def _no_incidents(load: OneLoad, reading: Reading) -> Iterator[pa.Table]:
 def _plan(load: OneLoad) -> tuple[Start | None, Full]:
     """Where an incremental sync would start, and what a full read looks for."""
     stored, state = load.stored, load.state
-    if state.fills_otherwise(load.source):  # so that times may be others, earlier ones too
-        return start_of(load.api, load.name, stored, state.began), Full(timedelta(0))
     start = start_of(load.api, load.name, stored, state.began)
+    if state.fills_otherwise(load.source):  # so that times may be others, earlier ones too
+        return start, Full(timedelta(0))
     if not (incremental := load.api.incremental.get(load.name)):
         return start, Full(FRESH)
     times = stored.times(incremental.column)

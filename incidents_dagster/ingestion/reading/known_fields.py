@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.json_paths import is_path, quoted
+from incidents_dagster.ingestion.reading.own_tables import take_table
 from incidents_dagster.ingestion.rows.filled import TIME, Filled
 from incidents_dagster.ingestion.rows.paths import ANY, DropWhere, as_text
 from incidents_dagster.ingestion.secrets.shown import shown
@@ -56,7 +57,7 @@ def take_drops(api: dict[str, Any]) -> dict[str, DropWhere]:
     found = {}
     for number, resource in enumerate(api["resources"]):
         place = f"resources[{number}].drop_where"
-        given = _table(resource, "drop_where", f"resources[{number}]")
+        given = take_table(resource, "drop_where", f"resources[{number}]") or {}
         values = {}
         for path, dropped in given.items():
             several = dropped if isinstance(dropped, list) else [dropped]
@@ -82,7 +83,7 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
     Raises:
         SettingsError: There is a wrong name or value in them.
     """
-    fields, times, phases = (_table(resource, key, place) for key in OWN_KEYS)
+    fields, times, phases = (take_table(resource, key, place) or {} for key in OWN_KEYS)
     if not isinstance(described := resource.pop("description", ""), str):  # the asset's
         raise SettingsError(
             f"{place}.description in {where('resources')} must be text, {shown(described)}."
@@ -125,17 +126,6 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
     if "updated_at" in columns and not newest:
         columns["updated_at"]["dedup_sort"] = "desc"
     resource["columns"] = {**given, **{n: {**c, **given.get(n, {})} for n, c in columns.items()}}
-
-
-def _table(resource: dict[str, Any], key: str, place: str) -> dict[str, Any]:
-    value = resource.pop(key, None)
-    if value is None or value is False:  # as a preset's table is left out
-        return {}
-    if not isinstance(value, dict):
-        raise SettingsError(
-            f"{place}.{key} in {where('resources')} must be a table, {shown(value)}."
-        )
-    return {**value}
 
 
 def _hints(

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.reading.own_tables import take_table
 from incidents_dagster.ingestion.secrets.names import credentials_in
 from incidents_dagster.ingestion.secrets.placeholders import stray_brace
 from incidents_dagster.ingestion.secrets.shown import shown
@@ -72,12 +73,10 @@ def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:
     """
     found = {}
     for number, resource in enumerate(api["resources"]):
-        if (given := resource.pop(KEY, None)) in (None, False):
+        given = take_table(resource, KEY, f"resources[{number}]")
+        if given is None:
             continue
         place = f"resources[{number}].{KEY}"
-        if not isinstance(given, dict):
-            raise SettingsError(f"{place} in {where('resources')} must be a table, {shown(given)}.")
-        given = {**given}
         for name, value in given.items():
             kind = OPTIONS.get(name)
             if kind is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.incremental import Incremental, Moment
+from incidents_dagster.ingestion.reading.own_tables import take_table
 from incidents_dagster.ingestion.rows.filled import from_epoch
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
@@ -100,11 +101,10 @@ def take_windows(api: dict[str, Any]) -> dict[str, Windows]:
     """
     found = {}
     for number, resource in enumerate(api["resources"]):
-        if (given := resource.pop(KEY, None)) in (None, False):
+        given = take_table(resource, KEY, f"resources[{number}]")
+        if given is None:
             continue
         place = f"resources[{number}].{KEY}"
-        if not isinstance(given, dict):
-            raise SettingsError(f"{place} in {where('resources')} must be a table, {shown(given)}.")
         checked = {name: _checked(name, value, place) for name, value in given.items()}
         found[str(resource["name"])] = Windows(**checked)
     return found
