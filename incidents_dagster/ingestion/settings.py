@@ -21,7 +21,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.private_files import check_umask
@@ -304,7 +304,7 @@ def load_settings() -> Settings:
         settings = Settings.model_validate({"api": _checked({"client": {}, **api}), **given})
     except ValidationError as refused:
         # `from None`, as the original would show values.
-        raise SettingsError(_refusal(refused.errors(include_url=False)[0])) from None
+        raise SettingsError(refusal(refused)) from None
     _check_given(settings)
     return settings
 
@@ -367,18 +367,27 @@ def _checked(api: dict[str, Any]) -> dict[str, Any]:
     return api
 
 
-def _refusal(error: ErrorDetails) -> str:
-    """What is wrong with a setting, in one message."""
+def refusal(refused: ValidationError, section: type[Section] = Settings, place: str = "") -> str:
+    """What is wrong with a setting, in one message.
+
+    Args:
+        refused: By pydantic.
+        section: What it checked.
+        place: The table that this is of, such as `resources[0].completeness`.
+    """
+    error = refused.errors(include_url=False)[0]
     *tables, name = [str(part) for part in error["loc"] if isinstance(part, str)]
     setting = ".".join([*tables, name])
-    if error["type"] == "extra_forbidden":
-        known: Any = Settings
-        for table in tables:
-            known = known.model_fields[table].annotation
-        return _unknown(name, list(known.model_fields), f"{'.'.join(tables)} of {where(setting)}")
+    field = section.model_fields.get(setting)
     must_be = SETTINGS_MUST_BE.get(setting) or TYPES_MUST_BE.get(error["type"])
     must_be = must_be or error["msg"].removeprefix("Input should be ")
-    field = Settings.model_fields.get(setting)
+    table = ".".join(filter(None, [place, *tables]))
+    setting = f"{table}.{name}" if table else name
+    if error["type"] == "extra_forbidden":
+        known: Any = section
+        for one in tables:
+            known = known.model_fields[one].annotation
+        return _unknown(name, list(known.model_fields), f"{table} of {where(setting)}")
     secret = field is not None and not field.repr
     secret |= error["type"] in ("dict_type", "model_type", "list_type")  # never what was meant
     instead = f", {shown(error['input'], secret)}"

@@ -107,16 +107,18 @@ def open_sync(
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
         try:
-            pipeline = build_pipeline(database, folder, hold)
-            for name in api.windows if mode is Mode.INCREMENTAL else ():
+            windowed = [name for name, own in api.own.items() if own.windows]
+            if windowed and mode is Mode.INCREMENTAL:
+                pipeline = build_pipeline(database, folder, hold)
                 pipeline.sync_destination()
-                backfill = Backfill(api, name, database, sources[name])
-                if not backfill.is_needed(pipeline.state.get("sources", {}).get(DATASET, {})):
-                    continue
-                while not backfill.done:
-                    part = source_of({name: backfill.rows()})
-                    pipeline.run(part, loader_file_format=FILE_FORMAT)
-                backfilled[name] = backfill.read
+                for name in windowed:
+                    backfill = Backfill(api, name, database, sources[name])
+                    if not backfill.is_needed(pipeline.state.get("sources", {}).get(DATASET, {})):
+                        continue
+                    while not backfill.done:
+                        part = source_of({name: backfill.rows()})
+                        pipeline.run(part, loader_file_format=FILE_FORMAT)
+                    backfilled[name] = backfill.read
             source = source_of({name: changed(name) for name in api.declared.resources})
             pipeline = build_pipeline(database, folder, hold)
             yield Sync(api, source, pipeline, database, changes, backfilled)

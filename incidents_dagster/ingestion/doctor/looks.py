@@ -196,7 +196,7 @@ class Looks:
 
     def at_the_end(self) -> None:
         """Whether the API gives evidence that a list is complete."""
-        pages, named = self._walk.pages, self._settings.completeness
+        pages, named = self._walk.pages, self._api.own[self._name].completeness
         if pages.complete:
             for doubt in pages.all_doubts:
                 self._found.add(Level.FAIL, "end", f"{doubt[:1].upper()}{doubt[1:]}.")
@@ -260,7 +260,7 @@ class Looks:
             "full read",
             f"{total:,} records, {requests:,} requests, {_minutes(minutes)}.",
         )
-        windows = self._api.windows.get(self._name)
+        windows = self._api.own[self._name].windows
         if minutes > self._settings.max_minutes and not windows:
             self._found.add(
                 Level.FAIL,
@@ -270,7 +270,8 @@ class Looks:
             )
 
     def _total(self) -> int | None:
-        values = [v for v in self._at(self._settings.completeness.total_path) if type(v) is int]
+        path = self._api.own[self._name].completeness.total_path
+        values = [value for value in self._at(path) if type(value) is int]
         headers = self._walk.responses[0].headers
         counted = headers.get("X-Total-Count", headers.get("X-Total", ""))
         if values:

@@ -85,7 +85,8 @@ class Backfill:
             yield from load.end([reading])
 
     def _plan(self, to: str | None) -> list[Window]:
-        windows = self._api.windows[self._name]
+        windows = self._api.own[self._name].windows
+        assert windows
         if to is None:
             return windows.plan(begin_of(self._api.incremental[self._name]))
         self._api.report(f"{self._name}: going on at {to}, where an earlier sync has stopped.")

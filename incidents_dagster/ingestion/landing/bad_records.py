@@ -53,10 +53,6 @@ class BadRecords:
         records, self.received = self.kept
         self.records = self.records[:records]
 
-    def start_over(self) -> None:
-        """Forgets everything."""
-        self.records, self.received, self.kept = [], 0, (0, 0)
-
     def keep(self) -> None:
         """Keeps what has arrived so far, whatever is read again later."""
         self.kept = len(self.records), self.received

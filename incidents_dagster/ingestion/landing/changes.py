@@ -126,7 +126,7 @@ def changed_rows(
             readings.append((yield from reader.read(None, landing.take)))
         if start:
             yield from _no_incidents(load, readings[-1])
-        if start and (asks := api.still_open.get(name)):
+        if start and (asks := api.own[name].still_open):
             readings[-1] = yield from OpenRows(load, asks).read(readings[-1])
         yield from load.rest()
         changes = Changes(readings[-1].proof, missed=state.missed)

@@ -60,10 +60,7 @@ class Landing:
     def take(self, arrived: Arrived | None) -> Iterator[pa.Table]:
         """Takes a batch; None: what follows replaces all that was not kept."""
         if arrived is None:
-            self._again, (held, older) = True, self._kept
-            self._held, self._older = self._held[:held], self._older[:older]
-            self.missed = {**self._missed_before}
-            self._bad.forget()
+            self._forget()
             return
         if self.full and not self.full.now:
             self.full = replace(self.full, now=arrived.began)
@@ -73,9 +70,14 @@ class Landing:
 
     def start_over(self) -> None:
         """Forgets all that has arrived: what follows replaces it."""
-        self._kept, self._missed_before, self._again = (0, 0), {}, True
-        self._held, self._older, self.missed = [], [], {}
-        self._bad.start_over()
+        self._kept, self._missed_before, self._bad.kept = (0, 0), {}, (0, 0)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._again, (held, older) = True, self._kept
+        self._held, self._older = self._held[:held], self._older[:older]
+        self.missed = {**self._missed_before}
+        self._bad.forget()
 
     def keep(self) -> None:
         """Keeps what has arrived so far, whatever is read again later."""

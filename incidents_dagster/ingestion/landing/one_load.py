@@ -98,7 +98,7 @@ class OneLoad:
 
     def window_reader(self) -> WindowReader | None:
         """Reads it window by window; None if it has no windows."""
-        if not (windows := self.api.windows.get(self.name)):
+        if not (windows := self.api.own[self.name].windows):
             return None
         incremental = self.api.incremental[self.name]
         return WindowReader(self.reader(), windows, incremental, self.landing.keep)

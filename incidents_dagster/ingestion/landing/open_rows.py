@@ -43,7 +43,7 @@ class OpenRows:
             `reading`, unproven if the list of what is open is.
         """
         take, keys = self.load.landing.take, [reading.keys]
-        windows = self.load.api.windows.get(self.load.name)
+        windows = self.load.api.own[self.load.name].windows
         most = windows.most if windows else 0
         for listed in self.asks.listed():
             try:

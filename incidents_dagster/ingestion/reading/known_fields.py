@@ -1,42 +1,39 @@
-"""What a resource has beside rest_api's keys: fields, times, phases, absent and drop_where.
+"""Columns that paths fill: `fields`, `times`, `phases` and `absent` of a resource.
 
-All but the last become dlt's hints of the columns that paths fill, so that whatever knows a table's
-columns knows how they are filled. `rows.filled` takes the values from the records.
+They become dlt's hints of these columns, so that whatever knows a table's columns knows how they
+are filled. `rows.filled` takes the values from the records.
 """
 
 import re
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.reading.json_paths import is_path, quoted
-from incidents_dagster.ingestion.reading.own_tables import take_table
+from incidents_dagster.ingestion.reading.own_tables import check_names, paths_of, take_table
 from incidents_dagster.ingestion.rows.filled import TIME, Filled
-from incidents_dagster.ingestion.rows.paths import ANY, DropWhere, as_text
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import ABSENT, FILLED
 
 # Column → its data_type and its description. The first four are the design's.
 KNOWN: dict[str, tuple[str, str]] = {
-    "id": ("text", "Identifies the incident in the API; the primary key."),
-    "status": ("text", "The incident's status, as the API names it."),
-    "created_at": (TIME, "When the incident was opened, UTC."),
-    "updated_at": (TIME, "When the incident last changed, UTC."),
+    "id": ("text", "Identifies the record in the API; the primary key."),
+    "status": ("text", "The status, as the API names it."),
+    "created_at": (TIME, "When it was opened, UTC."),
+    "updated_at": (TIME, "When it last changed, UTC."),
     "phase": (
         "text",
         "open, acknowledged, closed, or other for what is no incident any more; null for a status "
         "that phases does not name.",
     ),
-    "acknowledged_at": (TIME, "When somebody took the incident on, UTC."),
-    "resolved_at": (TIME, "When the incident was resolved, UTC."),
-    "severity": ("text", "How bad the incident is, as the API names it."),
-    "service": ("text", "The service that the incident is about."),
-    "team": ("text", "The team that is responsible for the incident."),
-    "title": ("text", "What the incident is about, in a line."),
-    "url": ("text", "The incident's page, for people."),
+    "acknowledged_at": (TIME, "When somebody took it on, UTC."),
+    "resolved_at": (TIME, "When it was resolved, UTC."),
+    "severity": ("text", "How bad it is, as the API names it."),
+    "service": ("text", "The service that it is about."),
+    "team": ("text", "The team that is responsible for it."),
+    "title": ("text", "What it is about, in a line."),
+    "url": ("text", "Its page, for people."),
 }
 TIMES = [name for name, (kind, _) in KNOWN.items() if kind == TIME]
 PHASES = ("open", "acknowledged", "closed", "other")
@@ -46,31 +43,6 @@ TOGETHER = {"id": "required", "phase": "there"}
 TEXT_ONLY = ("id", "status")
 OWN_KEYS = ("fields", "times", "phases")
 TIMES_KEYS = ("format", "zone")
-
-
-def take_drops(api: dict[str, Any]) -> dict[str, DropWhere]:
-    """Removes `drop_where` from the resources; resource name → which records are left out.
-
-    Raises:
-        SettingsError: It is no table of JSONPaths and values.
-    """
-    found = {}
-    for number, resource in enumerate(api["resources"]):
-        place = f"resources[{number}].drop_where"
-        given = take_table(resource, "drop_where", f"resources[{number}]") or {}
-        values = {}
-        for path, dropped in given.items():
-            several = dropped if isinstance(dropped, list) else [dropped]
-            if not all(isinstance(one, (str, int, bool)) for one in several):
-                raise SettingsError(
-                    f"{place}.{path} in {where('resources')} must be a value, a list of values, "
-                    f'or "{ANY}" for any, {shown(dropped)}.'
-                )
-            (checked,) = _paths(path, place)
-            values[checked] = [*map(as_text, several)]
-        if values:
-            found[str(resource["name"])] = DropWhere(values)
-    return found
 
 
 def take_fields(resource: dict[str, Any], place: str) -> None:
@@ -113,11 +85,11 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
             )
     if not fields:
         return
-    _check_names(fields, KNOWN, f"{place}.fields")
+    check_names(fields, KNOWN, f"{place}.fields")
     _check_times(times, place)
     phases = _without_case(phases, place)
     columns = {
-        name: _hints(name, _paths(paths, f"{place}.fields.{name}"), times, phases)
+        name: _hints(name, paths_of(paths, f"{place}.fields.{name}"), times, phases)
         for name, paths in fields.items()
     }
     if absent:
@@ -151,31 +123,8 @@ def _hints(
     }
 
 
-def _paths(given: Any, place: str) -> list[str]:
-    paths = given if isinstance(given, list) else [given]
-    if not paths or not all(isinstance(path, str) and path for path in paths):
-        raise SettingsError(
-            f"{place} in {where('resources')} must be a JSONPath, or a list of them, "
-            f"{shown(given)}."
-        )
-    paths = [quoted(path) for path in paths]
-    if wrong := [path for path in paths if not is_path(path)]:
-        raise SettingsError(
-            f"{place} in {where('resources')} is not a JSONPath: {shown(wrong[0])}."
-        )
-    return paths
-
-
-def _check_names(given: dict[str, Any], known: Any, place: str) -> None:
-    for name in given:
-        if name not in known:
-            guess = get_close_matches(name, known, n=1)
-            advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(known)}."
-            raise SettingsError(f"{place}.{name} in {where('resources')} is unknown: {advice}")
-
-
 def _check_times(times: dict[str, Any], place: str) -> None:
-    _check_names(times, TIMES_KEYS, f"{place}.times")
+    check_names(times, TIMES_KEYS, f"{place}.times")
     time_format = times.get("format", "%Y")
     if not _is_format(time_format):
         raise SettingsError(

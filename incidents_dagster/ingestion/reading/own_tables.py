@@ -1,8 +1,11 @@
 """Tables of our own in a resource's configuration, beside what rest_api knows."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.reading.json_paths import is_path, quoted
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
 
@@ -26,3 +29,36 @@ def take_table(resource: dict[str, Any], key: str, place: str) -> dict[str, Any]
             f"{place}.{key} in {where('resources')} must be a table, {shown(value)}."
         )
     return {**value}
+
+
+def check_names(given: Iterable[str], known: Iterable[str], place: str) -> None:
+    """Refuses a name that is not `known`; `place` is what messages call the table.
+
+    Raises:
+        SettingsError: There is one.
+    """
+    for name in given:
+        if name not in known:
+            guess = get_close_matches(name, known, n=1)
+            advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(known)}."
+            raise SettingsError(f"{place}.{name} in {where('resources')} is unknown: {advice}")
+
+
+def paths_of(given: Any, place: str) -> list[str]:
+    """One JSONPath or several, with quotes where dlt needs them.
+
+    Raises:
+        SettingsError: It is something else; messages call it `place`.
+    """
+    paths = given if isinstance(given, list) else [given]
+    if not paths or not all(isinstance(path, str) and path for path in paths):
+        raise SettingsError(
+            f"{place} in {where('resources')} must be a JSONPath, or a list of them, "
+            f"{shown(given)}."
+        )
+    paths = [quoted(path) for path in paths]
+    if wrong := [path for path in paths if not is_path(path)]:
+        raise SettingsError(
+            f"{place} in {where('resources')} is not a JSONPath: {shown(wrong[0])}."
+        )
+    return paths

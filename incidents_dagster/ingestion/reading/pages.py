@@ -132,6 +132,11 @@ class Pages:
         return f"{self._resource}: {path}"
 
     @property
+    def kept(self) -> int:
+        """Records on the pages that `drop_where` does not leave out."""
+        return self.rows - len(self.left_out_keys)
+
+    @property
     def seconds(self) -> float:
         """Since the read began, by our clock or the API's, whichever shows more."""
         by_the_api = self.latest - self.began if self.latest and self.began else timedelta(0)
@@ -155,12 +160,12 @@ class Pages:
     @property
     def childless(self) -> bool:
         """Whether a parent resource had no records, so that there was no list to read."""
-        return any(parent.lists and not parent.rows for parent in self.parents)
+        return any(parent.lists and not parent.kept for parent in self.parents)
 
     @property
     def unanswered(self) -> bool:
         """Whether there is a parent record without a list, as its response was ignored."""
-        return bool(self.parents) and self.lists < max(parent.rows for parent in self.parents)
+        return bool(self.parents) and self.lists < max(parent.kept for parent in self.parents)
 
     @property
     def all_doubts(self) -> list[str]:

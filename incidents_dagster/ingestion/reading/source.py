@@ -4,7 +4,7 @@
 rest_api's source of the same configuration: there is no code for any vendor.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -30,25 +30,24 @@ from incidents_dagster.ingestion.reading.incremental import (
     asking_from,
     take_incrementals,
 )
-from incidents_dagster.ingestion.reading.json_paths import check_paths, quoted
-from incidents_dagster.ingestion.reading.known_fields import take_drops
+from incidents_dagster.ingestion.reading.json_paths import quoted
 from incidents_dagster.ingestion.reading.named_paths import NamedPath
 from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
 from incidents_dagster.ingestion.reading.progress import Progress
 from incidents_dagster.ingestion.reading.refusals import refused, settings_errors
-from incidents_dagster.ingestion.reading.rest_api_config import (
-    endpoints,
-    needed_for,
+from incidents_dagster.ingestion.reading.resource_settings import (
+    TOTAL_AND_MORE,
+    ResourceSettings,
+    take_own,
 )
-from incidents_dagster.ingestion.reading.still_open import Endpoint, StillOpen, take_still_open
-from incidents_dagster.ingestion.reading.windows import Windows, take_windows
+from incidents_dagster.ingestion.reading.rest_api_config import endpoints, needed_for
+from incidents_dagster.ingestion.reading.still_open import Endpoint
 from incidents_dagster.ingestion.rows.paths import DropWhere
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.secrets.placeholders import double_braces
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import (
     DATASET,
     DECLARED_FIELD,
@@ -58,7 +57,6 @@ from incidents_dagster.ingestion.tables import (
 )
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: an address that is declared and never called
-COMPLETENESS_PATHS = ("total_path", "more_path")
 # dlt's merge strategies that expect each primary key once.
 LETTING_IN_TWICE = ("upsert", "insert-only")
 
@@ -77,8 +75,7 @@ class OpenApi:
     Attributes:
         declared: The resources with their columns, as from `declared_source`.
         incremental: Resource name → how it is read incrementally, for those that are.
-        still_open: Resource name → how to ask for what is open, for those that need it.
-        windows: Resource name → the windows of time that it is read in, for those that are.
+        own: Resource name → what it has beside rest_api's keys.
         progress: Resource name → pages and rows received.
         adapter: Counts the requests.
         settings: What the user configured.
@@ -87,12 +84,10 @@ class OpenApi:
 
     declared: DltSource
     incremental: dict[str, Incremental]
-    still_open: dict[str, StillOpen]
-    windows: dict[str, Windows]
+    own: dict[str, ResourceSettings]
     progress: dict[str, Progress]
     adapter: ApiAdapter
     _config: dict[str, Any]
-    _drops: dict[str, DropWhere]
     settings: Settings
     report: Callable[[str], None]
 
@@ -114,6 +109,7 @@ class OpenApi:
             from_page: Fetches that page alone, of numbered ones.
         """
         config = {**self._config, "resources": []}
+        walked: dict[str, Pages] = {}
         for resource in needed_for(name, self._config["resources"]):
             endpoint, asked = {**resource["endpoint"]}, resource["name"] == name
             if incremental := self.incremental.get(resource["name"]):
@@ -129,9 +125,13 @@ class OpenApi:
                 pages.parents.append(shown)
             endpoint["paginator"] = self._paginator(resource["name"], endpoint, shown)
             config["resources"].append({**resource, "endpoint": endpoint})
-        built = _build(config).resources[name]
-        if drops := self._drops.get(name):
-            built.add_filter(self._kept(drops, Marks(Table.of(self.declared, name)), pages))
+            walked[resource["name"]] = shown
+        source = _build(config)
+        for one, shown in walked.items():
+            if drops := self.own[one].drop_where:
+                kept = self._kept(drops, Marks(Table.of(self.declared, one)), shown)
+                source.resources[one].add_filter(kept)
+        built = source.resources[name]
         return built if from_page is not None else built.add_metrics(self.progress[name])
 
     def asking(self, name: str, changed: Callable[[Endpoint], Endpoint]) -> "OpenApi":
@@ -156,12 +156,11 @@ class OpenApi:
         return rest.get(path, params=dict(parse_qsl(query)))
 
     @staticmethod
-    def _kept(drops: DropWhere, mark: Marks, pages: Pages | None) -> Callable[[Any], bool]:
+    def _kept(drops: DropWhere, mark: Marks, pages: Pages) -> Callable[[Any], bool]:
         def kept(record: Any) -> bool:
             if not drops(record):
                 return True
-            if pages:
-                pages.leave_out(mark(record), mark.key(record))
+            pages.leave_out(mark(record), mark.key(record))
             return False
 
         return kept
@@ -189,8 +188,8 @@ class OpenApi:
         if single_entity_path(endpoint.get("path") or ""):  # rest_api's rule for one object
             config = endpoint.get("paginator") or "single_page"
             selector = selector or jsonpath.compile_path("$")
-        completeness = self.settings.completeness
-        paths = {name: quoted(getattr(completeness, name)) for name in COMPLETENESS_PATHS}
+        completeness = self.own[name].completeness
+        paths = {name: quoted(getattr(completeness, name)) for name in TOTAL_AND_MORE}
         envelope = Envelope(selector, *paths.values())
         if config is not None:
             overlap = completeness.overlap_pages
@@ -215,11 +214,7 @@ def declared_source(settings: Settings) -> DltSource:
     for holder in [api["client"], *endpoints(api)]:
         with settings_errors():
             check_auth(holder.pop("auth", None))
-    for name in COMPLETENESS_PATHS:
-        prefix, given = "completeness.", settings.completeness.model_dump()
-        check_paths(given, [name], prefix, prefix + name)
-    take_drops(api)
-    open_again, windows = take_still_open(api), take_windows(api)
+    own = take_own(api, settings.completeness)
     source = _build(api)
     tables: dict[str, str] = {}
     for name, resource in source.resources.items():
@@ -245,48 +240,22 @@ def declared_source(settings: Settings) -> DltSource:
                 f"columns.{DELETED_AT} of {name} is reserved: it says when a full read no longer "
                 f"found the row. The API's own field goes to source_{DELETED_AT}."
             )
-        if own := [column for column in table.primary_key if column.startswith("_dlt_")]:
+        if dlts := [column for column in table.primary_key if column.startswith("_dlt_")]:
             raise SettingsError(
-                f"{name}: {own[0]} cannot be the primary_key: names that begin with _dlt_ are "
+                f"{name}: {dlts[0]} cannot be the primary_key: names that begin with _dlt_ are "
                 "dlt's own."
             )
         if table.takes_changes_alone:
             resource.apply_hints(columns={DELETED_AT: DELETED_AT_COLUMN})
-    _declare_incrementals(api, source, open_again, windows)
+    incrementals = take_incrementals(api, source)
+    for name, beside in own.items():
+        beside.check(name, Table.of(source, name), incrementals.get(name))
+    _declare_incrementals(incrementals, source)
     return source
 
 
-def _declare_incrementals(
-    api: dict[str, Any],
-    source: DltSource,
-    open_again: dict[str, StillOpen],
-    windows: Collection[str],
-) -> None:
+def _declare_incrementals(incrementals: dict[str, Incremental], source: DltSource) -> None:
     """Checks what is read incrementally, and adds the column that shows which version is newer."""
-    incrementals = take_incrementals(api, source)
-    for name, asks in open_again.items():
-        if unknown := asks.columns - {*Table.of(source, name).primary_key}:
-            raise SettingsError(
-                f"{name}: still_open.path in {where('resources')} has {{{min(unknown)}}}, which is "
-                "no column of the primary key."
-            )
-        if name not in incrementals or "phase" not in Table.of(source, name).declared:
-            raise SettingsError(
-                f"{name}: still_open in {where('resources')} needs endpoint.incremental, and "
-                "phases, which say which statuses are open."
-            )
-    for name in windows:
-        if name not in incrementals or not incrementals[name].takes_an_end:
-            raise SettingsError(
-                f"{name}: windows in {where('resources')} need endpoint.incremental with an "
-                "end_param, or with {incremental.end_value} in endpoint.params."
-            )
-        column = incrementals[name].column
-        if Table.of(source, name).declared.get(column, {}).get("data_type") != "timestamp":
-            raise SettingsError(
-                f"{name}: windows in {where('resources')} need a cursor of times: set fields."
-                f"{column}, or columns.{column}.data_type to timestamp."
-            )
     for name, incremental in incrementals.items():
         table = Table.of(source, name)
         incremental.check_lag(table.declared.get(incremental.column, {}).get("data_type"), name)
@@ -344,12 +313,10 @@ def open_api(
         yield OpenApi(
             declared=declared,
             incremental=take_incrementals(api, declared),
-            still_open=take_still_open(api),
-            windows=take_windows(api),
+            own=take_own(api, settings.completeness),
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,
-            _drops=take_drops(api),
             settings=settings,
             report=report,
         )

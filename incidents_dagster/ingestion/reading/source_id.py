@@ -15,11 +15,9 @@ from urllib.parse import parse_qsl, urlsplit
 from dlt.extract import DltSource
 
 from incidents_dagster.ingestion.reading.incremental import take_incrementals
-from incidents_dagster.ingestion.reading.known_fields import take_drops
 from incidents_dagster.ingestion.reading.page_size import is_size_alone
+from incidents_dagster.ingestion.reading.resource_settings import take_own
 from incidents_dagster.ingestion.reading.rest_api_config import endpoints, needed_for
-from incidents_dagster.ingestion.reading.still_open import take_still_open
-from incidents_dagster.ingestion.reading.windows import take_windows
 from incidents_dagster.ingestion.rows.filled import filled_columns
 from incidents_dagster.ingestion.secrets.names import is_credential, may_be_secret
 from incidents_dagster.ingestion.settings import Settings
@@ -60,9 +58,7 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
     """
     api = deepcopy(settings.api)
     endpoints(api)
-    drops = take_drops(api)
-    take_still_open(api)
-    windows = take_windows(api)
+    own = take_own(api, settings.completeness)
     incrementals = take_incrementals(api, declared)
     base_url = settings.base_url or DEMO
     parts, paging = {}, []
@@ -83,13 +79,13 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
                 if not may_be_secret(str(header), str(value))
             },
             "selector": endpoint.get("data_selector"),
-            **({"drops": drops[resource["name"]].values} if resource["name"] in drops else {}),
+            **({"drops": drops.values} if (drops := own[resource["name"]].drop_where) else {}),
             "cursor": incremental
             and (incremental.field, incremental.start_param, incremental.initial_value),
             "key": resource.get("primary_key", api["resource_defaults"].get("primary_key")),
         }
         paging.append(_paging(endpoint.get("paginator") or api["client"].get("paginator")))
-        if split := windows.get(resource["name"]):
+        if split := own[resource["name"]].windows:
             paging.append(asdict(split))
     filled = {n: f.hint() for n, f in filled_columns(Table.of(declared, name).declared).items()}
     return SourceId(

@@ -12,14 +12,19 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.reading.own_tables import take_table
+from incidents_dagster.ingestion.reading.own_tables import check_names, take_table
 from incidents_dagster.ingestion.secrets.names import credentials_in
 from incidents_dagster.ingestion.secrets.placeholders import stray_brace
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
 
 KEY = "still_open"
-OPTIONS = {"params": dict, "path": str, "data_selector": str, "most_requests": int}
+OPTIONS = {
+    "params": (dict, "a table"),
+    "path": (str, "text"),
+    "data_selector": (str, "text"),
+    "most_requests": (int, "a whole number"),
+}
 MOST_REQUESTS = 50
 PLACEHOLDER = re.compile(r"{(\w+)}")
 
@@ -65,59 +70,49 @@ class StillOpen:
         return lambda endpoint: {n: v for n, v in endpoint.items() if n not in own} | replaced
 
 
-def take_still_open(api: dict[str, Any]) -> dict[str, StillOpen]:
-    """Removes `still_open` from the resources; resource name → what it says.
+def take_still_open(resource: dict[str, Any], place: str) -> StillOpen | None:
+    """Removes `still_open` from a resource; None if it has none.
 
     Raises:
         SettingsError: It has a wrong name or value, or says neither how to list nor how to get one.
     """
-    found = {}
-    for number, resource in enumerate(api["resources"]):
-        given = take_table(resource, KEY, f"resources[{number}]")
-        if given is None:
-            continue
-        place = f"resources[{number}].{KEY}"
-        for name, value in given.items():
-            kind = OPTIONS.get(name)
-            if kind is None:
-                raise SettingsError(
-                    f"{place}.{name} in {where('resources')} is unknown: known are "
-                    f"{', '.join(OPTIONS)}."
-                )
-            lists = value if name == "params" and isinstance(value, list) and value else [value]
-            if not all(isinstance(one, kind) and not isinstance(one, bool) for one in lists):
-                raise SettingsError(
-                    f"{place}.{name} in {where('resources')} must be "
-                    f"{'a table' if kind is dict else 'a whole number' if kind is int else 'text'}"
-                    f", {shown(value)}."
-                )
-        if "params" not in given and "path" not in given:
+    given, place = take_table(resource, KEY, place), f"{place}.{KEY}"
+    if given is None:
+        return None
+    check_names(given, OPTIONS, place)
+    for name, value in given.items():
+        kind, must_be = OPTIONS[name]
+        lists = value if name == "params" and isinstance(value, list) and value else [value]
+        if not all(isinstance(one, kind) and not isinstance(one, bool) for one in lists):
             raise SettingsError(
-                f"{place} in {where('resources')} needs params, to list what is open, or path, to "
-                "get one incident."
+                f"{place}.{name} in {where('resources')} must be {must_be}, {shown(value)}."
             )
-        if "path" in given and not PLACEHOLDER.search(given["path"]):
-            raise SettingsError(
-                f"{place}.path in {where('resources')} needs {{id}}, or another column of the "
-                "primary key, where the API has the incident's id."
-            )
-        if given.get("most_requests", 1) < 0:
-            raise SettingsError(f"{place}.most_requests in {where('resources')} must be 0 or more.")
-        lists = given.pop("params", [])
-        lists = lists if isinstance(lists, list) else [lists]
-        if any(stray_brace({"params": one}) for one in lists):
-            raise SettingsError(
-                f"{place}.params in {where('resources')} has a brace that begins no placeholder: "
-                "write {{ or }} for it."
-            )
-        query = dict(parse_qsl(urlsplit(given.get("path", "")).query))
-        for name, _ in credentials_in([*lists, query]):
-            raise SettingsError(
-                f"{place} in {where('resources')} has {name}, which looks like a secret: set it "
-                "in client.auth or endpoint.params, whose secrets these requests get, too."
-            )
-        found[str(resource["name"])] = StillOpen(lists, **given)
-    return found
+    if "params" not in given and "path" not in given:
+        raise SettingsError(
+            f"{place} in {where('resources')} needs params, to list what is open, or path, to get "
+            "one incident."
+        )
+    if "path" in given and not PLACEHOLDER.search(given["path"]):
+        raise SettingsError(
+            f"{place}.path in {where('resources')} needs {{id}}, or another column of the primary "
+            "key, where the API has the incident's id."
+        )
+    if given.get("most_requests", 1) < 0:
+        raise SettingsError(f"{place}.most_requests in {where('resources')} must be 0 or more.")
+    lists = given.pop("params", [])
+    lists = lists if isinstance(lists, list) else [lists]
+    if any(stray_brace({"params": one}) for one in lists):
+        raise SettingsError(
+            f"{place}.params in {where('resources')} has a brace that begins no placeholder: write "
+            "{{ or }} for it."
+        )
+    query = dict(parse_qsl(urlsplit(given.get("path", "")).query))
+    for name, _ in credentials_in([*lists, query]):
+        raise SettingsError(
+            f"{place} in {where('resources')} has {name}, which looks like a secret: set it in "
+            "client.auth or endpoint.params, whose secrets these requests get, too."
+        )
+    return StillOpen(lists, **given)
 
 
 def _with_params(endpoint: Endpoint, more: dict[str, Any]) -> Endpoint:

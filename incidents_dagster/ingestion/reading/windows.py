@@ -10,7 +10,7 @@ from typing import Any
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.incremental import Incremental, Moment
-from incidents_dagster.ingestion.reading.own_tables import take_table
+from incidents_dagster.ingestion.reading.own_tables import check_names, take_table
 from incidents_dagster.ingestion.rows.filled import from_epoch
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
@@ -20,6 +20,11 @@ UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 BEGIN = datetime(2000, 1, 1, tzinfo=timezone.utc)  # no incident is older
 MOST_WINDOWS = 10_000
 UNIT_OF_1970 = 86_400.0  # a window begins a unit earlier
+MUST_BE = {
+    "most": "a whole number of records",
+    "days": "a number of days",
+    "unit": f"one of {', '.join(UNITS)}",
+}
 
 
 @dataclass(frozen=True)
@@ -93,21 +98,19 @@ class Window:
         return [Window(self.begin, middle), Window(middle, self.end)]
 
 
-def take_windows(api: dict[str, Any]) -> dict[str, Windows]:
-    """Removes `windows` from the resources; resource name → what it says.
+def take_windows(resource: dict[str, Any], place: str) -> Windows | None:
+    """Removes `windows` from a resource; None if it has none.
 
     Raises:
         SettingsError: It has a wrong name or value.
     """
-    found = {}
-    for number, resource in enumerate(api["resources"]):
-        given = take_table(resource, KEY, f"resources[{number}]")
-        if given is None:
-            continue
-        place = f"resources[{number}].{KEY}"
-        checked = {name: _checked(name, value, place) for name, value in given.items()}
-        found[str(resource["name"])] = Windows(**checked)
-    return found
+    given = take_table(resource, KEY, place)
+    if given is None:
+        return None
+    check_names(given, MUST_BE, f"{place}.{KEY}")
+    for name, value in given.items():
+        _check(name, value, f"{place}.{KEY}")
+    return Windows(**given)
 
 
 def begin_of(incremental: Incremental) -> datetime:
@@ -129,24 +132,14 @@ def begin_of(incremental: Incremental) -> datetime:
     return datetime.fromtimestamp(max(found.timestamp(), UNIT_OF_1970), timezone.utc)
 
 
-def _checked(name: str, value: Any, place: str) -> Any:
+def _check(name: str, value: Any, place: str) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     fits = {
         "most": number and value >= 0 and value % 1 == 0,
         "days": number and 0 <= value < math.inf,
         "unit": value in [*UNITS],
     }
-    must_be = {
-        "most": "a whole number of records",
-        "days": "a number of days",
-        "unit": f"one of {', '.join(UNITS)}",
-    }
-    if name not in fits:
-        raise SettingsError(
-            f"{place}.{name} in {where('resources')} is unknown: known are {', '.join(fits)}."
-        )
     if not fits[name]:
         raise SettingsError(
-            f"{place}.{name} in {where('resources')} must be {must_be[name]}, {shown(value)}."
+            f"{place}.{name} in {where('resources')} must be {MUST_BE[name]}, {shown(value)}."
         )
-    return value

@@ -8,8 +8,10 @@ import pytest
 from fakes.messages import Asked, Reply
 from fakes.pages import CURSOR, LINK, OFFSET, PAGE, Pages
 from fakes.web import Web
+from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.checked_paginator import MOST_EMPTY_PAGES
+from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster_tests.ingestion.one_resource import read, resource
 
@@ -425,3 +427,75 @@ def test_pages_that_break_off_are_an_error(listen: Listen, configure: Configure)
     settings = configure(**resource(web.base_url, OFFSET, response_actions=ignored))
     with pytest.raises(Exception, match="x: the API's list broke off before its end"):
         read(settings)
+
+def test_no_child_list_is_asked_for_of_a_parent_that_drop_where_leaves_out(
+    listen: Listen, configure: Configure
+) -> None:
+    asked_for: list[str] = []
+
+    def answer(asked: Asked) -> Any:
+        asked_for.append(asked.path)
+        if asked.path == "/p":
+            return {"data": [{"id": n, "kind": "pull" if n % 2 else ""} for n in range(4)]}
+        parent = int(asked.path.split("/")[2])
+        return {"data": [{"id": 10 * parent + n} for n in range(3)], "total": 3}
+
+    settings = _children(configure, listen(answer))
+    settings.api["resources"][0]["drop_where"] = {"kind": "pull"}
+    done = read(settings)
+    assert done.ids == [0, 1, 2, 20, 21, 22]
+    assert done.proof.proven
+    assert [path for path in asked_for if path != "/p"] == ["/of/0/x", "/of/2/x"]
+
+
+def test_a_resource_whose_parents_are_all_left_out_has_no_records(
+    listen: Listen, configure: Configure
+) -> None:
+    settings = _children(configure, listen(lambda asked: {"data": [{"id": 1, "kind": "pull"}]}))
+    settings.api["resources"][0]["drop_where"] = {"kind": "pull"}
+    done = read(settings)
+    assert done.ids == []
+    assert done.proof.proven
+
+
+# --- Where the total is --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("own", "proven"), [({}, False), ({"total_path": ""}, True)])
+def test_a_resource_may_have_its_total_elsewhere_than_the_others(
+    listen: Listen, configure: Configure, own: Any, proven: bool
+) -> None:
+    rows = [{"id": n} for n in range(20)]
+
+    def answer(asked: Asked) -> Any:
+        first = int(asked.query.get("after", 0))
+        following = f"{first + 10}" if first + 10 < len(rows) else None
+        return {"data": rows[first : first + 10], "next": following}
+
+    section = resource(listen(answer).base_url, CURSOR)
+    section["resources"][0]["completeness"] = own
+    settings = configure(**section, completeness={"total_path": "meta.count"})
+    done = read(settings)
+    assert done.proof.proven is proven
+    assert {*done.ids} == {*range(20)}
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ({"total": "n"}, "'total' in resources[0].completeness of [sources.incidents] of "),
+        ({"total": "n"}, "did you mean 'total_path'?"),
+        ({"total_path": 5}, "resources[0].completeness.total_path in [sources.incidents] of "),
+        ({"total_path": 5}, "must be text, not 5."),
+        ({"more_path": "a[["}, "more_path 'a[[' is not a JSONPath"),
+        ("n", "resources[0].completeness in "),
+    ],
+)
+def test_a_mistake_in_a_resource_s_completeness_is_named(
+    configure: Configure, own: Any, told: str
+) -> None:
+    section = resource("http://127.0.0.1:9", "single_page")
+    section["resources"][0]["completeness"] = own
+    with pytest.raises(SettingsError) as refused:
+        declared_source(configure(**section))
+    assert told in str(refused.value)
