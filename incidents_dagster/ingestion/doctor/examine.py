@@ -12,7 +12,7 @@ from incidents_dagster.ingestion.doctor.setup import (
     look_at_secrets,
     look_at_settings,
 )
-from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.errors import MovedError, SettingsError, causes
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import declared_source, open_api
 from incidents_dagster.ingestion.settings import Settings, load_settings
@@ -57,14 +57,19 @@ def _look_at_api(settings: Settings, found: Diagnosis) -> None:
             finally:
                 found.requests = api.requests
     except Exception as error:
-        found.add(Level.FAIL, "list", explain(error))
+        moved = next((cause for cause in causes(error) if isinstance(cause, MovedError)), None)
+        found.add(Level.FAIL, "list", explain(error), moved.advice if moved else "")
 
 
 def _ask(api: Asking, settings: Settings, found: Diagnosis) -> None:
     about = about_preset()
     # The exchange of a key for a token is a request, too, and shows the same.
     if about and about.verify and "access_token_url" not in str(settings.api["client"].get("auth")):
-        api.verify(about.verify)
+        try:
+            api.verify(about.verify)
+        except Exception as error:
+            found.add(Level.FAIL, "key", explain(error))
+            return
         found.add(Level.OK, "key", "The API accepts it.")
     walk = api.walk(pages=MOST_PAGES)
     found.add(Level.OK, "list", f"The API sends it: {len(walk.responses)} pages were read.")

@@ -28,6 +28,7 @@ from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 CLOCKS_APART = timedelta(minutes=1)
 AHEAD = timedelta(minutes=5)
 SHOWN = 6  # statuses
+IN_MOST_RECORDS = ("status", "created_at", "updated_at")
 
 
 class Looks:
@@ -115,10 +116,12 @@ class Looks:
             there = len(rows) - values.null_count
             origin = f" from {', '.join(filled[column].paths)}" if column in filled else ""
             kind = self._table.declared[column].get("data_type", "text")
+            mistaken = column in IN_MOST_RECORDS and not there
             self._found.add(
-                Level.OK if there else Level.NOTE,
+                Level.WARN if mistaken else Level.OK if there else Level.NOTE,
                 column,
                 f"{there:,} of {len(rows):,} records have it, as {kind}{origin}.",
+                f"Check fields.{column} in {where('resources')}." if mistaken else "",
             )
 
     def at_times(self) -> None:
@@ -199,7 +202,8 @@ class Looks:
         pages, named = self._walk.pages, self._api.own[self._name].completeness
         if pages.complete:
             for doubt in pages.all_doubts:
-                self._found.add(Level.FAIL, "end", f"{doubt[:1].upper()}{doubt[1:]}.")
+                cure = f"Check the paginator in {where('client.paginator')}, and [completeness]."
+                self._found.add(Level.FAIL, "end", f"{doubt[:1].upper()}{doubt[1:]}.", cure)
             if not pages.all_doubts:
                 how = ", ".join(pages.hows)
                 self._found.add(Level.OK, "end", f"The list ended here: {how}.")

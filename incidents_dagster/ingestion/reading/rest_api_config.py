@@ -36,7 +36,7 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
         endpoint = holder.get("endpoint", {})
         if not isinstance(endpoint, (str, dict)):
             raise SettingsError(
-                refused(f"{where}.endpoint is neither a table nor a path", f"{where}.endpoint")
+                refused(f"{where}.endpoint must be a table or a path", f"{where}.endpoint")
             )
         holder["endpoint"] = {"path": endpoint} if isinstance(endpoint, str) else endpoint
     _check_columns(api["resource_defaults"].get("columns") or {}, "resource_defaults.columns")

@@ -161,6 +161,8 @@ def test_a_mistake_that_ends_syncs_is_told_with_its_cure(
     diagnosis = api.examined(**settings)
     assert told in diagnosis.why_unproven + "".join(bad(diagnosis))
     assert [*diagnosis.lines()][-1].startswith("A sync of this source can be proven: no, because ")
+    for line in bad(diagnosis):
+        assert re.search(r"\b([Cc]heck|[Ss]et|[Aa]dd|must be)\b", line)
 
 
 def test_nobody_listens(api: Api, nobody: str) -> None:
@@ -205,6 +207,13 @@ def test_what_may_be_wrong_is_told_and_a_sync_can_be_proven(
     diagnosis = api.examined()
     assert told in "".join(bad(diagnosis))
     assert [*diagnosis.lines()][-1] == PROVABLE
+
+
+def test_a_time_of_change_that_no_record_has_is_told_although_no_sync_needs_it(api: Api) -> None:
+    endpoint = {"path": "/v1/incidents", "data_selector": "data"}
+    diagnosis = api.examined(resource__fields__updated_at="changed", resource__endpoint=endpoint)
+    (told,) = bad(diagnosis)
+    assert "0 of 20 records have it, as timestamp from changed. Check fields.updated_at in" in told
 
 
 def test_a_filter_by_creation_is_told(api: Api) -> None:

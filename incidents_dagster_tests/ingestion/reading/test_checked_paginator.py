@@ -428,6 +428,7 @@ def test_pages_that_break_off_are_an_error(listen: Listen, configure: Configure)
     with pytest.raises(Exception, match="x: the API's list broke off before its end"):
         read(settings)
 
+
 def test_no_child_list_is_asked_for_of_a_parent_that_drop_where_leaves_out(
     listen: Listen, configure: Configure
 ) -> None:
