@@ -43,13 +43,14 @@ class Api:
         total: Whether it reports how many records the list has.
         longest: A longer window is refused; None: none is.
         exclusive: Whether both ends of a window are left out.
+        refuses: The number of the request that it refuses, counted from the first one; 0: none.
     """
 
     def __init__(self, listen: Listen, configure: Configure) -> None:
         self.rows: list[dict[str, Any]] = []
         self.web, self._configure = listen(self._answer), configure
         self.said: list[str] = []
-        self.total, self.exclusive = True, False
+        self.total, self.exclusive, self.refuses = True, False, 0
         self.ceiling, self.limit, self.lag = CEILING, 5, 3600
         self.paginator: Any = None
         self.more: dict[str, Any] = {}  # of the endpoint
@@ -65,6 +66,8 @@ class Api:
 
     def _answer(self, asked: Asked) -> Any:
         since, until = asked.query.get("since", ""), asked.query.get("until", "9")
+        if len(self.web.asked) == self.refuses:
+            return Reply({}, 400)
         if self.longest and _span(since, until) > self.longest:
             return Reply({"error": "range too long"}, 400)
         at, size = int(asked.query.get("offset", 0)), int(asked.query.get("limit", self.limit))
@@ -202,21 +205,16 @@ def test_a_first_read_that_was_stopped_goes_on_at_its_last_window(
 ) -> None:
     monkeypatch.setattr(backfill, "ENOUGH", 1)
     api.has(60, timedelta(hours=5))
-    whole, windows = api.web.answer, []
-
-    def answer(asked: Asked) -> Any:
-        windows.append(asked.query["since"])
-        return Reply({}, 400) if len(windows) == stopped_at else whole(asked)
-
-    api.web.answer = answer
+    api.refuses = stopped_at
     api.refusal()
+    api.refuses = 0
     loaded = query("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'x'") == [(1,)]
     (last,) = query("SELECT max(at) FROM incidents.x")[0] if loaded else (None,)
-    before = len(windows)
     api.sync()
     assert query(IDS) == [(60, 60)]
     if last:
-        assert min(windows[before:]) >= (last - timedelta(days=15)).strftime(ISO)
+        begin = min(asked.query["since"] for asked in api.web.asked)
+        assert begin >= (last - timedelta(days=15)).strftime(ISO)
         assert any("going on at" in line for line in api.said)
     api.sync()
     assert len(api.web.asked) == 1  # whole: what changed is enough
@@ -314,15 +312,9 @@ def test_settings_that_change_after_a_stopped_first_read_reach_every_row(
 ) -> None:
     monkeypatch.setattr(backfill, "ENOUGH", 1)
     api.has(60, timedelta(hours=5))
-    whole, asked_so_far = api.web.answer, []
-
-    def stops(asked: Asked) -> Any:
-        asked_so_far.append(asked)
-        return Reply({}, 400) if len(asked_so_far) == 20 else whole(asked)
-
-    api.web.answer = stops
+    api.refuses = 20
     api.refusal()
-    api.web.answer = whole
+    api.refuses = 0
     assert 0 < query("SELECT count(*) FROM incidents.x")[0][0] < 60
     if changed == "source":
         api.rows = api.rows[::2]
