@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from requests import Response
 
+from incidents_dagster.ingestion.reading.incremental import Moment
 from incidents_dagster.ingestion.reading.pages import Pages
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
 from incidents_dagster.ingestion.settings import Settings
@@ -56,6 +58,12 @@ class Asking:
         """How many requests were made."""
         return self.api.adapter.requests_made
 
+    @property
+    def days(self) -> float:
+        """The longest range of time that the list takes, in days; 0: any."""
+        windows = self.api.own[self.name].windows
+        return windows.days if windows else 0
+
     def verify(self, path: str) -> None:
         """Requests a path that only shows whether the key is accepted.
 
@@ -68,7 +76,8 @@ class Asking:
         """Requests the first pages of the list.
 
         Args:
-            since: Asks for what changed at or after this cursor value; None for everything.
+            since: Asks for what changed at or after this cursor value; None for everything, or for
+                the newest window of a list that takes only so long a range of time.
             pages: How many.
 
         Raises:
@@ -76,6 +85,9 @@ class Asking:
         """
         walk = Walk(pages=Pages(self.name))
         self.api.adapter.watch = walk.responses.append
+        if since is None and self.days:
+            now = datetime.now(timezone.utc).replace(microsecond=0)
+            since = Moment.of(now - timedelta(days=self.days))
         found = self.api.records(self.name, since, pages=walk.pages).add_limit(pages)
         walk.records = list(found)
         return walk

@@ -259,12 +259,10 @@ class Looks:
         per_minute = self._settings.requests_per_minute
         seconds = max(one.elapsed.total_seconds() for one in self._walk.responses)
         minutes = requests / per_minute if per_minute else requests * seconds / 60
-        self._found.add(
-            Level.NOTE,
-            "full read",
-            f"{total:,} records, {requests:,} requests, {_minutes(minutes)}.",
-        )
         windows = self._api.own[self._name].windows
+        part = f"in the last {windows.days:g} days alone, " if windows and windows.days else ""
+        takes = f"{part}{total:,} records, {requests:,} requests, {_minutes(minutes)}."
+        self._found.add(Level.NOTE, "full read", f"{takes[0].upper()}{takes[1:]}")
         if minutes > self._settings.max_minutes and not windows:
             self._found.add(
                 Level.FAIL,

@@ -223,7 +223,9 @@ def asking_from(
     def value_of(found: re.Match[str]) -> Any:
         if found["which"] != END:
             return value
-        return end or Moment.of(datetime.now(timezone.utc).replace(microsecond=0) + TOMORROW)
+        now = datetime.now(timezone.utc)
+        latest = max(now, value) if isinstance(value, Moment) else now  # no end before the start
+        return end or Moment.of(latest.replace(microsecond=0) + TOMORROW)
 
     def spelled(found: re.Match[str]) -> str:
         value = value_of(found)
