@@ -172,8 +172,19 @@ class Vendor:
         for condition in self.dialect["list"].get("requires", []):
             if not any(_holds(one, given) for one in condition.split(" | ")):
                 return _reply(self.dialect["list"]["lacking"])
+        if self._is_too_long(given):
+            return _reply(self.dialect["range"]["beyond"])
         found = self._sorted(self._kept(self._shown(self.incidents.values(), given), query), query)
         return self._page(asked, query, given, found)
+
+    def _is_too_long(self, given: dict[str, str]) -> bool:
+        rule = self.dialect.get("range", {})
+        if not rule or any(_holds(condition, given) for condition in rule["unless"]):
+            return False
+        if not given.keys() >= {*rule["params"]}:
+            return False
+        begin, end = (self._moment(given[name], {}) for name in rule["params"])
+        return not begin <= end <= begin + timedelta(days=rule["days"])
 
     def _shown(self, rows: Iterable[Incident], given: dict[str, str]) -> list[Incident]:
         rows = list(rows)
@@ -189,6 +200,9 @@ class Vendor:
             if days := rule.get("older_than_days"):
                 since = self.now() - timedelta(days=days)
                 rows = [row for row in rows if row.created >= since]
+            if (later := rule.get("later_than")) and later["param"] in given:
+                end = self._moment(given[later["param"]], {}) + timedelta(days=later["days"])
+                rows = [row for row in rows if row.created < end]
             if statuses := rule.get("statuses"):
                 rows = [row for row in rows if self._value(row, "status") not in statuses]
             if phases := rule.get("phases"):
