@@ -13,6 +13,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from fakes.messages import Reply
+
 PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 BEGIN = datetime(2025, 6, 1, tzinfo=timezone.utc)
 APART = timedelta(hours=5)
@@ -105,3 +107,20 @@ def _value(found: re.Match[str], values: Mapping[str, Any], zone: str) -> Any:
             return seconds * 1000 if spelled == "epoch_ms" else seconds
         return value.astimezone(ZoneInfo(zone)).strftime(spelled or "%Y-%m-%dT%H:%M:%SZ")
     return format(value, spelled) if spelled and value is not None else value
+
+
+def reply(given: dict[str, Any], **values: Any) -> Reply:
+    """An answer that a dialect describes, with `values` in its body."""
+    body = rendered(given.get("body", {}), values)
+    content = body.encode() if isinstance(body, str) else body
+    return Reply(content, given.get("status", 200), dict(given.get("headers", {})))
+
+
+def holds(condition: str, given: dict[str, str]) -> bool:
+    """Whether a request has a parameter: `name=value`, `name=*`, or `name~pattern`."""
+    name, sign, value = re.split(r"([=~])", condition, maxsplit=1)
+    if name not in given:
+        return False
+    if sign == "~":
+        return bool(re.search(value, given[name]))
+    return value == "*" or given[name] == value
