@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.json_paths import is_path, quoted
 from incidents_dagster.ingestion.secrets.shown import shown
+from incidents_dagster.ingestion.settings import Section, refusal
 from incidents_dagster.ingestion.settings_files import where
+
+S = TypeVar("S", bound=Section)
 
 
 def take_table(resource: dict[str, Any], key: str, place: str) -> dict[str, Any] | None:
@@ -29,6 +34,18 @@ def take_table(resource: dict[str, Any], key: str, place: str) -> dict[str, Any]
             f"{place}.{key} in {where('resources')} must be a table, {shown(value)}."
         )
     return {**value}
+
+
+def validated(model: type[S], given: dict[str, Any], place: str) -> S:
+    """A table as settings; `place` is what messages call it.
+
+    Raises:
+        SettingsError: There is a wrong name or value in it.
+    """
+    try:
+        return model.model_validate(given)
+    except ValidationError as refused:  # `from None`, as the original would show values
+        raise SettingsError(refusal(refused, model, place)) from None
 
 
 def check_names(given: Iterable[str], known: Iterable[str], place: str) -> None:

@@ -6,17 +6,15 @@ Except its fields, which become hints of columns: see `known_fields`.
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.incremental import Incremental
 from incidents_dagster.ingestion.reading.json_paths import check_paths
-from incidents_dagster.ingestion.reading.own_tables import paths_of, take_table
+from incidents_dagster.ingestion.reading.own_tables import paths_of, take_table, validated
 from incidents_dagster.ingestion.reading.still_open import StillOpen, take_still_open
 from incidents_dagster.ingestion.reading.windows import Windows, take_windows
 from incidents_dagster.ingestion.rows.paths import ANY, DropWhere, as_text
 from incidents_dagster.ingestion.secrets.shown import shown
-from incidents_dagster.ingestion.settings import Completeness, refusal
+from incidents_dagster.ingestion.settings import Completeness
 from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import Table
 
@@ -103,10 +101,7 @@ def _take_completeness(resource: dict[str, Any], place: str, common: Completenes
     if not given:
         return common
     place = f"{place}.completeness"
-    try:
-        own = Completeness.model_validate({**common.model_dump(), **given})
-    except ValidationError as refused:
-        raise SettingsError(refusal(refused, Completeness, place)) from None
+    own = validated(Completeness, {**common.model_dump(), **given}, place)
     check_paths(own.model_dump(), TOTAL_AND_MORE, "", place)
     return own
 

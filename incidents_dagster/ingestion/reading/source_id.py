@@ -8,7 +8,7 @@ read.
 import hashlib
 import json
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -86,7 +86,7 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
         }
         paging.append(_paging(endpoint.get("paginator") or api["client"].get("paginator")))
         if split := own[resource["name"]].windows:
-            paging.append(asdict(split))
+            paging.append(split.model_dump())
     filled = {n: f.hint() for n, f in filled_columns(Table.of(declared, name).declared).items()}
     return SourceId(
         str(parts[name]["address"]),

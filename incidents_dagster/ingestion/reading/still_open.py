@@ -6,46 +6,44 @@ is older is asked for by its status, or one by one. `landing.open_rows` does tha
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from pydantic import Field, field_validator
+
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.reading.own_tables import check_names, take_table
+from incidents_dagster.ingestion.reading.own_tables import take_table, validated
 from incidents_dagster.ingestion.secrets.names import credentials_in
 from incidents_dagster.ingestion.secrets.placeholders import stray_brace
-from incidents_dagster.ingestion.secrets.shown import shown
+from incidents_dagster.ingestion.settings import Section
 from incidents_dagster.ingestion.settings_files import where
 
 KEY = "still_open"
-OPTIONS = {
-    "params": (dict, "a table"),
-    "path": (str, "text"),
-    "data_selector": (str, "text"),
-    "most_requests": (int, "a whole number"),
-}
-MOST_REQUESTS = 50
 PLACEHOLDER = re.compile(r"{(\w+)}")
 
 Endpoint = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class StillOpen:
+class StillOpen(Section):
     """How to ask for incidents that are open in the table.
 
     Attributes:
-        lists: Parameters of each list of those that are open at the API; none if it has no filter.
+        params: Of each list of those that are open at the API; none if it has no filter.
         path: Of a single one, with `{id}`, or another column of the primary key; empty: none.
         data_selector: JSONPath of the record in the response to that.
         most_requests: For single ones, in one sync.
     """
 
-    lists: list[dict[str, Any]]
+    params: list[dict[str, Any]] = Field(default=[])
     path: str = ""
     data_selector: str = "$"
-    most_requests: int = MOST_REQUESTS
+    most_requests: int = Field(default=50, ge=0)
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, given: Any) -> Any:
+        return given if isinstance(given, list) else [given]
 
     @property
     def columns(self) -> set[str]:
@@ -54,7 +52,7 @@ class StillOpen:
 
     def listed(self) -> list[Callable[[Endpoint], Endpoint]]:
         """The endpoints of the lists, each made of that of the resource."""
-        return [partial(_with_params, more=params) for params in self.lists]
+        return [partial(_with_params, more=one) for one in self.params]
 
     def single(self, key: Mapping[str, Any]) -> Callable[[Endpoint], Endpoint]:
         """The endpoint of one incident, made of that of the list.
@@ -79,40 +77,29 @@ def take_still_open(resource: dict[str, Any], place: str) -> StillOpen | None:
     given, place = take_table(resource, KEY, place), f"{place}.{KEY}"
     if given is None:
         return None
-    check_names(given, OPTIONS, place)
-    for name, value in given.items():
-        kind, must_be = OPTIONS[name]
-        lists = value if name == "params" and isinstance(value, list) and value else [value]
-        if not all(isinstance(one, kind) and not isinstance(one, bool) for one in lists):
-            raise SettingsError(
-                f"{place}.{name} in {where('resources')} must be {must_be}, {shown(value)}."
-            )
-    if "params" not in given and "path" not in given:
+    asks = validated(StillOpen, given, place)
+    if not asks.params and not asks.path:
         raise SettingsError(
             f"{place} in {where('resources')} needs params, to list what is open, or path, to get "
             "one incident."
         )
-    if "path" in given and not PLACEHOLDER.search(given["path"]):
+    if asks.path and not asks.columns:
         raise SettingsError(
             f"{place}.path in {where('resources')} needs {{id}}, or another column of the primary "
             "key, where the API has the incident's id."
         )
-    if given.get("most_requests", 1) < 0:
-        raise SettingsError(f"{place}.most_requests in {where('resources')} must be 0 or more.")
-    lists = given.pop("params", [])
-    lists = lists if isinstance(lists, list) else [lists]
-    if any(stray_brace({"params": one}) for one in lists):
+    if any(stray_brace({"params": one}) for one in asks.params):
         raise SettingsError(
             f"{place}.params in {where('resources')} has a brace that begins no placeholder: write "
             "{{ or }} for it."
         )
-    query = dict(parse_qsl(urlsplit(given.get("path", "")).query))
-    for name, _ in credentials_in([*lists, query]):
+    query = dict(parse_qsl(urlsplit(asks.path).query))
+    for name, _ in credentials_in([*asks.params, query]):
         raise SettingsError(
             f"{place} in {where('resources')} has {name}, which looks like a secret: set it in "
             "client.auth or endpoint.params, whose secrets these requests get, too."
         )
-    return StillOpen(lists, **given)
+    return asks
 
 
 def _with_params(endpoint: Endpoint, more: dict[str, Any]) -> Endpoint:

@@ -3,16 +3,18 @@
 `window_reader` reads them one after another.
 """
 
-import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.incremental import Incremental, Moment
-from incidents_dagster.ingestion.reading.own_tables import check_names, take_table
+from incidents_dagster.ingestion.reading.own_tables import take_table, validated
 from incidents_dagster.ingestion.rows.filled import from_epoch
 from incidents_dagster.ingestion.secrets.shown import shown
+from incidents_dagster.ingestion.settings import Section
 from incidents_dagster.ingestion.settings_files import where
 
 KEY = "windows"
@@ -20,26 +22,20 @@ UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 BEGIN = datetime(2000, 1, 1, tzinfo=timezone.utc)  # no incident is older
 MOST_WINDOWS = 10_000
 UNIT_OF_1970 = 86_400.0  # a window begins a unit earlier
-MUST_BE = {
-    "most": "a whole number of records",
-    "days": "a number of days",
-    "unit": f"one of {', '.join(UNITS)}",
-}
 
 
-@dataclass(frozen=True)
-class Windows:
+class Windows(Section):
     """`windows` of a resource.
 
     Attributes:
         most: How many records a list shows at most; 0: all.
-        days: How long a window may be; 0: as long as it likes.
+        days: How long a window may be; 0: any length.
         unit: The shortest time that the API's filter tells apart: second, minute, hour or day.
     """
 
-    most: int = 0
-    days: float = 0
-    unit: str = "second"
+    most: int = Field(default=0, ge=0)
+    days: float = Field(default=0.0, ge=0)
+    unit: Literal["second", "minute", "hour", "day"] = "second"
 
     def plan(self, begin: datetime) -> list["Window"]:
         """Windows from `begin` to now, the first one first; the last one has no end."""
@@ -105,12 +101,7 @@ def take_windows(resource: dict[str, Any], place: str) -> Windows | None:
         SettingsError: It has a wrong name or value.
     """
     given = take_table(resource, KEY, place)
-    if given is None:
-        return None
-    check_names(given, MUST_BE, f"{place}.{KEY}")
-    for name, value in given.items():
-        _check(name, value, f"{place}.{KEY}")
-    return Windows(**given)
+    return None if given is None else validated(Windows, given, f"{place}.{KEY}")
 
 
 def begin_of(incremental: Incremental) -> datetime:
@@ -130,16 +121,3 @@ def begin_of(incremental: Incremental) -> datetime:
             f"read in windows, {shown(given)}."
         ) from None
     return datetime.fromtimestamp(max(found.timestamp(), UNIT_OF_1970), timezone.utc)
-
-
-def _check(name: str, value: Any, place: str) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    fits = {
-        "most": number and value >= 0 and value % 1 == 0,
-        "days": number and 0 <= value < math.inf,
-        "unit": value in [*UNITS],
-    }
-    if not fits[name]:
-        raise SettingsError(
-            f"{place}.{name} in {where('resources')} must be {MUST_BE[name]}, {shown(value)}."
-        )

@@ -214,12 +214,12 @@ def test_a_sync_that_finds_nothing_new_writes_nothing(api: Api, query: Query) ->
     ("still_open", "told"),
     [
         ({}, "needs params, to list what is open, or path"),
-        ({"pth": "/x"}, "still_open.pth in "),
+        ({"pth": "/x"}, "did you mean 'path'?"),
         ({"path": 5}, "still_open.path in "),
         ({"params": {"api_key": "s3cr3t-1234567"}}, "has api_key, which looks like a secret"),
         ({"path": "/x"}, "needs {id}, or another column"),
         ({"path": "/x/{id}", "most_requests": -1}, "still_open.most_requests in "),
-        ({"params": "status=open"}, "must be a table, not 'status=open'"),
+        ({"params": "status=open"}, "still_open.params in "),
         ("x", "resources[0].still_open in "),
     ],
 )

@@ -385,10 +385,10 @@ def test_halves_meet_and_stop_at_the_unit() -> None:
     ("windows", "told"),
     [
         ({"most": "all"}, "windows.most in "),
-        ({"most": 1.5}, "must be a whole number of records, not 1.5"),
-        ({"days": -1}, "must be a number of days"),
-        ({"unit": "week"}, "one of second, minute, hour, day"),
-        ({"units": "day"}, "windows.units in "),
+        ({"most": 1.5}, "windows.most in [sources.incidents] of "),
+        ({"days": -1}, "must be greater than or equal to 0, not -1"),
+        ({"unit": "week"}, "'second', 'minute', 'hour' or 'day', not 'week'"),
+        ({"units": "day"}, "did you mean 'unit'?"),
         (7, "resources[0].windows in "),
     ],
 )
