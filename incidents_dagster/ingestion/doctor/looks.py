@@ -90,7 +90,7 @@ class Looks:
                 f"Check fields, times and primary_key in {where('resources')}.",
             )
         keys = self.batch.rows.select(self._table.primary_key)
-        ids = len(distinct([keys])) if self._table.primary_key and len(keys) else len(keys)
+        ids = len(distinct([keys])) if self._table.primary_key else len(keys)
         self._found.add(
             Level.OK,
             "records",

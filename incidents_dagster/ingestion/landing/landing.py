@@ -150,7 +150,7 @@ class Landing:
         once = len(readings) == 1 and readings[0].rows == readings[0].proof.distinct
         if once and not self._again:
             return True  # nothing arrived twice
-        return not self._loaded or len(distinct(self._loaded)) == sum(map(len, self._loaded))
+        return len(distinct(self._loaded)) == sum(map(len, self._loaded))
 
     def _load(self, rows: pa.Table) -> Iterator[pa.Table]:
         # A good version that the table has is loaded again, to be newer than the bad record.

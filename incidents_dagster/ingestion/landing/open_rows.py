@@ -59,8 +59,7 @@ class OpenRows:
             proof = replace(reading.proof, doubts=(*reading.proof.doubts, *doubts))
             # Rows of both have arrived twice.
             reading = replace(reading, proof=proof, rows=reading.rows + one.rows)
-        there = [some for some in keys if len(some)]
-        read = distinct(there) if there else reading.keys
+        read = distinct(keys)
         new = self.load.stored.lacks(read) - self.load.stored.lacks(reading.keys)
         reading = replace(reading, also=new)
         rows = self._longest_unread_first(read)

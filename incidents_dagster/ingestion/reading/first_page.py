@@ -68,7 +68,7 @@ class FirstPage:
             asked[question] = len(page)
         rows = to_arrow(page, dict(self.known), table.primary_key, table.typed).rows
         before = distinct([rows.select(table.primary_key)])
-        every = distinct([before, keys]) if len(keys) else before
+        every = distinct([before, keys])
         # An API without such a page may send its first one instead.
         if len(rows) and len(every) == len(before) + len(keys):
             raise IncompleteError(

@@ -72,12 +72,12 @@ class Seen:
         """The distinct primary keys."""
         if self._keys is None:
             read, names = [*self._earlier, *self._here], self._table.primary_key
-            self._keys = distinct([some.select(names) for some in read]) if read else pa.table({})
+            self._keys = distinct([some.select(names) for some in read])
         return self._keys
 
     def versions(self) -> pa.Table:
         """The distinct primary keys and versions of the latest read."""
-        return distinct(self._here) if self._here else pa.table({})
+        return distinct(self._here)
 
     @property
     def keys_repeat(self) -> bool:
@@ -97,7 +97,7 @@ class Seen:
         uncounted = self._uncounted + len(pages.left_out)
         if not self._earlier and len(self.keys()) + uncounted >= pages.at_least:
             return
-        once = (len(distinct(self._here)) if self._here else 0) + uncounted
+        once = len(distinct(self._here)) + uncounted
         if once < pages.at_least:
             raise RepeatedError(
                 f"the API reports {pages.at_least:,} records, but only {once:,} distinct ones "
@@ -112,8 +112,8 @@ class Seen:
         """
         if not self._table.keyed or pages.lists != 1 or pages.at_least:
             return 0
-        once = len(distinct(self._here)) if self._here else 0
-        return sum(map(len, self._here)) - once + pages.left_out_again
+        twice = sum(map(len, self._here)) - len(distinct(self._here))
+        return twice + pages.left_out_again
 
     def _asked(self, rows: pa.Table) -> pa.Table:
         """The `rows` that the API was asked for; some APIs return others, too."""

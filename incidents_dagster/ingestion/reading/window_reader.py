@@ -89,8 +89,7 @@ class WindowReader:
 
     def versions(self) -> pa.Table:
         """As `Reader.versions`, of all windows."""
-        there = [one for one in self._versions if len(one)]
-        return distinct(there) if there else pa.table({})
+        return distinct(self._versions)
 
     def meanwhile(self, reading: Reading, land: Land) -> Generator[pa.Table, None, Reading]:
         """As `Reader.meanwhile`, window by window."""
@@ -108,8 +107,7 @@ class WindowReader:
 
 def together(one: Reading, other: Reading) -> Reading:
     """Two readings of windows as one: proven if both are."""
-    there = [reading.keys for reading in (one, other) if len(reading.keys)]
-    keys = distinct(there) if there else one.keys
+    keys = distinct([one.keys, other.keys])
     first, second = one.proof, other.proof
     expected = None
     if first.expected is not None and second.expected is not None:

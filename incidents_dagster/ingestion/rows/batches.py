@@ -36,8 +36,13 @@ def chunks(records: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def distinct(tables: list[pa.Table]) -> pa.Table:
-    """The distinct rows of `tables`, in any order. Columns that a table lacks are null."""
-    rows = pa.concat_tables(tables, promote_options="default")
+    """The distinct rows of `tables`, in any order. Columns that a table lacks are null.
+
+    Tables without rows do not count, unless all are: then the first one, or no columns at all.
+    """
+    if not (filled := [table for table in tables if len(table)]):
+        return tables[0] if tables else pa.table({})
+    rows = pa.concat_tables(filled, promote_options="default")
     return rows.group_by(rows.column_names, use_threads=False).aggregate([])
 
 
