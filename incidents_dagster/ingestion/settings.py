@@ -95,6 +95,13 @@ class Completeness(Section):
         description="whether offset pages overlap by a row, which shows whether rows moved",
     )
 
+    @property
+    def named(self) -> dict[str, str]:
+        """Setting → path, for paths that responses must have: those that are not the defaults."""
+        paths = {"total_path": self.total_path, "more_path": self.more_path}
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        return {name: path for name, path in paths.items() if path not in ("", defaults[name])}
+
 
 class Freshness(Section):
     """When the asset and its check warn and fail."""

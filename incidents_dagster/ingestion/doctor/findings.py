@@ -67,7 +67,7 @@ class Diagnosis:
     @property
     def why_unproven(self) -> str:
         """Why a sync cannot be proven; empty if it can."""
-        return next((f"{one.seen}" for one in self.findings if one.level is Level.FAIL), "")
+        return next((one.seen for one in self.findings if one.level is Level.FAIL), "")
 
     def lines(self) -> Iterator[str]:
         """For a terminal."""

@@ -48,18 +48,15 @@ class Looks:
         self._api, self._name = asking.api, asking.name
         self._walk, self._settings, self._found = walk, settings, found
         self._table = Table.of(asking.api.declared, asking.name)
+        self._filled = filled_columns(self._table.declared)
         known = dict(self._table.declared)
-        self.batch: Batch = to_arrow(
-            walk.records,
-            known,
-            self._table.primary_key,
-            self._table.typed,
-        )
+        key, typed = self._table.primary_key, self._table.typed
+        self.batch: Batch = to_arrow(walk.records, known, key, typed)
         self._known = {**known, **self.batch.new_columns}
 
     def statuses(self) -> set[str]:
         """Those that have come, and those that `phases` names."""
-        named = filled_columns(self._table.declared).get("phase")
+        named = self._filled.get("phase")
         rows = self.batch.rows
         seen = rows["status"].to_pylist() if "status" in rows.column_names else []
         return {*(str(one) for one in seen if one), *(named.phases if named else ())}
@@ -110,11 +107,11 @@ class Looks:
         rows = self.batch.rows
         if not len(rows):
             return
-        filled = filled_columns(self._table.declared)
         for column in (name for name in KNOWN if name in self._table.declared):
             values = rows[column] if column in rows.column_names else pa.nulls(len(rows))
             there = len(rows) - values.null_count
-            origin = f" from {', '.join(filled[column].paths)}" if column in filled else ""
+            paths = self._filled[column].paths if column in self._filled else []
+            origin = f" from {', '.join(paths)}" if paths else ""
             kind = self._table.declared[column].get("data_type", "text")
             mistaken = column in IN_MOST_RECORDS and not there
             self._found.add(
@@ -142,9 +139,9 @@ class Looks:
                 self._found.add(Level.OK, "clock", "The API's clock agrees with this machine's.")
         for column in ("created_at", "updated_at"):
             raw = [value for record in self._walk.records for value in self._raw(column, record)]
-            zone = filled_columns(self._table.declared).get(column)
+            filled = self._filled.get(column)
             naive = any(isinstance(value, str) and NAIVE.fullmatch(value) for value in raw)
-            if naive and not (zone and zone.zone):
+            if naive and not (filled and filled.zone):
                 self._found.add(
                     Level.WARN,
                     column,
@@ -163,8 +160,8 @@ class Looks:
     def _raw(self, column: str, record: Any) -> list[Any]:
         if column not in self._table.declared or not isinstance(record, dict):
             return []
-        if paths := filled_columns(self._table.declared).get(column):
-            return [value for path in paths.paths for value in values_at(path, record)]
+        if filled := self._filled.get(column):
+            return [value for path in filled.paths for value in values_at(path, record)]
         return [record.get(self._table.declared[column].get(DECLARED_FIELD, column))]
 
     def _newest(self, column: str) -> datetime | None:
@@ -199,7 +196,7 @@ class Looks:
 
     def at_the_end(self) -> None:
         """Whether the API gives evidence that a list is complete."""
-        pages, named = self._walk.pages, self._api.own[self._name].completeness
+        pages = self._walk.pages
         if pages.complete:
             for doubt in pages.all_doubts:
                 cure = f"Check the paginator in {where('client.paginator')}, and [completeness]."
@@ -208,10 +205,8 @@ class Looks:
                 how = ", ".join(pages.hows)
                 self._found.add(Level.OK, "end", f"The list ended here: {how}.")
             return
-        for setting in ("total_path", "more_path"):
-            path = getattr(named, setting)
-            default = type(named).model_fields[setting].default
-            if path and path != default and not self._at(path):
+        for setting, path in self._api.own[self._name].completeness.named.items():
+            if not self._at(path):
                 self._found.add(
                     Level.FAIL,
                     "end",
@@ -224,11 +219,9 @@ class Looks:
         )
 
     def _beside(self) -> str:
-        numbers = (
-            [name for name, value in self._bodies()[0].items() if type(value) is int]
-            if isinstance(self._bodies()[0], dict)
-            else []
-        )
+        first = self._bodies()[0]
+        fields = first.items() if isinstance(first, dict) else ()
+        numbers = [name for name, value in fields if type(value) is int]
         return f", but {', '.join(numbers)}" if numbers else ""
 
     def at_limits(self) -> None:

@@ -36,11 +36,7 @@ from incidents_dagster.ingestion.reading.pages import Marks, Pages
 from incidents_dagster.ingestion.reading.paginators import paginator
 from incidents_dagster.ingestion.reading.progress import Progress
 from incidents_dagster.ingestion.reading.refusals import refused, settings_errors
-from incidents_dagster.ingestion.reading.resource_settings import (
-    TOTAL_AND_MORE,
-    ResourceSettings,
-    take_own,
-)
+from incidents_dagster.ingestion.reading.resource_settings import ResourceSettings, take_own
 from incidents_dagster.ingestion.reading.rest_api_config import endpoints, needed_for
 from incidents_dagster.ingestion.reading.still_open import Endpoint
 from incidents_dagster.ingestion.rows.paths import DropWhere
@@ -189,16 +185,15 @@ class OpenApi:
             config = endpoint.get("paginator") or "single_page"
             selector = selector or jsonpath.compile_path("$")
         completeness = self.own[name].completeness
-        paths = {name: quoted(getattr(completeness, name)) for name in TOTAL_AND_MORE}
-        envelope = Envelope(selector, *paths.values())
+        total, more = quoted(completeness.total_path), quoted(completeness.more_path)
+        envelope = Envelope(selector, total, more)
         if config is not None:
             overlap = completeness.overlap_pages
             config = paginator(config, client["session"], mark, overlap, envelope.total)
         envelope.single = isinstance(config, SinglePagePaginator)
         named = [
-            NamedPath.of_body(f"completeness.{name}", path)
-            for name, path in paths.items()
-            if path and path != type(completeness).model_fields[name].default
+            NamedPath.of_body(f"completeness.{setting}", quoted(path))
+            for setting, path in completeness.named.items()
         ]
         return CheckedPaginator(config, envelope, mark, pages, named)
 
