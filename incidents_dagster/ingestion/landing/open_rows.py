@@ -85,7 +85,7 @@ class OpenRows:
     def _reader(self, variant: Callable[[Endpoint], Endpoint]) -> Reader:
         load = self.load
         load.landing.keep()  # this read does not replace what others brought
-        api = load.api.asking(load.name, variant)
+        api = load.api.with_endpoint(load.name, variant)
         return Reader(api, load.name, load.known, known_pages=load.state.pages)
 
     def _longest_unread_first(self, keys: pa.Table) -> list[dict[str, Any]]:

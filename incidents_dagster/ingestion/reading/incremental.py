@@ -117,7 +117,7 @@ class Incremental:
         return None if value is None else Since(self.column, str(value))
 
 
-def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incremental | None:
+def _take_from(endpoint: dict[str, Any], table: Table, place: str) -> Incremental | None:
     """Removes `incremental` from an endpoint of `table`, in either of rest_api's spellings.
 
     Raises:
@@ -130,34 +130,34 @@ def _take_from(endpoint: dict[str, Any], table: Table, where: str) -> Incrementa
             del given["type"]
     if given is None:
         return None
-    where += ".incremental"
+    endpoints, place = place, f"{place}.incremental"
     if unknown := sorted(set(given) - set(SUPPORTED)):
         known = ", ".join(SUPPORTED)
-        raise SettingsError(f"{where}.{unknown[0]} is not supported; supported are {known}.")
+        raise SettingsError(f"{place}.{unknown[0]} is not supported; supported are {known}.")
     rest = {**given}
     cursor = str(rest.pop("cursor_path", "")).removeprefix("$.").strip("'")
     if not cursor or re.search(r"[.*\[$]", cursor):
-        raise SettingsError(f"{where}.cursor_path must name a top-level field of the records.")
+        raise SettingsError(f"{place}.cursor_path must name a top-level field of the records.")
     lag = rest.get("lag", 0)
     number = isinstance(lag, (int, float)) and not isinstance(lag, bool)
     if not number or not 0 <= lag < math.inf:
-        raise SettingsError(f"{where}.lag must be a number, 0 or more, {shown(lag)}.")
+        raise SettingsError(f"{place}.lag must be a number, 0 or more, {shown(lag)}.")
     initial = rest.get("initial_value")
     if _is_to_come(initial):
         raise SettingsError(
-            f"{where}.initial_value is still to come ({initial}), so no record has changed since."
+            f"{place}.initial_value is still to come ({initial}), so no record has changed since."
         )
     named = {found["which"] for found in PLACEHOLDER.finditer(str(endpoint))}
     if initial is None and named - {END}:
-        raise SettingsError(f"{where}.initial_value is missing: the placeholder needs a value.")
+        raise SettingsError(f"{place}.initial_value is missing: the placeholder needs a value.")
     for part in ("path", "params", "headers", "json", "data"):
         if found := PLACEHOLDER_LIKE.search(PLACEHOLDER.sub("", str(endpoint.get(part)))):
             raise SettingsError(
-                f"{where.removesuffix('.incremental')}.{part} has {found[0]}, which is not known: "
+                f"{endpoints}.{part} has {found[0]}, which is not known: "
                 "write {incremental.start_value}."
             )
     if rest.get("end_param") and rest.get("end_param") == rest.get("start_param"):
-        raise SettingsError(f"{where}.end_param is the same as start_param.")
+        raise SettingsError(f"{place}.end_param is the same as start_param.")
     column = table.column_of(cursor)
     filled = filled_columns(table.declared).get(column)
     zone = (filled and filled.zone) or "UTC"

@@ -32,11 +32,11 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
         take_fields(resource, f"resources[{number}]")
     holders = {f"resources[{n}]": resource for n, resource in enumerate(api["resources"])}
     holders["resource_defaults"] = api.setdefault("resource_defaults", {})
-    for where, holder in holders.items():
+    for place, holder in holders.items():
         endpoint = holder.get("endpoint", {})
         if not isinstance(endpoint, (str, dict)):
             raise SettingsError(
-                refused(f"{where}.endpoint must be a table or a path", f"{where}.endpoint")
+                refused(f"{place}.endpoint must be a table or a path", f"{place}.endpoint")
             )
         holder["endpoint"] = {"path": endpoint} if isinstance(endpoint, str) else endpoint
     _check_columns(api["resource_defaults"].get("columns") or {}, "resource_defaults.columns")
@@ -76,14 +76,17 @@ def needed_for(name: str, resources: list[dict[str, Any]]) -> list[dict[str, Any
     return [resource for resource in resources if resource["name"] in needed]
 
 
-def _check_columns(columns: Any, where: str) -> None:
-    """Refuses hints that dlt ignores or fails on; dlt itself checks their values."""
+def _check_columns(columns: Any, table: str) -> None:
+    """Refuses hints that dlt ignores or fails on; dlt itself checks their values.
+
+    `table` is what messages call the columns, such as `resources[0].columns`.
+    """
     if not isinstance(columns, (dict, list)):
-        raise SettingsError(refused(f"{where} is not a table", where))
+        raise SettingsError(refused(f"{table} is not a table", table))
     for place, hints in columns.items() if isinstance(columns, dict) else enumerate(columns):
-        column = f"{where}.{place}" if isinstance(columns, dict) else f"{where}[{place}]"
+        column = f"{table}.{place}" if isinstance(columns, dict) else f"{table}[{place}]"
         if not isinstance(hints, dict):
-            raise SettingsError(refused(f"{column} is not a table", where))
+            raise SettingsError(refused(f"{column} is not a table", table))
         name = hints.get("name", place)
         # dlt takes `columns.state.name`, a table, for the column's name, and ignores it.
         nested = [hint for hint, value in hints.items() if isinstance(value, dict)]
@@ -94,10 +97,10 @@ def _check_columns(columns: Any, where: str) -> None:
                 refused(
                     f"{column}.{hint} is not a hint of a column. A column is a field at the top "
                     "level of the records; nested values are JSON, so they have no columns",
-                    where,
+                    table,
                 )
             )
         if unknown := [h for h in hints if h not in HINTS and not h.startswith("x-")]:
             guess = get_close_matches(unknown[0], HINTS, n=1)
             advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(HINTS)}."
-            raise SettingsError(refused(f"{column}.{unknown[0]} is unknown: {advice}", where))
+            raise SettingsError(refused(f"{column}.{unknown[0]} is unknown: {advice}", table))

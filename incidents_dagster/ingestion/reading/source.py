@@ -130,7 +130,7 @@ class OpenApi:
         built = source.resources[name]
         return built if from_page is not None else built.add_metrics(self.progress[name])
 
-    def asking(self, name: str, changed: Callable[[Endpoint], Endpoint]) -> "OpenApi":
+    def with_endpoint(self, name: str, changed: Callable[[Endpoint], Endpoint]) -> "OpenApi":
         """The same API with another endpoint for resource `name`, which is read as a whole."""
         resources = []
         for resource in self._config["resources"]:
@@ -146,9 +146,9 @@ class OpenApi:
     def get(self, name: str, path: str) -> Response:
         """The response to a request for another path, with the key of resource `name`."""
         client = self._config["client"]
-        endpoint = next(r["endpoint"] for r in self._config["resources"] if r["name"] == name)
         path, _, query = path.partition("?")
-        rest = RESTClient(client["base_url"], auth=endpoint["auth"], session=client["session"])
+        auth = self._endpoint(name)["auth"]
+        rest = RESTClient(client["base_url"], auth=auth, session=client["session"])
         return rest.get(path, params=dict(parse_qsl(query)))
 
     @staticmethod
@@ -168,11 +168,13 @@ class OpenApi:
 
     def first_page(self, name: str) -> int:
         """The number of the first page of resource `name`; 0 if its pages are not numbered."""
-        endpoint = next(r["endpoint"] for r in self._config["resources"] if r["name"] == name)
-        paging = self._paging(endpoint)
+        paging = self._paging(self._endpoint(name))
         if not isinstance(paging, dict) or paging.get("type") != "page_number":
             return 0
         return int(paging.get("page") or paging.get("base_page") or 0)
+
+    def _endpoint(self, name: str) -> Endpoint:
+        return next(r["endpoint"] for r in self._config["resources"] if r["name"] == name)
 
     def _paging(self, endpoint: dict[str, Any]) -> Any:
         return endpoint.get("paginator") or self._config["client"].get("paginator")
