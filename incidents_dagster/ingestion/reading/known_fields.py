@@ -16,7 +16,7 @@ from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import ABSENT, FILLED
 
-# Column → its data_type and its description. The first four are the design's.
+# Column → its data_type and its description.
 KNOWN: dict[str, tuple[str, str]] = {
     "id": ("text", "Identifies the record in the API; the primary key."),
     "status": ("text", "The status, as the API names it."),
@@ -56,10 +56,6 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
         SettingsError: There is a wrong name or value in them.
     """
     fields, times, phases = (take_table(resource, key, place) or {} for key in OWN_KEYS)
-    if not isinstance(described := resource.pop("description", ""), str):  # the asset's
-        raise SettingsError(
-            f"{place}.description in {where('resources')} must be text, {shown(described)}."
-        )
     absent = resource.pop("absent", "")
     if absent and (absent not in PHASES or not phases):
         raise SettingsError(

@@ -87,6 +87,7 @@ def take_own(api: dict[str, Any], common: Completeness) -> dict[str, ResourceSet
     found = {}
     for number, resource in enumerate(api["resources"]):
         place = f"resources[{number}]"
+        _drop_description(resource, place)
         found[str(resource["name"])] = ResourceSettings(
             _take_completeness(resource, place, common),
             _take_drop_where(resource, place),
@@ -94,6 +95,14 @@ def take_own(api: dict[str, Any], common: Completeness) -> dict[str, ResourceSet
             take_windows(resource, place),
         )
     return found
+
+
+def _drop_description(resource: dict[str, Any], place: str) -> None:
+    """Removes what `Settings.description_of` has for the asset."""
+    if not isinstance(given := resource.pop("description", ""), str):
+        raise SettingsError(
+            f"{place}.description in {where('resources')} must be text, {shown(given)}."
+        )
 
 
 def _take_completeness(resource: dict[str, Any], place: str, common: Completeness) -> Completeness:
