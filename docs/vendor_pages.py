@@ -9,7 +9,7 @@ from typing import Any
 
 from incidents_dagster.ingestion import presets
 from incidents_dagster.ingestion.presets import Preset
-from incidents_dagster.ingestion.reading.known_fields import KNOWN
+from incidents_dagster.ingestion.reading.field_settings import COLUMNS
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.vendors import secret_lines
 
@@ -46,7 +46,7 @@ def overview(found: Iterable[Preset], proved: dict[str, Any]) -> str:
             f"[{preset.about.title}](vendors/{preset.name}.md)",
             f"`{preset.name}`",
             ASKS[preset.asks_for],
-            f"{len(shown['columns'])} of {len(KNOWN)}",
+            f"{len(shown['columns'])} of {len(COLUMNS)}",
             f"{shown['incidents']:,} incidents, proven",
             preset.about.verified.rpartition(", ")[2],
         )

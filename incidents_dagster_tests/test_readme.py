@@ -16,8 +16,8 @@ from incidents_dagster.assets import POOL
 from incidents_dagster.checks import OPTIONAL, checks_for, tables
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.reading.field_settings import COLUMNS, OWN_KEYS
 from incidents_dagster.ingestion.reading.incremental import SUPPORTED
-from incidents_dagster.ingestion.reading.known_fields import KNOWN, OWN_KEYS
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, REST_API_KEYS, load_settings
@@ -126,7 +126,7 @@ def test_the_table_of_incremental_is_complete() -> None:
 
 def test_the_table_of_fields_names_them_all() -> None:
     assert first_cells("| | |\n|---|---|\n| `fields`") == {*OWN_KEYS, "absent", "drop_where"}
-    for column in KNOWN:
+    for column in COLUMNS:
         assert f"`{column}`" in README[README.index("### Fields") :]
 
 

@@ -14,9 +14,9 @@ from incidents_dagster.ingestion.doctor.findings import Diagnosis, Level
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.http.dates import date_of
 from incidents_dagster.ingestion.landing.bad_records import most_frequent
-from incidents_dagster.ingestion.reading.configured_fields import ConfiguredFields
-from incidents_dagster.ingestion.reading.known_fields import KNOWN
+from incidents_dagster.ingestion.reading.field_settings import COLUMNS
 from incidents_dagster.ingestion.reading.page_size import Asked
+from incidents_dagster.ingestion.reading.required_fields import RequiredFields
 from incidents_dagster.ingestion.rows.batches import Batch, distinct, to_arrow
 from incidents_dagster.ingestion.rows.filled import NAIVE, TIME, filled_columns
 from incidents_dagster.ingestion.rows.paths import values_at
@@ -98,7 +98,7 @@ class Looks:
         with duckdb.connect() as nowhere:
             stored = StoredTable(self._table, nowhere)
             incremental = self._api.incremental.get(self._name)
-            fields = ConfiguredFields.of(self._name, incremental, stored)
+            fields = RequiredFields.of(self._name, incremental, stored)
             fields.add(self._walk.records, self.batch)
             fields.check(self._known)
 
@@ -107,7 +107,7 @@ class Looks:
         rows = self.batch.rows
         if not len(rows):
             return
-        for column in (name for name in KNOWN if name in self._table.declared):
+        for column in (name for name in COLUMNS if name in self._table.declared):
             values = rows[column] if column in rows.column_names else pa.nulls(len(rows))
             there = len(rows) - values.null_count
             paths = self._filled[column].paths if column in self._filled else []

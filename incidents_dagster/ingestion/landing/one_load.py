@@ -18,8 +18,8 @@ from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.landing.bad_records import BadRecords
 from incidents_dagster.ingestion.landing.landing import Landing
 from incidents_dagster.ingestion.landing.table_state import TableState
-from incidents_dagster.ingestion.reading.configured_fields import ConfiguredFields
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
+from incidents_dagster.ingestion.reading.required_fields import RequiredFields
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.window_reader import WindowReader
@@ -53,7 +53,7 @@ class OneLoad:
     stored: StoredTable
     known: TTableSchemaColumns
     state: TableState
-    fields: ConfiguredFields
+    fields: RequiredFields
     bad: BadRecords
     landing: Landing
     _remembered: dict[str, Any]
@@ -86,7 +86,7 @@ class OneLoad:
                 stored,
                 known,
                 state,
-                ConfiguredFields.of(name, api.incremental.get(name), stored, same_paths),
+                RequiredFields.of(name, api.incremental.get(name), stored, same_paths),
                 bad,
                 Landing(stored, bad, quarantine.waiting(connection, name, stored.table)),
                 remembered,

@@ -17,12 +17,12 @@ from incidents_dagster.ingestion.errors import (
     MovedError,
     causes,
 )
-from incidents_dagster.ingestion.reading.configured_fields import ConfiguredFields
 from incidents_dagster.ingestion.reading.duplicates import Duplicates
 from incidents_dagster.ingestion.reading.first_page import FirstPage
 from incidents_dagster.ingestion.reading.incremental import Moment
 from incidents_dagster.ingestion.reading.pages import Pages
 from incidents_dagster.ingestion.reading.proof import Proof
+from incidents_dagster.ingestion.reading.required_fields import RequiredFields
 from incidents_dagster.ingestion.reading.seen import Seen
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.start import Start
@@ -99,7 +99,7 @@ class Reader:
         api: OpenApi,
         name: str,
         known: TTableSchemaColumns,
-        fields: ConfiguredFields | None = None,
+        fields: RequiredFields | None = None,
         known_pages: dict[str, int] | None = None,
     ) -> None:
         self._api, self._name, self._known, self._fields = api, name, known, fields

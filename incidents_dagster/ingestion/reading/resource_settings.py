@@ -1,6 +1,6 @@
 """What a resource has beside rest_api's keys: `ResourceSettings`.
 
-Except its fields, which become hints of columns: see `known_fields`.
+Except its fields, which become hints of columns: see `field_settings`.
 """
 
 from dataclasses import dataclass

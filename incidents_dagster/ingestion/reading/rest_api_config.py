@@ -9,8 +9,8 @@ from typing import Any
 from dlt.common.schema.typing import TColumnSchema
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.reading.field_settings import take_fields
 from incidents_dagster.ingestion.reading.json_paths import check_paths, quoted
-from incidents_dagster.ingestion.reading.known_fields import take_fields
 from incidents_dagster.ingestion.reading.refusals import refused
 from incidents_dagster.ingestion.secrets.placeholders import double_braces, stray_brace
 
@@ -21,7 +21,7 @@ HINTS = sorted(TColumnSchema.__annotations__)
 def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
     """Every endpoint in `api` as a dict, its short forms spelled out in place.
 
-    What is no key of rest_api's becomes hints of columns: see `known_fields`.
+    What is no key of rest_api's becomes hints of columns: see `field_settings`.
 
     Raises:
         SettingsError: There is a value that rest_api would accept and then fail on.

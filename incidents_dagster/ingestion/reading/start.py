@@ -58,7 +58,7 @@ def starting_at(
     """
     column = incremental.column
     if column not in {one.name for one in stored.columns()}:
-        return None  # no row has had a value; `configured_fields` tells a field that no record has
+        return None  # no row has had a value; `required_fields` tells a field that no record has
     found, until = None, None
     if times := stored.times(column):
         until = times.at(began or datetime.now(timezone.utc))

@@ -1,6 +1,6 @@
 """Columns that are filled from paths in the records, as `fields` of a resource says.
 
-`reading.known_fields` makes the column's hint of the configuration; here are a record's values.
+`reading.field_settings` makes the column's hint of the configuration; here are a record's values.
 """
 
 import math

@@ -9,7 +9,7 @@ import pytest
 from fakes.messages import Asked
 from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
-from incidents_dagster.ingestion.reading import configured_fields as fields
+from incidents_dagster.ingestion.reading import required_fields as fields
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster_tests.ingestion.one_resource import resource

@@ -17,7 +17,7 @@ from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import ABSENT, FILLED
 
 # Column → its data_type and its description.
-KNOWN: dict[str, tuple[str, str]] = {
+COLUMNS: dict[str, tuple[str, str]] = {
     "id": ("text", "Identifies the record in the API; the primary key."),
     "status": ("text", "The status, as the API names it."),
     "created_at": (TIME, "When it was opened, UTC."),
@@ -35,7 +35,7 @@ KNOWN: dict[str, tuple[str, str]] = {
     "title": ("text", "What it is about, in a line."),
     "url": ("text", "Its page, for people."),
 }
-TIMES = [name for name, (kind, _) in KNOWN.items() if kind == TIME]
+TIMES = [name for name, (kind, _) in COLUMNS.items() if kind == TIME]
 PHASES = ("open", "acknowledged", "closed", "other")
 # Columns whose list of paths is one text of all values; of others, the first value counts.
 TOGETHER = {"id": "required", "phase": "there"}
@@ -81,7 +81,7 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
             )
     if not fields:
         return
-    check_names(fields, KNOWN, f"{place}.fields")
+    check_names(fields, COLUMNS, f"{place}.fields")
     _check_times(times, place)
     phases = _without_case(phases, place)
     columns = {
@@ -99,7 +99,7 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
 def _hints(
     name: str, paths: list[str], times: dict[str, str], phases: dict[str, str]
 ) -> dict[str, Any]:
-    kind, description = KNOWN[name]
+    kind, description = COLUMNS[name]
     hints = {"data_type": kind, "nullable": name != "id", "description": description}
     if paths == [name] and name != "phase" and not (times and kind == TIME):
         return hints  # the API's own field

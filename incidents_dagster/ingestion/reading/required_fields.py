@@ -1,8 +1,7 @@
-"""The fields that the configuration names, and whether any record has had them.
+"""Fields that some record must have: of the key, the cursor, the status and the creation.
 
-Those of the key, of the cursor, and of what every incident has: a status, and a beginning. That no
-record has one is a mistake in the settings, told before the load. A field that only some records
-lack, or that is null, is none: `rows.batches` and `incremental` handle those.
+If no record has one, the settings are wrong, and the sync says so before the load. That some
+records lack one, or have null, is no such mistake: `rows.batches` and `incremental` handle those.
 """
 
 import re
@@ -34,7 +33,7 @@ IN_EVERY_RECORD = ("status", "created_at")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A field that records have to have.
+    """A field that some record has to have.
 
     Attributes:
         setting: The setting that names it.
@@ -49,8 +48,8 @@ class Wanted:
     is_key: bool = False
 
 
-class ConfiguredFields:
-    """The configured fields of a resource, as far as no record has had them.
+class RequiredFields:
+    """The fields that some record has to have, as far as none has had them.
 
     Args:
         resource: Its name.
@@ -79,7 +78,7 @@ class ConfiguredFields:
         incremental: Incremental | None,
         stored: StoredTable,
         same_paths: bool = True,
-    ) -> "ConfiguredFields":
+    ) -> "RequiredFields":
         """Those of resource `name`, but the key's alone where the table has values.
 
         Args:
