@@ -23,7 +23,7 @@ from incidents_dagster.ingestion.landing.changes import Changes, Mode, changed_r
 from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.private_files import keep_private
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
-from incidents_dagster.ingestion.reading.source_id import source_id
+from incidents_dagster.ingestion.reading.source_id import source_ids
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import DATASET, STAGING, Table
 from incidents_dagster.ingestion.warehouse.destination import SyncDestination, file_credentials
@@ -90,7 +90,7 @@ def open_sync(
         open_api(asked, report) as api,
     ):
         hold = WriteHold(database, settings.wait_seconds, report)
-        sources = {name: source_id(settings, name, api.declared) for name in api.declared.resources}
+        sources = source_ids(settings, api.declared)
         changes: dict[str, Changes] = {}
         backfilled: dict[str, int] = {}
 

@@ -48,12 +48,11 @@ class SourceId:
         return self.hash + self.paging + self.filled
 
 
-def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
-    """What resource `name` is read from, and the resources that its requests take values from.
+def source_ids(settings: Settings, declared: DltSource) -> dict[str, SourceId]:
+    """What each resource is read from, with the resources that its requests take values from.
 
     Args:
         settings: As configured, without the address of the demo API.
-        name: The resource.
         declared: The resources, as from `declared_source`.
     """
     api = deepcopy(settings.api)
@@ -61,12 +60,13 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
     own = take_own(api, settings.completeness)
     incrementals = take_incrementals(api, declared)
     base_url = settings.base_url or DEMO
-    parts, paging = {}, []
-    for resource in needed_for(name, api["resources"]):
-        endpoint, incremental = resource["endpoint"], incrementals.get(resource["name"])
-        path, _, query = str(endpoint.get("path") or resource["name"]).partition("?")
+    parts, paging = {}, {}
+    for resource in api["resources"]:
+        name, endpoint = resource["name"], resource["endpoint"]
+        incremental, split = incrementals.get(name), own[name].windows
+        path, _, query = str(endpoint.get("path") or name).partition("?")
         headers = {**(api["client"].get("headers") or {}), **(endpoint.get("headers") or {})}
-        parts[resource["name"]] = {
+        parts[name] = {
             "address": _address(base_url, path),
             "method": str(endpoint.get("method") or "GET").upper(),
             # A query may have the same name twice, and names without a value.
@@ -79,21 +79,24 @@ def source_id(settings: Settings, name: str, declared: DltSource) -> SourceId:
                 if not may_be_secret(str(header), str(value))
             },
             "selector": endpoint.get("data_selector"),
-            **({"drops": drops.values} if (drops := own[resource["name"]].drop_where) else {}),
+            **({"drops": drops.values} if (drops := own[name].drop_where) else {}),
             "cursor": incremental
             and (incremental.field, incremental.start_param, incremental.initial_value),
             "key": resource.get("primary_key", api["resource_defaults"].get("primary_key")),
         }
-        paging.append(_paging(endpoint.get("paginator") or api["client"].get("paginator")))
-        if split := own[resource["name"]].windows:
-            paging.append(split.model_dump())
-    filled = {n: f.hint() for n, f in filled_columns(Table.of(declared, name).declared).items()}
-    return SourceId(
-        str(parts[name]["address"]),
-        _hash([*parts.values()]),
-        _hash(paging),
-        _hash(filled) if filled else "",
-    )
+        paging[name] = [_paging(endpoint.get("paginator") or api["client"].get("paginator"))]
+        paging[name] += [split.model_dump()] if split else []
+    found = {}
+    for name in declared.resources:
+        needed = [resource["name"] for resource in needed_for(name, api["resources"])]
+        filled = filled_columns(Table.of(declared, name).declared)
+        found[name] = SourceId(
+            str(parts[name]["address"]),
+            _hash([parts[one] for one in needed]),
+            _hash([step for one in needed for step in paging[one]]),
+            _hash({n: column.hint() for n, column in filled.items()}) if filled else "",
+        )
+    return found
 
 
 def _hash(value: Any) -> str:

@@ -13,7 +13,7 @@ from fakes.web import Web
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
-from incidents_dagster.ingestion.reading.source_id import source_id
+from incidents_dagster.ingestion.reading.source_id import source_ids
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster_tests.ingestion.one_resource import INCREMENTAL, TIME, resource
@@ -119,7 +119,7 @@ def test_what_decides_which_records_come_makes_another_source(
     def of(**endpoint: Any) -> Any:
         section = resource(it.address, CURSOR, **{"incremental": INCREMENTAL, **endpoint})
         settings = configure(**section)
-        return source_id(settings, "x", declared_source(settings))
+        return source_ids(settings, declared_source(settings))["x"]
 
     assert of() == of(headers={"Authorization": "Bearer abc"}, params={"api_key": "k", "limit": 5})
     assert of() != of(**OTHERS[what])
