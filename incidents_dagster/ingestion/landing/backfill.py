@@ -4,12 +4,13 @@ A sync that is killed meanwhile goes on at the last window that was loaded. Once
 the table is whole if each was proven, and the sync goes on as any other.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from incidents_dagster.ingestion.landing.one_load import OneLoad
+from incidents_dagster.ingestion.landing.table_state import TableState
 from incidents_dagster.ingestion.reading.reader import Reading
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
@@ -32,6 +33,7 @@ class Backfill:
         source: What the records are read from.
 
     Attributes:
+        name: The resource.
         done: Whether nothing is left to read.
         read: How many records were read so far.
     """
@@ -40,27 +42,22 @@ class Backfill:
     read = 0
 
     def __init__(self, api: OpenApi, name: str, database: Path, source: SourceId) -> None:
-        self._api, self._name, self._database, self._source = api, name, database, source
+        self._api, self.name, self._database, self._source = api, name, database, source
         self._windows: list[Window] | None = None
 
-    def is_needed(self, remembered: Mapping[str, Any]) -> bool:
-        """Whether the table was never read to its end, and has no rows of another source.
-
-        Args:
-            remembered: dlt's state of the source.
-        """
-        state = remembered.get("tables", {}).get(self._name, {})
-        if backfill := state.get("backfill"):
-            return bool(backfill.get("source") == self._source.whole)
-        if state.get("whole"):
+    def is_needed(self, state: TableState) -> bool:
+        """Whether the table was never read to its end, and has no rows of another source."""
+        if state.backfill:
+            return bool(state.backfill.get("source") == self._source.whole)
+        if state.whole:
             return False
-        table = Table.of(self._api.declared, self._name)
+        table = Table.of(self._api.declared, self.name)
         with read_only_connection(self._database, self._api.settings.wait_seconds) as connection:
             return not StoredTable(table, connection).row_count()
 
     def rows(self) -> Generator[Any, None, None]:
         """What one load brings, for dlt to extract."""
-        with OneLoad.of(self._api, self._name, self._database, self._source) as load:
+        with OneLoad.of(self._api, self.name, self._database, self._source) as load:
             state, reader = load.state, load.window_reader()
             assert reader
             if self._windows is None:
@@ -85,11 +82,11 @@ class Backfill:
             yield from load.end([reading])
 
     def _plan(self, to: str | None) -> list[Window]:
-        windows = self._api.own[self._name].windows
+        windows = self._api.own[self.name].windows
         assert windows
         if to is None:
-            return windows.plan(begin_of(self._api.incremental[self._name]))
-        self._api.report(f"{self._name}: going on at {to}, where an earlier sync has stopped.")
+            return windows.plan(begin_of(self._api.incremental[self.name]))
+        self._api.report(f"{self.name}: going on at {to}, where an earlier sync has stopped.")
         return windows.plan(datetime.fromisoformat(to))
 
 
