@@ -79,7 +79,7 @@ def sync_metadata(
         "rows_reverted": changes.reverted,
         "rows_waiting": changes.waiting,
         "open_rows_unread": changes.unread,
-        "open_ids_besides": changes.also,
+        "open_ids_besides": changes.created_meanwhile,
         "rows_beyond_window": gone.beyond_window,
         "not_marked": gone.why,
     }

@@ -63,7 +63,7 @@ class Changes:
         reverted: Rows that a full read brought in an older version than the table's.
         missed: As `TableState.missed`.
         unread: Open rows that wait to be read one by one.
-        also: As `Reading.also`.
+        created_meanwhile: As in `Reading`.
     """
 
     proof: Proof
@@ -74,7 +74,7 @@ class Changes:
     reverted: int = 0
     missed: dict[str, Any] = field(default_factory=dict)
     unread: int = 0
-    also: int = 0
+    created_meanwhile: int = 0
 
 
 def changed_rows(
@@ -125,7 +125,7 @@ def changed_rows(
             landing.start_over()
             readings.append((yield from reader.read(None, landing.take)))
         if start:
-            yield from _no_incidents(load, readings[-1])
+            yield from _mark_left_out(load, readings[-1])
         if start and (asks := api.own[name].still_open):
             readings[-1] = yield from OpenRows(load, asks).read(readings[-1])
         yield from load.rest()
@@ -141,15 +141,17 @@ def changed_rows(
                 insist=mode in (Mode.RECONCILE, Mode.ADOPT),
                 adopt=mode is Mode.ADOPT,
             )
-            readings[-1], changes = yield from _whole(deletions, readings[-1], reader, landing)
-        _tell(load, start, readings[-1], changes)
+            readings[-1], changes = yield from _finish_full(
+                deletions, readings[-1], reader, landing
+            )
+        _report_odd(load, start, readings[-1], changes)
         changes = replace(
             changes,
             full=start is None,
             loads=landing.last is not None,
             waiting=state.waiting,
             unread=readings[-1].unread,
-            also=readings[-1].also,
+            created_meanwhile=readings[-1].created_meanwhile,
         )
         _remember(state, source, changes, first=not stored.row_count())
         yield from load.end(readings)
@@ -159,7 +161,7 @@ def changed_rows(
     return changes
 
 
-def _whole(
+def _finish_full(
     deletions: Deletions, reading: Reading, reader: Reader | WindowReader, landing: Landing
 ) -> Generator[pa.Table, None, tuple[Reading, Changes]]:
     """What a full read shows besides its rows: what is gone, what is older, what was missed."""
@@ -174,7 +176,7 @@ def _whole(
     return reading, replace(changes, reverted=reverted, missed={} if deletions.adopt else missed)
 
 
-def _no_incidents(load: OneLoad, reading: Reading) -> Iterator[pa.Table]:
+def _mark_left_out(load: OneLoad, reading: Reading) -> Iterator[pa.Table]:
     """Marks rows that have become what `drop_where` leaves out; a full read lacks them anyway."""
     gone = load.stored.among(reading.left_out)
     if len(gone):
@@ -214,7 +216,7 @@ def _why_not_enough(start: Start, reading: Reading, state: TableState, lag: time
     )
 
 
-def _tell(load: OneLoad, start: Start | None, reading: Reading, changes: Changes) -> None:
+def _report_odd(load: OneLoad, start: Start | None, reading: Reading, changes: Changes) -> None:
     """Reports what is odd about a read."""
     api, name = load.api, load.name
     refilled = load.state.fills_otherwise(load.source)

@@ -61,7 +61,7 @@ class OpenRows:
             reading = replace(reading, proof=proof, rows=reading.rows + one.rows)
         read = distinct(keys)
         new = self.load.stored.lacks(read) - self.load.stored.lacks(reading.keys)
-        reading = replace(reading, also=new)
+        reading = replace(reading, created_meanwhile=new)
         rows = self._longest_unread_first(read)
         asked = rows[: self.asks.most_requests] if self.asks.path else []
         gone = 0

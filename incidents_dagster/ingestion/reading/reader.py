@@ -60,7 +60,7 @@ class Reading:
         unanswered: Whether a parent's request was ignored, as endpoint.response_actions allow.
         not_asked: Rows that changed before the moment that the API was asked for.
         times: Time column → its oldest and its newest value in what arrived.
-        also: New rows that only lists of what is open brought: created since the list was read.
+        created_meanwhile: New rows that only the lists of what is open brought.
         unread: Open rows of the table that are still to be read one by one.
         left_out: The primary keys of the records that `drop_where` leaves out; no columns if none.
     """
@@ -72,7 +72,7 @@ class Reading:
     unanswered: bool
     not_asked: int
     times: dict[str, tuple[Any, Any]]
-    also: int = 0
+    created_meanwhile: int = 0
     unread: int = 0
     left_out: pa.Table = field(default_factory=lambda: pa.table({}))
 

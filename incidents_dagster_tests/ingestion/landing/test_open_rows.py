@@ -192,7 +192,7 @@ def test_a_row_that_only_the_list_of_what_is_open_has_is_no_surplus(api: Api) ->
     settings = api.configure(**BY_STATUS)
     with open_sync(settings, lambda _: None) as sync:
         sync.pipeline.run(sync.source, loader_file_format="parquet")
-        assert sync.changes["x"].also == 1
+        assert sync.changes["x"].created_meanwhile == 1
 
 
 def test_a_row_without_a_phase_counts_as_open(api: Api, query: Query) -> None:
