@@ -1,10 +1,10 @@
 """The examination from beginning to end, the cheapest question first."""
 
 from incidents_dagster.ingestion.demo import configured_or_demo
-from incidents_dagster.ingestion.doctor.asking import MOST_PAGES, Asking, asking
 from incidents_dagster.ingestion.doctor.filters import look_at_filter
 from incidents_dagster.ingestion.doctor.findings import Diagnosis, Level
 from incidents_dagster.ingestion.doctor.looks import Looks
+from incidents_dagster.ingestion.doctor.probe import MOST_PAGES, Probe, open_probe
 from incidents_dagster.ingestion.doctor.record import sample
 from incidents_dagster.ingestion.doctor.setup import (
     look_at_file,
@@ -51,29 +51,29 @@ def _can_open(settings: Settings, found: Diagnosis) -> bool:
 
 def _look_at_api(settings: Settings, found: Diagnosis) -> None:
     try:
-        with asking(settings) as api:
+        with open_probe(settings) as probe:
             try:
-                _ask(api, settings, found)
+                _look(probe, settings, found)
             finally:
-                found.requests = api.requests
+                found.requests = probe.requests
     except Exception as error:
         moved = next((cause for cause in causes(error) if isinstance(cause, MovedError)), None)
         found.add(Level.FAIL, "list", explain(error), moved.advice if moved else "")
 
 
-def _ask(api: Asking, settings: Settings, found: Diagnosis) -> None:
+def _look(probe: Probe, settings: Settings, found: Diagnosis) -> None:
     about = about_preset()
     # The exchange of a key for a token is a request, too, and shows the same.
     if about and about.verify and "access_token_url" not in str(settings.api["client"].get("auth")):
         try:
-            api.verify(about.verify)
+            probe.verify(about.verify)
         except Exception as error:
             found.add(Level.FAIL, "key", explain(error))
             return
         found.add(Level.OK, "key", "The API accepts it.")
-    walk = api.walk(pages=MOST_PAGES)
+    walk = probe.walk(pages=MOST_PAGES)
     found.add(Level.OK, "list", f"The API sends it: {len(walk.responses)} pages were read.")
-    looks = Looks(api, walk, settings, found)
+    looks = Looks(probe, walk, settings, found)
     found.sample = sample(walk.responses, looks.statuses())
     looks.at_records()
     looks.at_columns()
@@ -82,4 +82,4 @@ def _ask(api: Asking, settings: Settings, found: Diagnosis) -> None:
     looks.at_the_end()
     looks.at_limits()
     if not found.why_unproven:
-        look_at_filter(api, looks, found)
+        look_at_filter(probe, looks, found)

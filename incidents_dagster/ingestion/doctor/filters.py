@@ -6,9 +6,9 @@ Asked for what is still to come, it may send nothing; asked from a change on, it
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from incidents_dagster.ingestion.doctor.asking import Asking
 from incidents_dagster.ingestion.doctor.findings import Diagnosis, Level
 from incidents_dagster.ingestion.doctor.looks import Looks
+from incidents_dagster.ingestion.doctor.probe import Probe
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.incremental import Incremental, Moment
 from incidents_dagster.ingestion.rows.batches import to_arrow
@@ -18,9 +18,9 @@ from incidents_dagster.ingestion.tables import Table
 FUTURE = timedelta(days=2)
 
 
-def look_at_filter(asking: Asking, looks: Looks, found: Diagnosis) -> None:
+def look_at_filter(probe: Probe, looks: Looks, found: Diagnosis) -> None:
     """Two requests, if the endpoint is read incrementally and by a time."""
-    incremental = asking.api.incremental.get(asking.name)
+    incremental = probe.api.incremental.get(probe.name)
     if not incremental:
         found.add(Level.NOTE, "filter", "None is configured: each sync reads everything.")
         return
@@ -31,12 +31,12 @@ def look_at_filter(asking: Asking, looks: Looks, found: Diagnosis) -> None:
     if not changed:
         return
     by = incremental.start_param or "the placeholder {incremental.start_value}"
-    _from_the_future(asking, by, found)
+    _from_the_future(probe, by, found)
     # A record that has changed long after its creation shows which of the two the filter compares.
     lag = timedelta(seconds=incremental.lag + 1)
     late = [row for row in changed if _created(row, incremental) < row[incremental.column] - lag]
     newest = max(late or changed, key=lambda row: row[incremental.column])
-    _from_a_change(asking, incremental, newest, found)
+    _from_a_change(probe, incremental, newest, found)
 
 
 def _created(row: dict[str, Any], incremental: Incremental) -> datetime:
@@ -44,10 +44,10 @@ def _created(row: dict[str, Any], incremental: Incremental) -> datetime:
     return created if isinstance(created, datetime) else row[incremental.column]
 
 
-def _from_the_future(asking: Asking, by: str, found: Diagnosis) -> None:
+def _from_the_future(probe: Probe, by: str, found: Diagnosis) -> None:
     future = Moment.of(datetime.now(timezone.utc).replace(microsecond=0) + FUTURE)
     try:
-        walk = asking.walk(since=future)
+        walk = probe.walk(since=future)
     except Exception as error:
         found.add(
             Level.NOTE,
@@ -70,11 +70,11 @@ def _from_the_future(asking: Asking, by: str, found: Diagnosis) -> None:
 
 
 def _from_a_change(
-    asking: Asking, incremental: Incremental, row: dict[str, Any], found: Diagnosis
+    probe: Probe, incremental: Incremental, row: dict[str, Any], found: Diagnosis
 ) -> None:
-    table = Table.of(asking.api.declared, asking.name)
+    table = Table.of(probe.api.declared, probe.name)
     since = Moment.of(row[incremental.column] - timedelta(seconds=incremental.lag + 1))
-    walk = asking.walk(since=since)
+    walk = probe.walk(since=since)
     got = to_arrow(walk.records, dict(table.declared), table.primary_key, table.typed).rows
     key = {name: row[name] for name in table.primary_key}
     rows = got.to_pylist()

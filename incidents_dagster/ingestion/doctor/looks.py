@@ -9,8 +9,8 @@ import duckdb
 import pyarrow as pa
 from requests import Request
 
-from incidents_dagster.ingestion.doctor.asking import Asking, Walk
 from incidents_dagster.ingestion.doctor.findings import Diagnosis, Level
+from incidents_dagster.ingestion.doctor.probe import Probe, Walk
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.http.dates import date_of
 from incidents_dagster.ingestion.landing.bad_records import most_frequent
@@ -35,7 +35,7 @@ class Looks:
     """Looks at the first pages of the main resource.
 
     Args:
-        asking: What was asked with.
+        probe: What asked for them.
         walk: The pages.
         settings: What the user configured.
         found: Receives the findings.
@@ -44,10 +44,10 @@ class Looks:
         batch: The records as rows.
     """
 
-    def __init__(self, asking: Asking, walk: Walk, settings: Settings, found: Diagnosis) -> None:
-        self._api, self._name = asking.api, asking.name
+    def __init__(self, probe: Probe, walk: Walk, settings: Settings, found: Diagnosis) -> None:
+        self._api, self._name = probe.api, probe.name
         self._walk, self._settings, self._found = walk, settings, found
-        self._table = Table.of(asking.api.declared, asking.name)
+        self._table = Table.of(probe.api.declared, probe.name)
         self._filled = filled_columns(self._table.declared)
         known = dict(self._table.declared)
         key, typed = self._table.primary_key, self._table.typed

@@ -32,17 +32,17 @@ class Walk:
 
 
 @contextmanager
-def asking(settings: Settings) -> Iterator["Asking"]:
+def open_probe(settings: Settings) -> Iterator["Probe"]:
     """Opens the API for the doctor.
 
     Raises:
         SettingsError: As `open_api`.
     """
     with open_api(settings, lambda _: None, 1) as api, api.once():
-        yield Asking(api, settings.resource_names[0])
+        yield Probe(api, settings.resource_names[0])
 
 
-class Asking:
+class Probe:
     """Asks for parts of the main resource.
 
     Attributes:
