@@ -1,6 +1,7 @@
 """The examination from beginning to end, the cheapest question first."""
 
 from incidents_dagster.ingestion.demo import configured_or_demo
+from incidents_dagster.ingestion.doctor.extent import Extent
 from incidents_dagster.ingestion.doctor.filters import look_at_filter
 from incidents_dagster.ingestion.doctor.findings import Diagnosis, Level
 from incidents_dagster.ingestion.doctor.looks import Looks
@@ -79,7 +80,8 @@ def _look(probe: Probe, settings: Settings, found: Diagnosis) -> None:
     looks.at_columns()
     looks.at_times()
     looks.at_statuses()
-    looks.at_the_end()
-    looks.at_limits()
+    extent = Extent(probe, walk, settings, found)
+    extent.look_at_end()
+    extent.look_at_limits()
     if not found.why_unproven:
         look_at_filter(probe, looks, found)
