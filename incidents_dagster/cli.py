@@ -1,7 +1,7 @@
-"""The command line, `python -m incidents_dagster`: sync, sql, presets, init, configured, demo-api.
+"""The command line, `python -m incidents_dagster`: sync, sql, presets, init, doctor, …
 
-Options and exit statuses are here; what the commands do is in `run`, `sql`, `vendors`, `configured`
-and `demo_api`, which are imported only when needed.
+Options and exit statuses are here; what the commands do is in `run`, `sql`, `vendors`, `health`,
+`configured`, `demo_api` and `ingestion.doctor`, which are imported only when needed.
 """
 
 import contextlib

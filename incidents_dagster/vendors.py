@@ -51,19 +51,19 @@ def configure(name: str) -> Iterator[str]:
     file.write_text(tomlkit.dumps(document), "utf-8")
     yield f'{about.title}: preset = "{name}" in {file}.'
     for setting in written:
-        yield f'Change:  {setting} there: it is "{about.settings[setting]}" now, an example.'
+        yield f'Change:  {setting} in that file; "{about.settings[setting]}" is only an example.'
     for line in secret_lines(about, file.with_name("secrets.toml")):
         yield f"Secret:  {line}"
     if about.permission:
         yield f"Needs:   {about.permission}"
     yield f"Docs:    {about.docs}"
-    yield "Then:    make run"
+    yield "Then:    make doctor, and make run"
 
 
 def secret_lines(about: presets.About, secrets: object) -> Iterator[str]:
     """Where each secret goes, and what it looks like; `secrets` is the file secrets.toml."""
     for secret, shape in about.secrets.items():
-        places = f"{secret} at the top of {secrets}, or {secret.upper()} of the environment"
+        places = f"{secret} at the top of {secrets}, or the environment variable {secret.upper()}"
         if "." in secret:
             places = f"{secret} in [{SECTION}] of {secrets}"
         yield f"{places}: {shape.removesuffix('.')}."

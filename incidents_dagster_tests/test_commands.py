@@ -158,7 +158,7 @@ def test_a_wrong_setting_is_one_message(checkout: Path) -> None:
     process = make(checkout, "run", SOURCES__INCIDENTS__CLIENT__PAGINATOR__LIMITT="3")
     assert process.returncode != 0
     assert "'limitt'" in process.stderr
-    assert "SOURCES__INCIDENTS__CLIENT__PAGINATOR__LIMITT of the environment" in process.stderr
+    assert "variable SOURCES__INCIDENTS__CLIENT__PAGINATOR__LIMITT" in process.stderr
     assert "Traceback" not in process.stderr
 
 

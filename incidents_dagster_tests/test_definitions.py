@@ -177,4 +177,4 @@ def test_a_wrong_setting_is_named_with_its_place(
     last_line = process.stderr.strip().splitlines()[-1]
     assert "SettingsError" in last_line
     assert told in last_line
-    assert f"SOURCES__INCIDENTS__{name} of the environment" in last_line
+    assert f"the environment variable SOURCES__INCIDENTS__{name}" in last_line

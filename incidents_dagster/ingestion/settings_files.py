@@ -41,7 +41,7 @@ def where(setting: str = "") -> str:
     for length in range(len(path), 0, -1):
         variable = ENVIRONMENT_PREFIX + "__".join(path[:length]).upper()
         if variable in os.environ:
-            return f"{variable} of the environment"
+            return f"the environment variable {variable}"
     for provider, section in _sections():
         if _has(section, path):
             return f"[{SECTION}] of {_file_of(provider)}"

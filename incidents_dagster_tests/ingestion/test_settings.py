@@ -294,7 +294,7 @@ def test_what_is_malformed_in_the_environment_is_named_without_its_content(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     message, setting = str(refused.value), variable.lower().replace("__", ".")
-    assert message.startswith(f"{setting} in {PREFIX}{variable} of the environment ")
+    assert message.startswith(f"{setting} in the environment variable {PREFIX}{variable} ")
     assert told in message
     assert "s3cr3t" not in "".join(traceback.format_exception(refused.value))
 

@@ -178,7 +178,7 @@ def test_init_names_the_preset_and_keeps_everything_else(tmp_path: Path) -> None
     assert code == 0
     assert file.read_text() == before.replace('preset = "default"', 'preset = "pagerduty"')
     assert "PagerDuty" in output
-    assert "API_KEY of the environment" in output
+    assert "the environment variable API_KEY" in output
     assert str(file.with_name("secrets.toml")) in output
     dlt.current.run_context().reload()
     assert load_settings().base_url == "https://api.pagerduty.com"
@@ -187,8 +187,8 @@ def test_init_names_the_preset_and_keeps_everything_else(tmp_path: Path) -> None
 def test_what_the_user_has_to_set_is_written_as_an_example_that_has_to_be_changed() -> None:
     code, output = run("init", "jira")
     assert code == 0
-    assert 'Change:  client.base_url there: it is "https://SITE.atlassian.net" now' in output
-    assert "Change:  client.auth.username there" in output
+    assert 'Change:  client.base_url in that file; "https://SITE.atlassian.net" is' in output
+    assert "Change:  client.auth.username in that file" in output
     dlt.current.run_context().reload()
     with pytest.raises(SettingsError, match=r"client\.base_url is still the example: the preset"):
         load_settings()

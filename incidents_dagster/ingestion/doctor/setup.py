@@ -99,7 +99,7 @@ def _secret(field: str) -> tuple[str, str]:
     """A secret as `auth` finds it, and where."""
     value = dlt.secrets.get(field, str)
     if os.environ.get(field.upper()):
-        return str(value), f"{field.upper()} of the environment"
+        return str(value), f"the environment variable {field.upper()}"
     files = [Path(one) for one in dlt.secrets.writable_provider.locations]
     file = next((one for one in files if one.is_file()), Path("a secrets provider"))
     return str(value or ""), f"the top of {file}"

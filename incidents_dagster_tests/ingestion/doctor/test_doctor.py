@@ -130,7 +130,7 @@ def test_nothing_is_wrong(api: Api) -> None:
     assert lines[-1] == "A sync of this source can be proven: yes"
     told = "\n".join(lines)
     assert "token is there, 21 characters: digits and letters and other characters, from" in told
-    assert "TOKEN of the environment" in told
+    assert "the environment variable TOKEN" in told
     assert "35 records, 4 requests, less than a minute." in told
     assert "Asked from a change on, the API sends the record that changed." in told
 
