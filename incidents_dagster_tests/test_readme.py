@@ -24,6 +24,7 @@ from incidents_dagster.ingestion.settings import PROJECT_ROOT, REST_API_KEYS, lo
 from incidents_dagster.resources import IncidentsDuckDB
 
 README = (PROJECT_ROOT / "README.md").read_text()
+PAGES = [f"docs/{name}.md" for name in ("architecture", "completeness", "own_api", "server")]
 ARCHITECTURE = (PROJECT_ROOT / "docs" / "architecture.md").read_text()
 
 
@@ -165,7 +166,7 @@ def test_the_example_asset_runs(
 
 
 def test_links_lead_somewhere() -> None:
-    for file in ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/own_api.md"):
+    for file in ["README.md", "CONTRIBUTING.md", *PAGES]:
         text = (PROJECT_ROOT / file).read_text()
         for target in re.findall(r"\]\(([^)#]+)", text):
             if not target.startswith("http"):
