@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile dev sql presets doctor demo-api test test-all test-slow test-duckdb2 test-newest bench faults vendors check format docs lock clean
+.PHONY: help run reconcile dev sql presets init doctor demo-api test test-all test-slow test-duckdb2 test-newest bench faults vendors check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ sql: $(VENV)/run  ## Query the database: make sql Q='SELECT count(*) FROM incide
 
 presets: $(VENV)/run  ## List the vendors that are known by name
 	@$(BIN)/python -m incidents_dagster presets
+
+init: $(VENV)/run  ## Configure one of them: make init PRESET=pagerduty
+	@$(BIN)/python -m incidents_dagster init -- "$(PRESET)"
 
 doctor: $(VENV)/run  ## Look for what is wrong with the configured API: make doctor ARGS='--json'
 	@$(BIN)/python -m incidents_dagster doctor $(ARGS)

@@ -68,7 +68,7 @@ def _lines(preset: Preset, proved: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "## Set this"
     yield ""
-    yield f"`python -m incidents_dagster init {preset.name}` writes this to `.dlt/config.toml`:"
+    yield f"`make init PRESET={preset.name}` writes this to `.dlt/config.toml`:"
     yield ""
     yield "```toml"
     yield "[sources.incidents]"

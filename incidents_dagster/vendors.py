@@ -22,7 +22,7 @@ def listed() -> Iterator[str]:
     for preset in found:
         yield f"{preset.name:<{width}}  {preset.about.title}"
     yield ""
-    yield "python -m incidents_dagster init NAME configures one of them."
+    yield "make init PRESET=NAME configures one of them."
 
 
 def configure(name: str) -> Iterator[str]:
