@@ -3,8 +3,8 @@
 import pyarrow as pa
 
 from incidents_dagster.ingestion.demo import configured_or_demo
-from incidents_dagster.ingestion.landing.changes import start_of
 from incidents_dagster.ingestion.reading.source import open_api
+from incidents_dagster.ingestion.reading.start import starting_at
 from incidents_dagster.ingestion.rows.batches import to_arrow
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
@@ -37,7 +37,7 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
         with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
             stored = StoredTable(table, connection)
             check_key(stored, name, database)
-            start = start_of(api, name, stored, began=None)
+            start = starting_at(api.incremental.get(name), stored, began=None)
         page = list(api.records(name, start.value if start else None).add_limit(1))
         with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
             stored, most = StoredTable(table, connection), settings.max_columns

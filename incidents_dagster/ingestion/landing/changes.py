@@ -131,7 +131,7 @@ def changed_rows(
         yield from load.rest()
         changes = Changes(readings[-1].proof, missed=state.missed)
         if start is None:
-            check_replacement(stored, state, readings[-1], load.bad, api.settings)
+            _check_replacement(stored, state, readings[-1], load.bad, api.settings)
             deletions = Deletions(
                 stored,
                 load.bad,
@@ -187,10 +187,11 @@ def _mark_left_out(load: OneLoad, reading: Reading) -> Iterator[pa.Table]:
 def _plan(load: OneLoad) -> tuple[Start | None, Full]:
     """Where an incremental sync would start, and what a full read looks for."""
     stored, state = load.stored, load.state
-    start = start_of(load.api, load.name, stored, state.began)
+    incremental = load.api.incremental.get(load.name)
+    start = starting_at(incremental, stored, state.began)
     if state.fills_otherwise(load.source):  # so that times may be others, earlier ones too
         return start, Full(timedelta(0))
-    if not (incremental := load.api.incremental.get(load.name)):
+    if not incremental:
         return start, Full(FRESH)
     times = stored.times(incremental.column)
     seconds = min(times.seconds(incremental.lag), MOST_LAG) if times else 0
@@ -257,7 +258,7 @@ def _remember(state: TableState, source: SourceId, changes: Changes, first: bool
     state.missed = changes.missed
 
 
-def check_replacement(
+def _check_replacement(
     stored: StoredTable, state: TableState, reading: Reading, bad: BadRecords, settings: Settings
 ) -> None:
     """Refuses to replace a table that was proven complete by less than a proven list.
@@ -279,14 +280,3 @@ def check_replacement(
         raise IncompleteError(
             f"{stored.table.name} is not replaced, nothing was loaded: {why}.{cure}"
         )
-
-
-def start_of(api: OpenApi, name: str, stored: StoredTable, began: datetime | None) -> Start | None:
-    """Where an incremental sync of resource `name` starts; None if everything is to be read.
-
-    `began` is when the last proven read began, None if that is not known.
-    """
-    # A declared column that the table lacks has to be filled in all rows.
-    if name not in api.incremental or not stored.has_every_declared_column():
-        return None
-    return starting_at(api.incremental[name], stored, began)

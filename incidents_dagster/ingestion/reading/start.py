@@ -47,15 +47,18 @@ class Start:
 
 
 def starting_at(
-    incremental: Incremental, stored: StoredTable, began: datetime | None
+    incremental: Incremental | None, stored: StoredTable, began: datetime | None
 ) -> Start | None:
     """Where the next sync of a table starts; None if everything is to be read.
 
     Args:
-        incremental: The endpoint's.
+        incremental: The endpoint's; None if it has none.
         stored: The table.
         began: When the last proven read began, by the API's clock; None for now.
     """
+    # A declared column that the table lacks has to be filled in all rows.
+    if not incremental or not stored.has_every_declared_column():
+        return None
     column = incremental.column
     if column not in {one.name for one in stored.columns()}:
         return None  # no row has had a value; `required_fields` tells a field that no record has
