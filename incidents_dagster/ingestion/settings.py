@@ -174,8 +174,8 @@ class Settings(Section):
     api: dict[str, Any] = Field(repr=False)
     preset: str = Field(
         default="",
-        description="whose API it is, by a name that `make presets` lists: all that you do not set "
-        'yourself is as for this vendor; `config.toml` has `"default"`',
+        description="the vendor, by its name in `make presets`; what you do not set yourself comes "
+        'from its preset; `config.toml` has `"default"`',
     )
     fetch_ahead: int = Field(
         default=4,

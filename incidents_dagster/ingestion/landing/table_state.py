@@ -29,7 +29,7 @@ class TableState:
         window: The time column by which the API shows only the newest records; empty if it shows
             all.
         backfill: How far the first read has come, if it is read in windows: `to` which moment, when
-            it `began`, whether all so far is `proven`, and of which `source` with which columns.
+            it `began`, whether all so far is `proven`, and the `SourceId.whole` of its `source`.
         asked_singly: Primary key, as text, of an open row that incremental syncs do not bring →
             when it was last read by itself.
         missed: What the last full read found that incremental syncs should have brought: how many

@@ -1,4 +1,4 @@
-"""`windows` of a resource: windows of time, as the API shows only so much of a list at once.
+"""`windows` of a resource: windows of time, for an API that returns only a part of a long list.
 
 `window_reader` reads them one after another.
 """
@@ -19,16 +19,16 @@ from incidents_dagster.ingestion.settings_files import where
 
 KEY = "windows"
 UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
-BEGIN = datetime(2000, 1, 1, tzinfo=timezone.utc)  # no incident is older
+BEGIN = datetime(2000, 1, 1, tzinfo=timezone.utc)  # without an initial_value
 MOST_WINDOWS = 10_000
-UNIT_OF_1970 = 86_400.0  # a window begins a unit earlier
+EARLIEST = 86_400.0  # seconds since 1970: a request begins up to a day earlier
 
 
 class Windows(Section):
     """`windows` of a resource.
 
     Attributes:
-        most: How many records a list shows at most; 0: all.
+        most: How many records of one list the API returns at most; 0: all.
         days: How long a window may be; 0: any length.
         unit: The shortest time that the API's filter tells apart: second, minute, hour or day.
     """
@@ -82,7 +82,7 @@ class Window:
         return f"{self.begin:{spelled}} to {self.end:{spelled}}"
 
     def asked(self, unit: timedelta) -> tuple[datetime, datetime | None]:
-        """What to ask for: a unit more on either side, as APIs differ in whether ends belong."""
+        """What to ask for: a unit more on either side, as APIs may exclude either bound."""
         return Moment.of(self.begin - unit), Moment.of(self.end and self.end + unit)
 
     def halves(self, now: datetime, unit: timedelta) -> list["Window"] | None:
@@ -120,4 +120,4 @@ def begin_of(incremental: Incremental) -> datetime:
             f"incremental.initial_value in {where('resources')} must be a time, as the resource is "
             f"read in windows, {shown(given)}."
         ) from None
-    return datetime.fromtimestamp(max(found.timestamp(), UNIT_OF_1970), timezone.utc)
+    return datetime.fromtimestamp(max(found.timestamp(), EARLIEST), timezone.utc)
