@@ -125,8 +125,8 @@ def init(preset: str) -> None:
 @click.option(
     "--record",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the shape of the API's responses to this file, without their content, to report a "
-    "preset that is wrong.",
+    help="To report a wrong preset: write the shape of the API's responses to this file. Numbers, "
+    "times, statuses, paths and queries stay; any other text becomes its length.",
 )
 def doctor(as_json: bool, record: Path | None) -> None:
     """Look for what is wrong with the configured API, with five requests at most.
