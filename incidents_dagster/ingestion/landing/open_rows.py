@@ -42,17 +42,31 @@ class OpenRows:
         Returns:
             `reading`, unproven if the list of what is open is.
         """
-        take, keys = self.load.landing.take, [reading.keys]
-        windows = self.load.api.own[self.load.name].windows
+        reading, read = yield from self._listed(reading)
+        rows = self._longest_unread_first(read)
+        asked = rows[: self.asks.most_requests] if self.asks.path else []
+        reading, gone = yield from self._singly(asked, reading)
+        waiting = [key_as_text(row.values()) for row in rows[len(asked) :]]
+        state, now = self.load.state, datetime.now(timezone.utc).isoformat()
+        earlier = {key: at for key, at in state.asked_singly.items() if key in waiting}
+        state.asked_singly = earlier | {key_as_text(row.values()): now for row in asked}
+        if rows:
+            self.load.api.report(self._told(len(asked), gone, len(waiting)))
+        return replace(reading, unread=len(waiting))
+
+    def _listed(self, reading: Reading) -> Generator[pa.Table, None, tuple[Reading, pa.Table]]:
+        """Reads the lists of what is open; `reading` with them, and the keys of both."""
+        load, keys = self.load, [reading.keys]
+        windows = load.api.own[load.name].windows
         most = windows.most if windows else 0
         for listed in self.asks.listed():
             try:
-                one = yield from self._reader(listed).read(None, take, most=most)
+                one = yield from self._reader(listed).read(None, load.landing.take, most=most)
             except Exception as error:
                 if not any(isinstance(cause, CeilingError) for cause in causes(error)):
                     raise
-                name = self.load.name
-                self.load.api.report(f"{name}: more is open than the API lists, {most:,} records.")
+                more = f"more is open than the API lists, {most:,} records"
+                load.api.report(f"{load.name}: {more}.")
                 continue
             keys.append(one.keys)
             doubts = tuple(f"what is open: {doubt}" for doubt in one.proof.doubts)
@@ -60,27 +74,25 @@ class OpenRows:
             # Rows of both have arrived twice.
             reading = replace(reading, proof=proof, rows=reading.rows + one.rows)
         read = distinct(keys)
-        new = self.load.stored.lacks(read) - self.load.stored.lacks(reading.keys)
-        reading = replace(reading, created_meanwhile=new)
-        rows = self._longest_unread_first(read)
-        asked = rows[: self.asks.most_requests] if self.asks.path else []
+        new = load.stored.lacks(read) - load.stored.lacks(reading.keys)
+        return replace(reading, created_meanwhile=new), read
+
+    def _singly(
+        self, rows: list[dict[str, Any]], reading: Reading
+    ) -> Generator[pa.Table, None, tuple[Reading, int]]:
+        """Reads rows one by one; `reading` with them, and how many the API no longer has."""
         gone = 0
-        for row in asked:
+        for row in rows:
             try:
-                one = yield from self._reader(self.asks.single(row)).read(None, take)
+                one = yield from self._reader(self.asks.single(row)).read(
+                    None, self.load.landing.take
+                )
                 reading = replace(reading, rows=reading.rows + one.rows)
             except Exception as error:
                 if not _is_gone(error):
                     raise
                 gone += 1
-        state, now = self.load.state, datetime.now(timezone.utc).isoformat()
-        times = {key_as_text(row.values()): now for row in asked}
-        waiting = [key_as_text(row.values()) for row in rows[len(asked) :]]
-        earlier = {key: at for key, at in state.asked_singly.items() if key in waiting}
-        state.asked_singly = earlier | times
-        if rows:
-            self.load.api.report(self._told(len(asked), gone, len(waiting)))
-        return replace(reading, unread=len(waiting))
+        return reading, gone
 
     def _reader(self, variant: Callable[[Endpoint], Endpoint]) -> Reader:
         load = self.load
