@@ -60,6 +60,8 @@ def columns_of(
     for field in dict.fromkeys(chain.from_iterable(record.keys() for record in records)):
         name = columns.get(remembered(field))
         alone = declared.get(field) or _alone(field, filled)
+        if name == of_source(alone) and alone not in owners:
+            name = None  # paths had filled its column, and do no more
         needs_room = alone not in known or alone in owners
         if name:
             names[field] = name

@@ -164,6 +164,20 @@ def test_other_paths_are_read_into_all_rows(api: Api, query: Query) -> None:
     assert "since" in api.asked[0]
 
 
+@pytest.mark.parametrize("column", ["created_at", "title"])
+def test_a_field_has_its_column_again_once_no_path_fills_it(
+    api: Api, query: Query, column: str
+) -> None:
+    api.records = [alert(n, created_at="2026-10-01T00:00:00Z", title=f"t{n}") for n in range(3)]
+    own = {n: path for n, path in FIELDS.items() if n != column}
+    api.sync(fields={**own, column: "startsAt"})
+    for _ in range(2):
+        api.sync(fields=own, columns={"created_at": {"data_type": "timestamp"}})
+    (values,) = query(f"SELECT list({column}::VARCHAR ORDER BY id) FROM incidents.x")[0]
+    assert values == (["t0", "t1", "t2"] if column == "title" else ["2026-10-01 00:00:00+00"] * 3)
+    assert query(f"SELECT count(source_{column}) FROM incidents.x") == [(0,)]
+
+
 @pytest.mark.parametrize("zones", [("America/Los_Angeles", "UTC"), ("UTC", "Asia/Tokyo")])
 def test_another_zone_reaches_rows_that_have_just_changed(
     api: Api, query: Query, zones: tuple[str, str]
