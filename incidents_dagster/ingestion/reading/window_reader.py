@@ -39,7 +39,8 @@ class WindowReader:
         """As `Reader.read`.
 
         Raises:
-            IncompleteError: So many records are of one moment that the API does not show them all.
+            IncompleteError: So many records are of one moment that the API does not show them all,
+                or may not.
         """
         self._versions = []
         begin = start.value if start and isinstance(start.value, datetime) else self._begin
@@ -72,6 +73,8 @@ class WindowReader:
                     most = 0  # the API shows them all, perhaps with nothing to spare
                 yield from land(None)
                 continue
+            if most < self._windows.most == reading.proof.rows and reading.proof.expected is None:
+                raise self._too_many(window, certain=False)
             del windows[0]
             self._keep()
             self._versions.append(self._reader.versions())
@@ -79,10 +82,13 @@ class WindowReader:
                 self.report(f"{window}: {reading.rows:,} records; {len(windows):,} windows to go.")
             return reading
 
-    def _too_many(self, window: Window) -> IncompleteError:
+    def _too_many(self, window: Window, certain: bool = True) -> IncompleteError:
+        most = f"{self._windows.most:,}"
+        many = f"more than {most}" if certain else f"{most} or more"
+        shown = "more than the API shows of a list" if certain else "no total says how many"
         return IncompleteError(
-            f"There are more than {self._windows.most:,} records around "
-            f"{window.begin:%Y-%m-%d %H:%M:%S}: more than the API shows of a list, and no shorter "
+            f"There are {many} records around "
+            f"{window.begin:%Y-%m-%d %H:%M:%S}: {shown}, and no shorter "
             f"time than a {self._windows.unit} can be asked for. Nothing was loaded. If there are "
             "not so many, the API may ignore incremental.start_param or end_param."
         )

@@ -348,6 +348,29 @@ def test_a_window_of_one_unit_may_be_as_full_as_a_list_can_be(api: Api, query: Q
     assert query(IDS) == [(40, 40)]
 
 
+@pytest.mark.parametrize("total", [True, False])
+def test_an_instant_with_as_many_as_are_shown_is_proven_by_a_total_alone(
+    api: Api, query: Query, total: bool
+) -> None:
+    """Without one, the API may have cut it off."""
+    api.total, api.ceiling = total, 1_000
+    api.has(5, timedelta(hours=5))
+    api.has(CEILING + (not total), timedelta(0), DAY + timedelta(days=9))
+    whole = api.web.answer
+
+    def answer(asked: Asked) -> Any:
+        body = whole(asked)
+        return body if total else {"data": body["data"][: CEILING - int(asked.query["offset"])]}
+
+    api.web.answer = answer
+    if total:
+        api.sync()
+        assert query(IDS) == [(15, 15)]
+    else:
+        assert "There are 10 or more records around" in api.refusal()
+        assert len(api.web.asked) < 200  # and not each second after that
+
+
 def test_more_windows_than_make_sense_are_refused(api: Api) -> None:
     assert "makes more than 10,000 windows since 2026-01-01" in api.refusal(days=0.00001)
 
