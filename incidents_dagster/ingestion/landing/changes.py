@@ -124,10 +124,10 @@ def changed_rows(
             start, landing.full = None, full
             landing.start_over()
             readings.append((yield from reader.read(None, landing.take)))
-        if start:
-            yield from _mark_left_out(load, readings[-1])
         if start and (asks := api.own[name].still_open):
             readings[-1] = yield from OpenRows(load, asks).read(readings[-1])
+        if start:
+            yield from _mark_left_out(load, readings[-1])
         yield from load.rest()
         changes = Changes(readings[-1].proof, missed=state.missed)
         if start is None:

@@ -72,7 +72,7 @@ class OpenRows:
             doubts = tuple(f"what is open: {doubt}" for doubt in one.proof.doubts)
             proof = replace(reading.proof, doubts=(*reading.proof.doubts, *doubts))
             # Rows of both have arrived twice.
-            reading = replace(reading, proof=proof, rows=reading.rows + one.rows)
+            reading = replace(_with(reading, one), proof=proof)
         read = distinct(keys)
         new = load.stored.lacks(read) - load.stored.lacks(reading.keys)
         return replace(reading, created_meanwhile=new), read
@@ -87,7 +87,7 @@ class OpenRows:
                 one = yield from self._reader(self.asks.single(row)).read(
                     None, self.load.landing.take
                 )
-                reading = replace(reading, rows=reading.rows + one.rows)
+                reading = _with(reading, one)
             except Exception as error:
                 if not _is_gone(error):
                     raise
@@ -118,6 +118,13 @@ class OpenRows:
         parts += [f"{gone:,} of them are gone, or hidden"] if gone else []
         parts += [f"{left:,} more wait for the next syncs"] if left else []
         return f"{name}: {', '.join(parts)}."
+
+
+def _with(reading: Reading, one: Reading) -> Reading:
+    """`reading` with the rows, and with what is left out, of another read."""
+    left_out = [reading.left_out, one.left_out]
+    together = pa.concat_tables(left_out, promote_options="default")
+    return replace(reading, rows=reading.rows + one.rows, left_out=together)
 
 
 def _is_gone(error: BaseException) -> bool:

@@ -37,6 +37,7 @@ class Api:
         self.said: list[str] = []
         self.forbidden: set[str] = set()
         self.endpoint: dict[str, Any] = {}
+        self.own: dict[str, Any] = {}  # of the resource
 
     def _answer(self, asked: Asked) -> Any:
         if asked.path != "/x":
@@ -62,6 +63,7 @@ class Api:
             "fields": {"status": "status", "created_at": "created_at"},
             "phases": {"open": "open", "closed": "closed", "taken": "acknowledged"},
             "still_open": still_open,
+            **self.own,
         }
         return self._configure(**section)
 
@@ -138,6 +140,19 @@ def test_one_that_may_not_be_read_is_told_and_stops_no_other(api: Api, query: Qu
     api.sync(**SINGLY)
     assert any("1 of them are gone, or hidden" in line for line in api.said)
     assert query(STATUSES) == [("i/2", "closed")]
+
+
+@pytest.mark.parametrize("still_open", [SINGLY, BY_STATUS])
+def test_one_that_has_become_no_incident_is_marked(
+    api: Api, query: Query, still_open: dict[str, Any]
+) -> None:
+    api.own = {"drop_where": {"merged": True}}
+    api.sync(**still_open)
+    api.rows[0]["merged"] = True
+    for _ in range(2):
+        api.sync(**still_open)
+    assert query("SELECT id FROM incidents.x WHERE deleted_at IS NOT NULL") == [("i/1",)]
+    assert "/i/1" not in api.asked
 
 
 def test_one_of_a_list_that_takes_a_body_is_read_without(api: Api, query: Query) -> None:
