@@ -32,6 +32,7 @@ class WindowReader:
         self, reader: Reader, windows: Windows, incremental: Incremental, keep: Callable[[], None]
     ) -> None:
         self._reader, self._windows, self._keep = reader, windows, keep
+        self._incremental = incremental
         self._begin, self._lag = begin_of(incremental), timedelta(seconds=incremental.lag)
         self._versions: list[pa.Table] = []
 
@@ -50,6 +51,9 @@ class WindowReader:
             one = yield from self.next(windows, start, land)
             reading = one if reading is None else together(reading, one)
         assert reading
+        if reading.proof.since is None:
+            since = self._incremental.since(begin, "timestamp")
+            reading = replace(reading, proof=replace(reading.proof, since=since))
         return reading
 
     def next(

@@ -53,6 +53,7 @@ class Api:
         self.total, self.exclusive, self.refuses = True, False, 0
         self.ceiling, self.limit, self.lag = CEILING, 5, 3600
         self.paginator: Any = None
+        self.initial: str | None = "2026-01-01T00:00:00Z"
         self.more: dict[str, Any] = {}  # of the endpoint
         self.own: dict[str, Any] = {}  # of the resource
         self.longest: timedelta | None = None
@@ -86,7 +87,8 @@ class Api:
 
     def write(self, **windows: Any) -> Settings:
         pages = self.paginator or {"type": "offset", "limit": self.limit, "total_path": ""}
-        incremental = {**WINDOW, "initial_value": "2026-01-01T00:00:00Z", "lag": self.lag}
+        incremental = {**WINDOW, "lag": self.lag}
+        incremental |= {"initial_value": self.initial} if self.initial else {}
         section = resource(self.web.base_url, pages, incremental=incremental, **self.more)
         one = section["resources"][0]
         one |= {"windows": {"most": CEILING, **windows}}
@@ -220,6 +222,24 @@ def test_a_first_read_that_was_stopped_goes_on_at_its_last_window(
     assert len(api.web.asked) == 1  # whole: what changed is enough
     api.sync(Mode.RECONCILE)
     assert query(MARKED) == []
+
+
+@pytest.mark.parametrize("at", [None, "1999-01-01T00:00:00Z"])
+def test_what_no_window_asks_for_is_not_marked_as_deleted(
+    api: Api, query: Query, at: str | None
+) -> None:
+    api.ceiling, api.initial = 1_000, None
+    api.has(15, timedelta(hours=5))
+    api.rows.append({"id": "odd", "at": at})
+    whole, odd = api.web.answer, api.rows[-1]
+    api.web.answer = lambda asked: {"data": api.rows}
+    api.own, api.paginator = {"windows": False}, "single_page"
+    api.sync()
+    api.rows.remove(odd)
+    api.own, api.paginator, api.web.answer = {}, None, whole
+    for mode in (Mode.INCREMENTAL, Mode.RECONCILE):
+        api.sync(mode)
+        assert query(MARKED) == []
 
 
 def test_what_becomes_no_incident_in_any_window_is_marked(api: Api, query: Query) -> None:
