@@ -1,6 +1,7 @@
 """A project, an API, and the syncs of a story, each held against the source as a user sees it."""
 
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -38,6 +39,7 @@ class Story:
         project: The project.
         section: `[sources.incidents]`, as `configure` changes it.
         key: The fields of the primary key.
+        wants: What the table has to have, made of the API's records; by default just these.
         came: How the last sync went, and `said` what it said of that.
     """
 
@@ -47,6 +49,7 @@ class Story:
         # The incidents are of long ago.
         self.section["freshness"] = {"newest_within_hours": 10_000_000}
         self.key: tuple[str, ...] = ("id",)
+        self.wants: Callable[[list[Row]], list[Row]] = list
         self.came, self.said, self.secrets = "", "", [KEY]
         self._defs: dg.Definitions | None = None
         self._instance: dg.DagsterInstance | None = None
@@ -84,7 +87,7 @@ class Story:
 
     def unequal(self) -> str:
         """What in the table is not as in the source."""
-        return unequal(self.api.rows, self.table(), self.key)
+        return unequal(self.wants(self.api.rows), self.table(), self.key)
 
     def table(self, where: str = "deleted_at IS NULL") -> list[Row]:
         """The table's rows, by default those that are not marked as deleted."""
