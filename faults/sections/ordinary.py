@@ -26,6 +26,8 @@ from faults.cases.ordinary import (
     truths,
     values,
     vanished,
+    windows,
+    windows_over_time,
 )
 from faults.cases.ordinary.case import Case, records
 from faults.judging.outcome import Outcome, Result
@@ -61,6 +63,7 @@ POINTS: dict[str, Sequence[Case]] = {
     "keys and names": keys.CASES,
     "values": values.CASES,
     "fields": [*fields.CASES, *paths.CASES, *phases.CASES, *left_out.CASES],
+    "windows": [*windows.CASES, *windows_over_time.CASES],
     "mistakes": mistakes.CASES,
     "redaction": redaction.CASES,
     "secrets": secrets.CASES,
