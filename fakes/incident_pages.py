@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from fakes.incidents import PATH, moment
 from fakes.messages import Asked, Reply
@@ -70,6 +70,8 @@ class IncidentPages(Web):
         keeps: Whether a request's query leaves a record in the list.
         total: Whether answers say how many records there are.
         first_page: The number of the first page, for styles that count pages.
+        single: Answers for one record, by its id below the list's path; None: there is no such
+            path.
         tell: Gets each good answer as a `Page` and returns the JSON value, or bytes, to send.
         served: Each request since the last `clear`, with the bytes of its answer.
     """
@@ -83,10 +85,14 @@ class IncidentPages(Web):
         self.keeps: Callable[[Any, dict[str, str]], bool] = changed_since
         self.total = style != "offset, no total"
         self.first_page = 1
+        self.single: Callable[[str], Any] | None = None
         self.tell: Tell = truth
         self.served: list[tuple[Page, bytes]] = []
 
     def _answer(self, asked: Asked) -> Reply:
+        if self.single and asked.path.startswith(f"{PATH}/"):
+            given = self.single(unquote(asked.path.removeprefix(f"{PATH}/")))
+            return given if isinstance(given, Reply) else Reply(given)
         if asked.path not in (PATH, *self.lists):
             return Reply({"error": "There is nothing at this path."}, 404)
         if len(self.served) >= MOST_REQUESTS:
