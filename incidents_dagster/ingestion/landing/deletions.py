@@ -6,7 +6,7 @@ rebuilt. So more than a few rows are only marked if a second read lacks them, to
 may be beyond a window, which moves on with time: see `window`.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from hashlib import blake2b
@@ -117,6 +117,7 @@ class Deletions:
                 self.state.left |= {*self._hashes(end.split(gone)[0])}
         if len(left):
             yield from landing.unmark(left)
+        yield from self._with_phase(reading, landing)
         if waiting := self.state.waiting:
             reader.report(
                 f"{waiting:,} rows are missing from the API. They are marked as deleted if the "
@@ -187,6 +188,16 @@ class Deletions:
         keys = keys_as_text(missing, self.stored.table.primary_key)
         there = pc.is_in(pa.array(keys), pa.array(bad, pa.string()))
         return missing.filter(pc.invert(there))
+
+    def _with_phase(self, reading: Reading, landing: Landing) -> Iterator[pa.Table]:
+        """Rows that were marked before `absent` was set, which says what phase that means."""
+        phase = self.stored.table.absent_phase
+        marked = self.stored.missing_from(reading.keys, marked=True) if phase else pa.table({})
+        if "phase" not in marked.column_names:
+            return
+        rows = marked.filter(pc.fill_null(pc.not_equal(marked["phase"], phase), True))
+        if len(rows):
+            yield from landing.marked(rows)
 
     def _old_end(self, missing: pa.Table, reading: Reading) -> OldEnd:
         """Where the rows end that the API shows, if they can show a window."""

@@ -132,14 +132,14 @@ class Landing:
 
     def mark(self, gone: pa.Table, now: datetime) -> Iterator[pa.Table]:
         """Rows of the table, marked as deleted `now`, with the phase that this means, if any."""
-        if DELETED_AT in gone.column_names:
-            gone = gone.drop_columns([DELETED_AT])
-        if phase := self._table.absent_phase:
-            others = [name for name in gone.column_names if name != "phase"]
-            phases = pa.array([phase] * len(gone), pa.string())
-            gone = gone.select(others).append_column("phase", phases)
         times = pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), len(gone))
-        yield from self._keyed(gone.append_column(DELETED_AT, times))
+        yield from self.marked(_with_column(gone, DELETED_AT, times))
+
+    def marked(self, gone: pa.Table) -> Iterator[pa.Table]:
+        """Rows that are marked as deleted, with the phase that this means, if any."""
+        if phase := self._table.absent_phase:
+            gone = _with_column(gone, "phase", pa.array([phase] * len(gone), pa.string()))
+        yield from self._keyed(gone)
 
     def unmark(self, rows: pa.Table) -> Iterator[pa.Table]:
         """Rows of the table, otherwise unchanged, that are not deleted after all."""
@@ -207,3 +207,8 @@ class Landing:
             if key not in last or times[place] >= times[last[key]]:
                 last[key] = place
         return rows if len(last) == len(rows) else rows.take(sorted(last.values()))
+
+
+def _with_column(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    others = [column for column in rows.column_names if column != name]
+    return rows.select(others).append_column(name, values)

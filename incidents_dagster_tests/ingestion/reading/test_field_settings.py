@@ -262,6 +262,22 @@ def test_what_the_list_no_longer_has_gets_the_phase_that_absence_means(
     assert query(rows) == [("closed", 25, 25), ("open", 30, 0)]
 
 
+def test_absence_gives_its_phase_to_rows_that_were_marked_before_it_was_configured(
+    api: Api, query: Query
+) -> None:
+    api.records = [alert(n) for n in range(30)]
+    api.sync()
+    gone = [api.records.pop(0)["fingerprint"]]
+    api.sync()
+    since = query("SELECT deleted_at FROM incidents.x WHERE deleted_at IS NOT NULL")
+    gone.append(api.records.pop(0)["fingerprint"])
+    for _ in range(2):
+        api.sync(absent="closed")
+        closed = "SELECT id FROM incidents.x WHERE phase = 'closed' ORDER BY id"
+        assert query(closed) == [(one,) for one in sorted(gone)]
+    assert query(f"SELECT deleted_at FROM incidents.x WHERE id = '{gone[0]}'") == since
+
+
 def test_absence_gives_a_phase_to_rows_from_before_there_were_any(api: Api, query: Query) -> None:
     api.records = [alert(n) for n in range(5)]
     api.sync(phases={})
