@@ -91,10 +91,10 @@ class WindowReader:
         many = f"more than {most}" if certain else f"{most} or more"
         shown = "more than the API shows of a list" if certain else "no total says how many"
         return IncompleteError(
-            f"There are {many} records around "
-            f"{window.begin:%Y-%m-%d %H:%M:%S}: {shown}, and no shorter "
-            f"time than a {self._windows.unit} can be asked for. Nothing was loaded. If there are "
-            "not so many, the API may ignore incremental.start_param or end_param."
+            f"There are {many} records around {window.begin:%Y-%m-%d %H:%M:%S}: {shown}, and "
+            f"one {self._windows.unit} is the shortest time that can be asked for. Nothing was "
+            "loaded. If there are not so many, the API may ignore incremental.start_param or "
+            "end_param."
         )
 
     def versions(self) -> pa.Table:

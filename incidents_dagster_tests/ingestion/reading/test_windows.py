@@ -177,13 +177,13 @@ def test_an_instant_with_too_many_records_fails_with_the_reason(api: Api, query:
     api.has(11, timedelta(0), DAY + timedelta(days=1))
     message = api.refusal()
     assert "There are more than 10 records around 2026-03-01 23:59:5" in message
-    assert "no shorter time than a second" in message
+    assert "one second is the shortest time" in message
     assert query("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'x'") == [(0,)]
 
 
 def test_the_unit_ends_the_halving(api: Api) -> None:
     api.has(30, timedelta(minutes=10))
-    assert "no shorter time than a day" in api.refusal(unit="day")
+    assert "one day is the shortest time" in api.refusal(unit="day")
 
 
 def test_a_window_that_lacks_a_record_fails_the_sync(api: Api) -> None:
