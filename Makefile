@@ -53,9 +53,8 @@ test-slow: $(VENV)/dev  ## Run the tests that take minutes
 # These do not depend on the version of DuckDB; `sql` shows the messages of the locked one.
 OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness ingestion/doctor ingestion/http ingestion/secrets presets test_commands.py)
 
-test-duckdb2: export THOROUGH := 1
 test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB 2
-	@.venv-duckdb2/bin/python -m pytest -n auto -m "not slow and not browser" $(OFF_DUCKDB)
+	@.venv-duckdb2/bin/python -m pytest -n auto --dist worksteal -m "not slow and not browser and not thorough" $(OFF_DUCKDB)
 
 # The tests that use Dagster.
 ON_DAGSTER := $(addprefix incidents_dagster_tests/test_,$(addsuffix .py,assets checks commands definitions \
