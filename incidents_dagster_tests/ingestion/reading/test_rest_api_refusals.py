@@ -157,7 +157,8 @@ def test_a_wrong_setting_of_rest_api_is_looked_for_where_it_is(
 ) -> None:
     monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__HEADERS", '{"X-Key": ')
     settings = configure(resources=["x"], **_client())
-    with pytest.raises(SettingsError, match=r"^the environment variable SOURCES__INCIDENTS__CLIENT__HEADERS is not"):
+    told = "^the environment variable SOURCES__INCIDENTS__CLIENT__HEADERS is not valid"
+    with pytest.raises(SettingsError, match=told):
         declared_source(settings)
 
 
