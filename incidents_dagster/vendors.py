@@ -38,8 +38,8 @@ def configure(name: str) -> Iterator[str]:
     section = _section(document, file)
     if section.get("preset", presets.DEFAULT) not in (presets.DEFAULT, name):
         raise SettingsError(
-            f"{file} names the preset {section['preset']!r} already. For another vendor, remove that "
-            "line, and what you have set for it in client and resources, and run this again."
+            f"{file} names the preset {section['preset']!r} already. For another vendor, remove "
+            "that line, and what you have set for it in client and resources, and run this again."
         )
     if "resources" in section:
         raise SettingsError(
