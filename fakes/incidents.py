@@ -6,6 +6,14 @@ from typing import Any
 PATH = "/v1/incidents"
 KEY = "harness-key-1234567890"
 STATUSES = ("triggered", "acknowledged", "mitigated", "resolved")
+# Where alerts, whose fields have other names and are deeper, have the columns of incidents.
+ALERT_FIELDS = {
+    "id": "fingerprint",
+    "status": "status.state",
+    "created_at": "startsAt",
+    "updated_at": "updatedAt",
+    "severity": "labels.severity",
+}
 
 
 def incident(number: int, version: int = 0, **fields: Any) -> dict[str, Any]:

@@ -3,20 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from fakes.incidents import moment
+from fakes.incidents import ALERT_FIELDS, moment
 from faults.cases.ordinary.case import LATER, hours
 from faults.judging.fields import Row, unequal
 from faults.running.stories import Story, WrongError
 
 Value = Callable[[Row], Any]
 
-FIELDS = {
-    "id": "fingerprint",
-    "status": "status.state",
-    "created_at": "startsAt",
-    "updated_at": "updatedAt",
-    "severity": "labels.severity",
-}
+FIELDS = ALERT_FIELDS
 PHASES = {"active": "open", "Suppressed": "acknowledged", "resolved": "closed"}
 COLUMNS: dict[str, Value] = {
     "id": lambda row: row["fingerprint"],

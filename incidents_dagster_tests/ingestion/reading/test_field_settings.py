@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from fakes.incidents import ALERT_FIELDS as FIELDS
 from fakes.messages import Asked
 from fakes.web import Web
 from incidents_dagster.ingestion.errors import SettingsError
@@ -20,13 +21,6 @@ Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
 Query = Callable[[str], list[Any]]
 
-FIELDS = {
-    "id": "fingerprint",
-    "status": "status.state",
-    "created_at": "startsAt",
-    "updated_at": "updatedAt",
-    "severity": "labels.severity",
-}
 PHASES = {"active": "open", "suppressed": "acknowledged"}
 
 
