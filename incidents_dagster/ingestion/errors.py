@@ -4,6 +4,9 @@
 """
 
 from collections.abc import Iterator
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class IngestionError(Exception):
@@ -70,3 +73,8 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         hidden = error.__suppress_context__  # raised `from None`, as the cause says too much
         error = error.__cause__ or (None if hidden else error.__context__)
+
+
+def cause_of(error: BaseException, *kinds: type[E]) -> E | None:
+    """The first of its `causes` that is of one of these kinds; None if there is none."""
+    return next((cause for cause in causes(error) if isinstance(cause, kinds)), None)

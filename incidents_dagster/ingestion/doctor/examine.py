@@ -13,7 +13,7 @@ from incidents_dagster.ingestion.doctor.setup import (
     look_at_secrets,
     look_at_settings,
 )
-from incidents_dagster.ingestion.errors import MovedError, SettingsError, causes
+from incidents_dagster.ingestion.errors import MovedError, SettingsError, cause_of
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import declared_source, open_api
 from incidents_dagster.ingestion.settings import Settings, load_settings
@@ -58,7 +58,7 @@ def _look_at_api(settings: Settings, found: Diagnosis) -> None:
             finally:
                 found.requests = probe.requests
     except Exception as error:
-        moved = next((cause for cause in causes(error) if isinstance(cause, MovedError)), None)
+        moved = cause_of(error, MovedError)
         found.add(Level.FAIL, "list", explain(error), moved.advice if moved else "")
 
 

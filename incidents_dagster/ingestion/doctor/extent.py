@@ -1,6 +1,7 @@
 """How the list ends, what limits the API names, and what a full read takes."""
 
 import math
+from functools import cached_property
 from typing import Any
 
 from requests import Request
@@ -24,7 +25,8 @@ class Extent:
     """
 
     def __init__(self, probe: Probe, walk: Walk, settings: Settings, found: Diagnosis) -> None:
-        self._own, self._walk = probe.api.own[probe.name], walk
+        self._completeness, self._days = probe.api.own[probe.name].completeness, probe.days
+        self._in_windows, self._walk = bool(probe.api.own[probe.name].windows), walk
         self._settings, self._found = settings, found
 
     def look_at_end(self) -> None:
@@ -38,7 +40,7 @@ class Extent:
                 how = ", ".join(pages.hows)
                 self._found.add(Level.OK, "end", f"The list ended here: {how}.")
             return
-        for setting, path in self._own.completeness.named.items():
+        for setting, path in self._completeness.named.items():
             if not self._at(path):
                 self._found.add(
                     Level.FAIL,
@@ -52,7 +54,7 @@ class Extent:
         )
 
     def _beside(self) -> str:
-        first = self._bodies()[0]
+        first = self._bodies[0]
         fields = first.items() if isinstance(first, dict) else ()
         numbers = [name for name, value in fields if type(value) is int]
         return f", but {', '.join(numbers)}" if numbers else ""
@@ -85,11 +87,10 @@ class Extent:
         per_minute = self._settings.requests_per_minute
         seconds = max(one.elapsed.total_seconds() for one in self._walk.responses)
         minutes = requests / per_minute if per_minute else requests * seconds / 60
-        windows = self._own.windows
-        part = f"in the last {windows.days:g} days alone, " if windows and windows.days else ""
+        part = f"in the last {self._days:g} days alone, " if self._days else ""
         takes = f"{part}{total:,} records, {requests:,} requests, {_minutes(minutes)}."
         self._found.add(Level.NOTE, "full read", f"{takes[0].upper()}{takes[1:]}")
-        if minutes > self._settings.max_minutes and not windows:
+        if minutes > self._settings.max_minutes and not self._in_windows:
             self._found.add(
                 Level.FAIL,
                 "full read",
@@ -98,8 +99,7 @@ class Extent:
             )
 
     def _total(self) -> int | None:
-        path = self._own.completeness.total_path
-        values = [value for value in self._at(path) if type(value) is int]
+        values = [v for v in self._at(self._completeness.total_path) if type(v) is int]
         headers = self._walk.responses[0].headers
         counted = headers.get("X-Total-Count", headers.get("X-Total", ""))
         if values:
@@ -109,8 +109,9 @@ class Extent:
     def _at(self, path: str) -> list[Any]:
         if not path:
             return []
-        return [value for body in self._bodies() for value in values_at(path, body)]
+        return [value for body in self._bodies for value in values_at(path, body)]
 
+    @cached_property
     def _bodies(self) -> list[Any]:
         return [response.json() for response in self._walk.responses]
 

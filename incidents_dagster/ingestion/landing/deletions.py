@@ -192,9 +192,9 @@ class Deletions:
     def _with_phase(self, reading: Reading, landing: Landing) -> Iterator[pa.Table]:
         """Rows that were marked before `absent` was set, which says what phase that means."""
         phase = self.stored.table.absent_phase
-        marked = self.stored.missing_from(reading.keys, marked=True) if phase else pa.table({})
-        if "phase" not in marked.column_names:
+        if not phase or "phase" not in {column.name for column in self.stored.columns()}:
             return
+        marked = self.stored.missing_from(reading.keys, marked=True)
         rows = marked.filter(pc.fill_null(pc.not_equal(marked["phase"], phase), True))
         if len(rows):
             yield from landing.marked(rows)

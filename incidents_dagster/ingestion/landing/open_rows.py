@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from incidents_dagster.ingestion.errors import CeilingError, causes
+from incidents_dagster.ingestion.errors import CeilingError, cause_of, causes
 from incidents_dagster.ingestion.landing.one_load import OneLoad
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.reading.still_open import Endpoint, StillOpen
@@ -63,7 +63,7 @@ class OpenRows:
             try:
                 one = yield from self._reader(listed).read(None, load.landing.take, most=most)
             except Exception as error:
-                if not any(isinstance(cause, CeilingError) for cause in causes(error)):
+                if not cause_of(error, CeilingError):
                     raise
                 more = f"more is open than the API lists, {most:,} records"
                 load.api.report(f"{load.name}: {more}.")
@@ -122,9 +122,7 @@ class OpenRows:
 
 def _with(reading: Reading, one: Reading) -> Reading:
     """`reading` with the rows, and with what is left out, of another read."""
-    left_out = [reading.left_out, one.left_out]
-    together = pa.concat_tables(left_out, promote_options="default")
-    return replace(reading, rows=reading.rows + one.rows, left_out=together)
+    return replace(reading, rows=reading.rows + one.rows, left_out=reading.left_out_with(one))
 
 
 def _is_gone(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ import requests
 from dlt.common.schema.typing import TTableSchemaColumns
 from dlt.extract.exceptions import ResourceExtractionError
 
-from incidents_dagster.ingestion.errors import IncompleteError, RecordError, causes
+from incidents_dagster.ingestion.errors import IncompleteError, RecordError, cause_of
 from incidents_dagster.ingestion.http.responses import NoRecordsError
 from incidents_dagster.ingestion.http.retries import may_pass
 from incidents_dagster.ingestion.reading.source import OpenApi
@@ -58,7 +58,7 @@ class FirstPage:
                 page = list(api.records(name, *span, from_page=first - 1))
         except ResourceExtractionError as error:
             # An API without such a page refuses it in its own way.
-            refusal = next((cause for cause in causes(error) if isinstance(cause, REFUSALS)), None)
+            refusal = cause_of(error, *REFUSALS)
             if refusal is None:
                 raise
             if may_pass(refusal, api.settings.retry_also):  # the next full read asks again

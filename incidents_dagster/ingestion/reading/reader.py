@@ -15,7 +15,7 @@ from dlt.common.schema.typing import TTableSchemaColumns
 from incidents_dagster.ingestion.errors import (
     IncompleteError,
     MovedError,
-    causes,
+    cause_of,
 )
 from incidents_dagster.ingestion.reading.duplicates import Duplicates
 from incidents_dagster.ingestion.reading.first_page import FirstPage
@@ -75,6 +75,10 @@ class Reading:
     created_meanwhile: int = 0
     unread: int = 0
     left_out: pa.Table = field(default_factory=lambda: pa.table({}))
+
+    def left_out_with(self, other: "Reading") -> pa.Table:
+        """The keys that either has in `left_out`."""
+        return pa.concat_tables([self.left_out, other.left_out], promote_options="default")
 
 
 # Two values of the cursor; None for no bound.
@@ -265,7 +269,7 @@ class Reader:
 
     def _again(self, error: Exception, left: int, most: int = MOST_READINGS) -> str:
         """Raises, unless reading again may help and tries are left; returns why it may."""
-        moved = next((cause for cause in causes(error) if isinstance(cause, MovedError)), None)
+        moved = cause_of(error, MovedError)
         if not moved:
             raise error
         if not left:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import pyarrow as pa
 
-from incidents_dagster.ingestion.errors import CeilingError, IncompleteError, causes
+from incidents_dagster.ingestion.errors import CeilingError, IncompleteError, cause_of
 from incidents_dagster.ingestion.reading.incremental import Incremental
 from incidents_dagster.ingestion.reading.reader import Land, Reader, Reading
 from incidents_dagster.ingestion.reading.start import Start
@@ -66,7 +66,7 @@ class WindowReader:
             try:
                 reading = yield from self._reader.read(start, land, window.asked(unit), most)
             except Exception as error:
-                ceiling = next((c for c in causes(error) if isinstance(c, CeilingError)), None)
+                ceiling = cause_of(error, CeilingError)
                 if not ceiling:
                     raise
                 if halves := window.halves(datetime.now(timezone.utc), unit):
@@ -149,5 +149,5 @@ def together(one: Reading, other: Reading) -> Reading:
         unanswered=one.unanswered or other.unanswered,
         not_asked=one.not_asked + other.not_asked,
         times=times,
-        left_out=pa.concat_tables([one.left_out, other.left_out], promote_options="default"),
+        left_out=one.left_out_with(other),
     )

@@ -25,7 +25,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.job_client_impl import SqlLoadJob
 from dlt.pipeline.state_sync import migrate_state_to_current
 
-from incidents_dagster.ingestion.errors import causes
+from incidents_dagster.ingestion.errors import cause_of
 from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.tables import DATASET, STAGING, quoted
 from incidents_dagster.ingestion.warehouse import comments
@@ -197,4 +197,4 @@ class SyncClient(DuckDbClient):
 
 
 def _about_the_file(error: BaseException) -> bool:
-    return any(isinstance(e, (duckdb.IOException, duckdb.FatalException)) for e in causes(error))
+    return cause_of(error, duckdb.IOException, duckdb.FatalException) is not None
