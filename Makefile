@@ -31,8 +31,8 @@ sql: $(VENV)/run  ## Query the database: make sql Q='SELECT count(*) FROM incide
 presets: $(VENV)/run  ## List the vendors that are known by name
 	@$(BIN)/python -m incidents_dagster presets
 
-init: $(VENV)/run  ## Configure one of them: make init PRESET=pagerduty
-	@$(BIN)/python -m incidents_dagster init -- "$(PRESET)"
+init: $(VENV)/run  ## Configure one of them: make init PRESET=pagerduty; SOURCE=tickets for a further source
+	@$(BIN)/python -m incidents_dagster init -- "$(PRESET)" "$(SOURCE)"
 
 doctor: $(VENV)/run  ## Look for what is wrong with the configured API: make doctor ARGS='--json'
 	@$(BIN)/python -m incidents_dagster doctor $(ARGS)

@@ -24,7 +24,7 @@ def all_settings(
     for name, field in table.model_fields.items():
         if isinstance(field.default, Section):
             yield from all_settings(type(field.default), f"{prefix}{name}.")
-        elif name != "api":
+        elif name not in ("api", "source"):
             yield prefix + name, field.default, str(field.description)
 
 

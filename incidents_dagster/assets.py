@@ -1,9 +1,9 @@
-"""The assets: one per resource of the configured API, and the API itself upstream of them.
+"""The assets: one per resource of each source, and its API upstream of them.
 
 `ingestion` fetches and loads; this module says how Dagster presents that.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,38 +18,35 @@ from incidents_dagster.embedded_elt import DagsterDltResource, DagsterDltTransla
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.landing.changes import Mode
-from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.settings_files import where
-from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, open_sync
-from incidents_dagster.ingestion.tables import DATASET, Table
+from incidents_dagster.ingestion.sync import FILE_FORMAT, Sync, build_pipeline, open_sync
+from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, read_only_connection
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
-from incidents_dagster.loaded_settings import loaded_settings
 from incidents_dagster.metadata import summary, sync_metadata, table_metadata
 from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster.sources import SOURCES, Source
 
-POOL = "incidents_duckdb"
-API = dg.AssetKey("incident_api")
 # Dagster's private mark of a result that is not a materialization. The only public way is to yield
 # no result, but then Dagster skips the checks, even those of all other resources.
 NO_MATERIALIZATION = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 
-settings: Settings = loaded_settings()
-declared = declared_source(settings)
-tables: Mapping[str, Table] = {name: Table.of(declared, name) for name in declared.resources}
 
-incident_api = dg.AssetSpec(
-    API,
-    group_name=settings.group,
-    description="The incident API that the syncs read. Dagster only observes it.",
-    owners=settings.owners,
-    kinds={"api"},
-    metadata={
-        "base_url": settings.base_url or "embedded demo API on loopback (no base_url configured)"
-    },
-)
+def api_of(source: Source) -> dg.AssetSpec:
+    """The API of a source."""
+    settings = source.settings
+    return dg.AssetSpec(
+        source.api,
+        group_name=settings.group,
+        description="The incident API that the syncs read. Dagster only observes it.",
+        owners=settings.owners,
+        kinds={"api"},
+        metadata={
+            "base_url": settings.base_url
+            or "embedded demo API on loopback (no base_url configured)"
+        },
+    )
 
 
 def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
@@ -61,19 +58,23 @@ def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
 
 
 class IncidentsTranslator(DagsterDltTranslator):
-    """Turns a dlt resource into an asset."""
+    """Turns a source's dlt resources into assets."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def get_asset_spec(self, data: Any) -> dg.AssetSpec:
-        """The asset of a resource; its key is just the resource's name."""
-        table = tables[data.resource.name]
+        """The asset of a resource, with the key that `Source.key` gives it."""
+        source, name = self._source, data.resource.name
+        settings, table = source.settings, source.tables[name]
         return (
             super()
             .get_asset_spec(data)
             .replace_attributes(
-                key=data.resource.name,
+                key=source.key(name),
                 # The default would name an upstream asset that nothing defines.
-                deps=[dg.AssetDep(API)],
-                description=_description(data.resource.name, table),
+                deps=[dg.AssetDep(source.api)],
+                description=_description(settings, name, table),
                 group_name=settings.group,
                 owners=settings.owners,
                 kinds={"dlt", "duckdb"},
@@ -83,7 +84,7 @@ class IncidentsTranslator(DagsterDltTranslator):
         )
 
 
-def _description(name: str, table: Table) -> str:
+def _description(settings: Settings, name: str, table: Table) -> str:
     key = ", ".join(table.primary_key)
     how = {
         "merge": f"merged on {key}: one row per record, in its newest version",
@@ -91,15 +92,9 @@ def _description(name: str, table: Table) -> str:
     }.get(table.write_disposition, "appended to by each sync")
     told = (
         f"Resource `{name}` of the incident API, loaded by dlt into the DuckDB table "
-        f"`{DATASET}.{table.name}`, {how}. Nested values are JSON columns, timestamps are UTC."
+        f"`{table.schema}.{table.name}`, {how}. Nested values are JSON columns, timestamps are UTC."
     )
     return f"{settings.description_of(name)} {told}".strip()
-
-
-# The decorator takes names from source and pipeline; each run gets fresh ones, because both keep
-# the state of the run they were used in.
-with TemporaryDirectory() as nowhere:
-    declared_pipeline = build_pipeline(database_path(), Path(nowhere))
 
 
 class SyncConfig(dg.Config):
@@ -130,70 +125,86 @@ class SyncConfig(dg.Config):
         return Mode.FULL_REFRESH if self.full_refresh else Mode.INCREMENTAL
 
 
-def _check_unchanged(current: Settings) -> None:
+def _check_unchanged(source: Source, current: Settings) -> None:
     """Refuses settings for which Dagster would have other assets or checks."""
-    source = declared_source(current)
-    same = {name: Table.of(source, name) for name in source.resources} == tables
-    if not same or current.freshness != settings.freshness:
+    same = Source.of(current).tables == source.tables
+    if not same or current.freshness != source.settings.freshness:
         raise SettingsError(
-            f"The resources in {where('resources')}, their columns, or what the checks compare "
-            "with have changed since this code location was loaded: reload the code location, and "
-            "start the run again."
+            f"The resources in {current.section.where('resources')}, their columns, or what the "
+            "checks compare with have changed since this code location was loaded: reload the code "
+            "location, and start the run again."
         )
 
 
-@dlt_assets(
-    name="incidents_dlt",
-    dlt_source=declared,
-    dlt_pipeline=declared_pipeline,
-    dagster_dlt_translator=IncidentsTranslator(),
-    pool=POOL,
-)
-def incident_assets(
+def assets_of(source: Source) -> dg.AssetsDefinition:
+    """The assets of a source: one for each resource, all in one op."""
+    # The decorator takes names from source and pipeline; each run gets fresh ones, because both
+    # keep the state of the run they were used in.
+    with TemporaryDirectory() as nowhere:
+        pipeline = build_pipeline(source.name, database_path(), Path(nowhere))
+
+    @dlt_assets(
+        name=source.op,
+        dlt_source=source.declared,
+        dlt_pipeline=pipeline,
+        dagster_dlt_translator=IncidentsTranslator(source),
+        pool=source.pool,
+    )
+    def synced(
+        context: dg.AssetExecutionContext,
+        config: SyncConfig,
+        dlt: DagsterDltResource,
+        duckdb: IncidentsDuckDB,
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        """Reads the selected resources from the API and merges them into DuckDB.
+
+        A proven sync is a materialization. An unproven one is an observation with the same
+        metadata, and a warning in the run's log; the checks run after either.
+        """
+        try:
+            current = load_settings(source.name)
+            _check_unchanged(source, current)
+            with open_sync(current, context.log.info, config.mode) as sync:
+                yield from _results(context, source, sync, dlt, duckdb)
+        except Exception as error:
+            # The cause's message may contain the address with the key, or a page of records; the
+            # lines of code in its traceback do not.
+            context.log.debug("".join(format_tb(error.__traceback__)))
+            raise dg.Failure(redact(explain(error))) from None
+
+    return synced
+
+
+def _results(
     context: dg.AssetExecutionContext,
-    config: SyncConfig,
+    source: Source,
+    sync: Sync,
     dlt: DagsterDltResource,
     duckdb: IncidentsDuckDB,
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Reads the selected resources from the API and merges them into DuckDB.
+    tables = {name: Table.of(sync.api.declared, name) for name in source.tables}
+    wait = sync.api.settings.wait_seconds
+    with read_only_connection(sync.database, wait, context.log.info) as connection:
+        before = {n: StoredTable(table, connection).row_count() for n, table in tables.items()}
+    results = dlt.run(
+        context=context,
+        dlt_source=sync.source,
+        dlt_pipeline=sync.pipeline,
+        loader_file_format=FILE_FORMAT,
+    )
+    for result in results:
+        name = result.asset_key.path[-1]  # type: ignore[union-attr]
+        with duckdb.get_connection() as connection:
+            metadata = sync_metadata(sync, name, tables[name], connection, before[name])
+        context.log.info(summary(name, metadata))
+        if sync.changes[name].proof.counts:
+            yield dg.MaterializeResult(asset_key=result.asset_key, metadata=metadata)
+        else:
+            # Freshness counts materializations, so an unproven sync must not be one.
+            context.log.warning(f"{name} is {metadata['completeness']}.")
+            context.log_event(dg.AssetObservation(result.asset_key, metadata=metadata))  # type: ignore[arg-type]
+            yield dg.MaterializeResult(asset_key=result.asset_key, metadata=NO_MATERIALIZATION)
 
-    A proven sync is a materialization. An unproven one is an observation with the same metadata,
-    and a warning in the run's log; the checks run after either.
-    """
-    try:
-        current = load_settings()
-        _check_unchanged(current)
-        with open_sync(current, context.log.info, config.mode) as sync:
-            synced = {name: Table.of(sync.api.declared, name) for name in tables}
-            with read_only_connection(
-                sync.database, current.wait_seconds, context.log.info
-            ) as connection:
-                before = {
-                    name: StoredTable(table, connection).row_count()
-                    for name, table in synced.items()
-                }
-            results = dlt.run(
-                context=context,
-                dlt_source=sync.source,
-                dlt_pipeline=sync.pipeline,
-                loader_file_format=FILE_FORMAT,
-            )
-            for result in results:
-                name = result.asset_key.path[-1]  # type: ignore[union-attr]
-                with duckdb.get_connection() as connection:
-                    metadata = sync_metadata(sync, name, synced[name], connection, before[name])
-                context.log.info(summary(name, metadata))
-                if sync.changes[name].proof.counts:
-                    yield dg.MaterializeResult(asset_key=result.asset_key, metadata=metadata)
-                else:
-                    # Freshness counts materializations, so an unproven sync must not be one.
-                    context.log.warning(f"{name} is {metadata['completeness']}.")
-                    context.log_event(dg.AssetObservation(result.asset_key, metadata=metadata))  # type: ignore[arg-type]
-                    yield dg.MaterializeResult(
-                        asset_key=result.asset_key, metadata=NO_MATERIALIZATION
-                    )
-    except Exception as error:
-        # The cause's message may contain the address with the key, or a page of records; the lines
-        # of code in its traceback do not.
-        context.log.debug("".join(format_tb(error.__traceback__)))
-        raise dg.Failure(redact(explain(error))) from None
+
+apis = [api_of(source) for source in SOURCES.values()]
+synced = [assets_of(source) for source in SOURCES.values()]

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 import dagster as dg
 import duckdb as duckdb_api
 
-from incidents_dagster.assets import POOL, settings, tables
 from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseError
 from incidents_dagster.ingestion.tables import Table, quoted
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
+from incidents_dagster.names import noun_of
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.source_checks import SOURCE_CHECKS, Finding, SourceCheck
+from incidents_dagster.sources import SOURCES, Source
 
 SAMPLE_SIZE = 5
 
@@ -42,18 +43,19 @@ class Rule:
 
     def find(
         self,
+        source: Source,
         resource_name: str,
-        table: Table,
         connection: duckdb_api.DuckDBPyConnection,
-        instance: dg.DagsterInstance,
+        _: dg.DagsterInstance,
     ) -> Finding:
         """Counts and samples the offending rows."""
+        table = source.tables[resource_name]
         key = ", ".join(map(quoted, table.primary_key))
         sql = self.offenders.format(
             table=StoredTable(table, connection).present(),
             key=key,
             newest=quoted(str(table.newest_first)),
-            hours=settings.freshness.newest_within_hours,
+            hours=source.settings.freshness.newest_within_hours,
             key_is_null=" OR ".join(f"{quoted(name)} IS NULL" for name in table.primary_key),
         )
         try:
@@ -155,17 +157,19 @@ def _lacking(rule: Rule, table: Table) -> str:
 
 def evaluate(
     check: Rule | SourceCheck,
+    source: Source,
     resource_name: str,
     connection: duckdb_api.DuckDBPyConnection,
     instance: dg.DagsterInstance,
 ) -> dg.AssetCheckResult:
     """Evaluates a check of a resource's table."""
-    table = tables[resource_name]
+    table = source.tables[resource_name]
     if not StoredTable(table, connection).exists():
-        return _unanswered(check, resource_name, f"There is no table {table.qualified} yet.")
-    problem, metadata = check.find(resource_name, table, connection, instance)
+        why = f"There is no table {table.qualified} yet."
+        return _unanswered(check, source.key(resource_name), why)
+    problem, metadata = check.find(source, resource_name, connection, instance)
     return dg.AssetCheckResult(
-        asset_key=resource_name,
+        asset_key=source.key(resource_name),
         check_name=check.name,
         passed=not problem,
         severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
@@ -174,52 +178,63 @@ def evaluate(
     )
 
 
-def _unanswered(check: Rule | SourceCheck, resource_name: str, why: str) -> dg.AssetCheckResult:
+def _unanswered(check: Rule | SourceCheck, key: dg.AssetKey, why: str) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        asset_key=resource_name,
+        asset_key=key,
         check_name=check.name,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{why} Materialize {resource_name} first.",
+        description=f"{why} Materialize {key.to_user_string()} first.",
     )
 
 
-@dg.multi_asset_check(
-    name="incident_checks",
-    specs=[
-        dg.AssetCheckSpec(
-            check.name, asset=name, description=check.description, blocking=check.blocking
-        )
-        for name, table in tables.items()
+def checks_of(source: Source) -> dg.AssetChecksDefinition:
+    """The checks of a source's assets, all in one op."""
+    every = {
+        dg.AssetCheckKey(source.key(name), check.name): (check, name)
+        for name, table in source.tables.items()
         for check in checks_for(table).values()
-    ],
-    can_subset=True,
-    pool=POOL,
-)
-def incident_checks(
-    context: dg.AssetCheckExecutionContext, duckdb: IncidentsDuckDB
-) -> Iterator[dg.AssetCheckResult]:
-    """Evaluates the selected checks over one read-only connection.
+    }
 
-    Logs the checks that a table does not have, because its configuration lacks something.
-    """
-    for name, table in tables.items():
-        if left_out := not_applicable(table):
-            told = ", ".join(f"{check} ({why})" for check, why in left_out.items())
-            context.log.info(f"{name}: not applicable: {told}.")
-    selected = [
-        (check, name)
-        for name, table in tables.items()
-        for check in checks_for(table).values()
-        if dg.AssetCheckKey(dg.AssetKey(name), check.name) in context.selected_asset_check_keys
-    ]
-    try:
-        with duckdb.get_connection() as connection:
-            results = [
-                evaluate(check, name, connection, context.instance) for check, name in selected
-            ]
-    except NoDatabaseError as error:
-        results = [_unanswered(check, name, str(error)) for check, name in selected]
-    except DatabaseBusyError as error:
-        raise dg.Failure(str(error)) from None
-    yield from results
+    @dg.multi_asset_check(
+        name=f"{noun_of(source.name)}_checks",
+        specs=[
+            dg.AssetCheckSpec(
+                check.name,
+                asset=key.asset_key,
+                description=check.description,
+                blocking=check.blocking,
+            )
+            for key, (check, _) in every.items()
+        ],
+        can_subset=True,
+        pool=source.pool,
+    )
+    def evaluated(
+        context: dg.AssetCheckExecutionContext, duckdb: IncidentsDuckDB
+    ) -> Iterator[dg.AssetCheckResult]:
+        """Evaluates the selected checks over one read-only connection.
+
+        Logs the checks that a table does not have, because its configuration lacks something.
+        """
+        for name, table in source.tables.items():
+            if left_out := not_applicable(table):
+                told = ", ".join(f"{check} ({why})" for check, why in left_out.items())
+                context.log.info(f"{name}: not applicable: {told}.")
+        selected = [one for key, one in every.items() if key in context.selected_asset_check_keys]
+        try:
+            with duckdb.get_connection() as connection:
+                results = [
+                    evaluate(check, source, name, connection, context.instance)
+                    for check, name in selected
+                ]
+        except NoDatabaseError as error:
+            results = [_unanswered(check, source.key(name), str(error)) for check, name in selected]
+        except DatabaseBusyError as error:
+            raise dg.Failure(str(error)) from None
+        yield from results
+
+    return evaluated
+
+
+source_checks = [checks_of(source) for source in SOURCES.values()]

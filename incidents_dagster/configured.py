@@ -1,4 +1,4 @@
-"""What the commands say first: which API they use, and which DuckDB file.
+"""What the commands say first: which APIs they use, and which DuckDB file.
 
 Does not import Dagster.
 """
@@ -7,24 +7,29 @@ from collections.abc import Iterator
 
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.presets import DEFAULT
-from incidents_dagster.ingestion.settings import load_settings
-from incidents_dagster.ingestion.settings_files import about_preset
+from incidents_dagster.ingestion.settings import Settings, load_sources
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 
 
 def configured() -> Iterator[str]:
-    """The lines; if the settings are wrong, the first one says so.
+    """The lines; if the settings of a source are wrong, its line says so.
 
     Raises:
         SettingsError: The file cannot have this name.
     """
     try:
-        settings = load_settings()
-        api = settings.base_url or "demo API (no base_url is configured)"
-        about = about_preset()
-        if about and settings.preset != DEFAULT:
-            api = f"{about.title}, {api}"
-    except IngestionError as error:
-        api = f"unknown ({error})"
-    yield f"API:      {api}"
+        sources = load_sources()
+    except IngestionError as error:  # which sources there are
+        yield f"API:      unknown ({error})"
+    else:
+        several = len(sources) > 1
+        for name, settings in sources.items():
+            api = _api(settings) if isinstance(settings, Settings) else f"unknown ({settings})"
+            yield f"API:      {f'{name}: ' * several}{api}"
     yield f"Database: {database_path()}"
+
+
+def _api(settings: Settings) -> str:
+    api = settings.base_url or "demo API (no base_url is configured)"
+    about = settings.section.about_preset()
+    return f"{about.title}, {api}" if about and settings.preset != DEFAULT else api

@@ -7,19 +7,20 @@ import dagster as dg
 
 from incidents_dagster.ingestion.doctor.findings import Diagnosis, Level
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
+from incidents_dagster.names import asset_key
 
 RUNNING_SECONDS = 300.0  # a daemon shows a sign of life every 30
 SCHEDULER = "SCHEDULER"
 
 
-def look_at_dagster(found: Diagnosis) -> None:
-    """Adds findings about this project's Dagster instance."""
+def look_at_dagster(source: str, found: Diagnosis) -> None:
+    """Adds findings about this project's Dagster instance, and the last sync of a source."""
     os.environ["DAGSTER_HOME"] = os.environ.get("DAGSTER_HOME") or str(PROJECT_ROOT)
-    settings = load_settings()
-    name, now = settings.resource_names[0], time.time()
+    settings, now = load_settings(source), time.time()
+    name = settings.resource_names[0]
     with dg.DagsterInstance.get() as instance:
         beat = instance.get_daemon_heartbeats().get(SCHEDULER)
-        record = instance.get_latest_materialization_event(dg.AssetKey(name))
+        record = instance.get_latest_materialization_event(asset_key(source, name))
     cron = settings.schedules.sync_cron
     if not cron:
         found.add(Level.NOTE, "schedule", "schedules.sync_cron is empty: nothing syncs by itself.")

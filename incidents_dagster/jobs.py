@@ -1,24 +1,59 @@
-"""The jobs: a sync of every resource with its checks, and one that also marks what is deleted.
+"""The jobs of each source: a sync with its checks, and one that also marks what is deleted.
 
 `schedules` and `sensors` decide when they run.
 """
 
 import dagster as dg
 
-from incidents_dagster.assets import incident_assets
+from incidents_dagster.assets import synced
+from incidents_dagster.incidents import incidents
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.explain import explain
+from incidents_dagster.ingestion.secrets.redaction import redact
+from incidents_dagster.names import reconcile_job, sync_job
+from incidents_dagster.sources import SOURCES, WRONG
 
-incidents_sync = dg.define_asset_job(
-    "incidents_sync",
-    selection=dg.AssetSelection.assets(incident_assets),
-    description="Reads every resource from the incident API into DuckDB and checks the tables.",
-)
 
-incidents_reconcile = dg.define_asset_job(
-    "incidents_reconcile",
-    selection=dg.AssetSelection.assets(incident_assets),
-    config={"ops": {"incidents_dlt": {"config": {"reconcile": True}}}},
-    description=(
-        "Reads everything from the incident API, and sets deleted_at in the rows that are gone "
-        "there. Fails and loads nothing if the read is unproven, empty or suspiciously small."
-    ),
-)
+def _selection(assets: dg.AssetsDefinition) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(assets, incidents)
+
+
+def _failing(source: str, error: SettingsError) -> dg.JobDefinition:
+    """The sync of a source whose settings are wrong, so that its failure is seen and reported."""
+
+    @dg.op(name=f"{source}_settings", description="Says what is wrong with the settings.")
+    def settings() -> None:
+        raise dg.Failure(redact(explain(error)))
+
+    @dg.job(
+        name=sync_job(source),
+        description=f"Fails, because the settings of {source} are wrong. Put them right, and "
+        "reload the code location.",
+    )
+    def failing() -> None:
+        settings()
+
+    return failing
+
+
+sync_jobs = {
+    name: dg.define_asset_job(
+        sync_job(name),
+        selection=_selection(assets),
+        description="Reads every resource from the incident API into DuckDB and checks the tables.",
+    )
+    for name, assets in zip(SOURCES, synced, strict=True)
+}
+reconcile_jobs = {
+    name: dg.define_asset_job(
+        reconcile_job(name),
+        selection=_selection(assets),
+        config={"ops": {SOURCES[name].op: {"config": {"reconcile": True}}}},
+        description=(
+            "Reads everything from the incident API, and sets deleted_at in the rows that are gone "
+            "there. Fails and loads nothing if the read is unproven, empty or suspiciously small."
+        ),
+    )
+    for name, assets in zip(SOURCES, synced, strict=True)
+}
+failing_jobs = {name: _failing(name, error) for name, error in WRONG.items()}

@@ -6,15 +6,19 @@ no longer configured fails with an error of Dagster's own, and is retried. So th
 leaves its settings, without secrets, in the environment of the processes that it starts.
 """
 
+import base64
 import json
 import multiprocessing
 import os
+import zlib
 from contextlib import suppress
 from typing import Any
 
+from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.secrets.names import is_credential
-from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.settings_files import read_section
+from incidents_dagster.ingestion.secrets.redaction import redact
+from incidents_dagster.ingestion.settings import Settings, load_sources
+from incidents_dagster.ingestion.settings_files import source_names
 
 VARIABLE = "INCIDENTS_LOADED_SETTINGS"
 # Linux starts no process with a longer variable; such a run gets today's settings.
@@ -23,23 +27,43 @@ MOST_CHARACTERS = 100_000
 LEFT_OUT = ("auth", "headers", "json", "data")
 
 
-def loaded_settings() -> Settings:
+def loaded_settings() -> dict[str, Settings | SettingsError]:
     """Those of the code location that started this process; else the configured ones, loaded now.
 
+    Returns:
+        Source → its settings, or what is wrong with them.
+
     Raises:
-        SettingsError: A file is not TOML, or the configured ones are not valid.
+        SettingsError: A file is not TOML, or the names of the sources are wrong.
     """
     parent = multiprocessing.parent_process()
     left_by, _, left = os.environ.get(VARIABLE, "").partition(":")
     if parent and left_by == str(parent.pid):
-        read_section()  # a file that is no TOML ends the run here, before dlt shows a part of it
-        with suppress(ValueError):
-            return Settings.model_validate(json.loads(left))
-    settings = load_settings()
-    text = json.dumps(_without_secrets(settings), default=str)
-    if len(text) <= MOST_CHARACTERS:
-        os.environ[VARIABLE] = f"{os.getpid()}:{text}"
-    return settings
+        source_names()  # a file that is no TOML ends the run here, before dlt shows a part of it
+        with suppress(ValueError, zlib.error):
+            return _unpacked(left)
+    found = load_sources()
+    if len(packed := _packed(found)) <= MOST_CHARACTERS:
+        os.environ[VARIABLE] = f"{os.getpid()}:{packed}"
+    return found
+
+
+def _packed(found: dict[str, Settings | SettingsError]) -> str:
+    """As text of a length that also fits for many sources, which are much alike."""
+    plain = {
+        name: _without_secrets(one) if isinstance(one, Settings) else redact(str(one))
+        for name, one in found.items()
+    }
+    text = json.dumps(plain, default=str)
+    return base64.b64encode(zlib.compress(text.encode())).decode()
+
+
+def _unpacked(text: str) -> dict[str, Settings | SettingsError]:
+    plain = json.loads(zlib.decompress(base64.b64decode(text)))
+    return {
+        name: SettingsError(one) if isinstance(one, str) else Settings.model_validate(one)
+        for name, one in plain.items()
+    }
 
 
 def _without_secrets(settings: Settings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import duckdb
 
 from incidents_dagster.ingestion.secrets.redaction import GONE
 from incidents_dagster.ingestion.sync import Sync
-from incidents_dagster.ingestion.tables import DATASET, Column, Table
+from incidents_dagster.ingestion.tables import Column, Table
 from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path, file_of
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
@@ -15,7 +15,7 @@ from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 def table_metadata(table: Table, columns: list[Column]) -> dict[str, Any]:
     """The table's full name and its columns, under the keys that Dagster's UI knows."""
     return {
-        "dagster/table_name": f"{catalog(database_path())}.{DATASET}.{table.name}",
+        "dagster/table_name": f"{catalog(database_path())}.{table.schema}.{table.name}",
         "dagster/column_schema": dg.TableSchema(
             [
                 dg.TableColumn(

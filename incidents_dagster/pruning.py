@@ -4,34 +4,36 @@ Runs of other jobs stay, and so does the newest sync of each asset into each dat
 checks look at it.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import dagster as dg
 
-from incidents_dagster.jobs import incidents_reconcile, incidents_sync
+from incidents_dagster.names import reconcile_job, sync_job
 from incidents_dagster.source_checks import syncs
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
-def prune(instance: dg.DagsterInstance, days: float, now: datetime, most: int) -> int:
-    """Deletes ended runs of the syncs from before `days` ago, the oldest of a job first.
+def prune(instance: dg.DagsterInstance, days: Mapping[str, float], now: datetime, most: int) -> int:
+    """Deletes ended runs of the syncs that are older than `days`, the oldest of a job first.
 
     Args:
         instance: Whose history.
-        days: Age in days; 0 deletes nothing.
+        days: Source → age in days; 0 deletes nothing.
         now: With a time zone.
         most: How many runs at most.
 
     Returns:
         How many were deleted.
     """
-    before = now - timedelta(days=days)
     old = [
-        dg.RunsFilter(job_name=job.name, statuses=ENDED, created_before=before)
-        for job in (incidents_sync, incidents_reconcile)
+        dg.RunsFilter(job_name=job, statuses=ENDED, created_before=now - timedelta(days=age))
+        for source, age in days.items()
+        for job in (sync_job(source), reconcile_job(source))
+        if age
     ]
-    if not days or not any(map(instance.get_runs_count, old)):
+    if not any(map(instance.get_runs_count, old)):
         return 0
     kept = _newest(instance)
     found = [

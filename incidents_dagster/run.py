@@ -1,13 +1,17 @@
-"""The command `sync`: one run of a job in this process, and a summary in a few lines.
+"""The command `sync`: a run of each source's job, and a summary in a few lines.
 
-The run is recorded in the project's Dagster instance, so `make dev` shows it too.
+The runs are recorded in the project's Dagster instance, so `make dev` shows them too. One source is
+synced in this process; several at the same time, in processes of their own.
 """
 
 import gc
 import logging
+import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
@@ -15,98 +19,234 @@ import click
 import dagster as dg
 
 from incidents_dagster.configured import configured
-from incidents_dagster.ingestion.errors import IngestionError
+from incidents_dagster.ingestion.errors import IngestionError, SettingsError
 from incidents_dagster.ingestion.plain_text import plain
 from incidents_dagster.ingestion.reading.proof import times
-from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
+from incidents_dagster.ingestion.settings import PROJECT_ROOT
+from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
+from incidents_dagster.names import reconcile_job, sync_job
 
 PRUNED_PER_RUN = 10  # takes 1 s
+# At the same time; most of a sync is waiting for the API.
+MOST_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
 
 
-@dg.logger({}, "A run's own log lines on standard error, without Dagster's events.")
-def terminal(_: dg.InitLoggerContext) -> logging.Logger:
+@dataclass(frozen=True)
+class Outcome:
+    """How the run of one source ended.
+
+    Attributes:
+        job: The job's name.
+        lines: The summary.
+        why: Why it failed; empty if it succeeded.
+        duration: How long it took, such as `3.1 s`.
+        interrupted: Whether Ctrl-C ended it.
+        incidents: The rows of each source in the view over all, as it found them.
+    """
+
+    job: str
+    lines: list[str]
+    why: str
+    duration: str
+    interrupted: bool = False
+    incidents: dict[str, int] = field(default_factory=dict)
+
+
+@dg.logger(
+    {"prefix": dg.Field(str, default_value="")},
+    "A run's own log lines on standard error, without Dagster's events.",
+)
+def terminal(context: dg.InitLoggerContext) -> logging.Logger:
     """Shows progress and summary; a failure is shown once, at the end."""
     handler = logging.StreamHandler()
     handler.addFilter(lambda record: record.levelno == logging.INFO)
+    prefix = (context.logger_config or {}).get("prefix", "")
     # Dagster puts job, run and step in front, each followed by a dash.
-    handler.format = lambda record: plain(record.getMessage().split(" - ", 3)[-1])  # type: ignore[method-assign]
+    handler.format = lambda record: plain(prefix + record.getMessage().split(" - ", 3)[-1])  # type: ignore[method-assign]
     logger = logging.Logger("incidents_dagster", logging.INFO)
     logger.addHandler(handler)
     return logger
 
 
-def main(mode: str = "incremental") -> int:
-    """Runs incidents_sync, or incidents_reconcile, and prints the outcome.
+def main(mode: str = "incremental", chosen: Sequence[str] = ()) -> int:
+    """Syncs or reconciles sources, and prints the outcome.
 
     Args:
         mode: A value of `Mode`.
+        chosen: Their names; default: all.
 
     Returns:
-        The exit status: 1 if the run or a check of severity ERROR failed, else 0.
+        The exit status: 1 if a run or a check of severity ERROR failed, else 0.
 
     Raises:
-        KeyboardInterrupt: After Ctrl-C, when the run has ended.
+        KeyboardInterrupt: After Ctrl-C, when the runs have ended.
     """
     os.environ["DAGSTER_HOME"] = os.environ.get("DAGSTER_HOME") or str(PROJECT_ROOT)
     # As in `make dev`: relative paths in somebody's own assets count from here.
     os.chdir(PROJECT_ROOT)
-    started = time.monotonic()
-    name = "incidents_reconcile" if mode == "reconcile" else "incidents_sync"
     try:
         # Loading the definitions reads the settings, and those may be wrong.
-        from incidents_dagster.assets import tables  # noqa: PLC0415
-        from incidents_dagster.checks import not_applicable  # noqa: PLC0415
-        from incidents_dagster.definitions import defs  # noqa: PLC0415
-        from incidents_dagster.pruning import prune  # noqa: PLC0415
+        from incidents_dagster.sources import SOURCES, WRONG  # noqa: PLC0415
 
-        settings = load_settings()
+        known = [*SOURCES, *WRONG]
+        if unknown := [name for name in chosen if name not in known]:
+            raise SettingsError(f"there is no source {unknown[0]!r}: known are {', '.join(known)}.")
+        from incidents_dagster import definitions  # noqa: F401, PLC0415
+
         first = list(configured())
     except IngestionError as error:
-        click.echo(f"{name} did not start: {error}", err=True)
+        name = chosen[0] if len(chosen) == 1 else FIRST
+        click.echo(f"{_job_of(name, mode)} did not start: {error}", err=True)
         return 1
     for line in first:
         click.echo(line)
+    # Also creates the history, which several processes cannot do at once.
+    with dg.DagsterInstance.get() as instance:
+        if len(known) == 1:
+            status = conclude(run_one(FIRST, mode))
+        else:
+            status = _run_several([name for name in known if name in (chosen or known)], mode)
+        _prune(instance)
+    return status
+
+
+def _job_of(source: str, mode: str) -> str:
+    return reconcile_job(source) if mode == "reconcile" else sync_job(source)
+
+
+def run_one(source: str, mode: str, alone: bool = True) -> Outcome:
+    """Runs the job of one source in this process.
+
+    Args:
+        source: Its name.
+        mode: A value of `Mode`.
+        alone: Whether no other source runs beside it; else its lines are fewer, and say its name.
+    """
+    from incidents_dagster.checks import not_applicable  # noqa: PLC0415
+    from incidents_dagster.definitions import defs  # noqa: PLC0415
+    from incidents_dagster.sources import SOURCES  # noqa: PLC0415
+
+    started = time.monotonic()
+    known = SOURCES.get(source)
+    name = _job_of(source, mode) if known else sync_job(source)
     with_terminal = dg.Definitions.merge(defs, dg.Definitions(loggers={"terminal": terminal}))
     job = with_terminal.resolve_job_def(name)
-    config: dict[str, Any] = {**(job.run_config or {}), "loggers": {"terminal": {}}}
-    if mode != "incremental":
-        config["ops"] = {"incidents_dlt": {"config": {mode: True}}}
+    prefix = "" if alone else f"{source}: "
+    loggers = {"terminal": {"config": {"prefix": prefix}}}
+    config: dict[str, Any] = {**(job.run_config or {}), "loggers": loggers}
+    if mode != "incremental" and known:
+        config["ops"] = {known.op: {"config": {mode: True}}}
     with dg.DagsterInstance.get() as instance:
         gc.freeze()  # what is imported stays
         gc.enable()
         result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
-        prune(instance, settings.keep_runs_days, datetime.now(timezone.utc), PRUNED_PER_RUN)
     graph = defs.resolve_asset_graph()
     described = {key: graph.get_check_spec(key).description for key in graph.asset_check_keys}
-    left_out = {dg.AssetKey(name): not_applicable(table) for name, table in tables.items()}
-    for line in report(result, described, left_out):
-        click.echo(plain(line))
-    return conclude(result, f"{time.monotonic() - started:.1f} s")
-
-
-def conclude(result: dg.ExecuteInProcessResult, duration: str) -> int:
-    """Prints how the run ended, and returns the exit status."""
-    name = result.job_def.name
+    tables = known.tables if known else {}
+    left_out = {known.key(n): not_applicable(table) for n, table in tables.items()} if known else {}
+    lines = report(result, described, left_out) if alone else brief(result, described)
     # By name: dlt wraps the exception, and `explain` turns it into text.
-    if not result.success and "ExecutionInterruptedError" in reason(result):
-        click.echo(f"{name} was interrupted after {duration}.", err=True)
+    interrupted = not result.success and "ExecutionInterruptedError" in reason(result)
+    return Outcome(
+        name,
+        list(lines),
+        why_failed(result),
+        f"{time.monotonic() - started:.1f} s",
+        interrupted,
+        _rows_of_all(result),
+    )
+
+
+def conclude(outcome: Outcome) -> int:
+    """Prints how the run of the only source ended, and returns the exit status."""
+    for line in outcome.lines:
+        click.echo(plain(line))
+    if outcome.interrupted:
+        click.echo(f"{outcome.job} was interrupted after {outcome.duration}.", err=True)
         raise KeyboardInterrupt
+    if not outcome.why:
+        click.echo(f"{outcome.job} succeeded in {outcome.duration}.")
+        return 0
+    _say_who_is_told()
+    click.echo(plain(f"{outcome.job} FAILED in {outcome.duration}: {outcome.why}"), err=True)
+    return 1
+
+
+def _say_who_is_told() -> None:
+    # A failure sensor watches the runs of its code location, and a run in this process has none.
+    click.echo("Notified: nobody, as sync_failure_sensor only reports runs of `make dev`")
+
+
+def _run_several(sources: Sequence[str], mode: str) -> int:
+    """Runs the jobs of several sources at the same time, and prints each one's outcome."""
+    started = time.monotonic()
+    # Not forked from here, as DuckDB and Dagster have threads; the definitions are loaded once.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["incidents_dagster.run", "incidents_dagster.definitions"])
+    outcomes = []
+    with ProcessPoolExecutor(min(len(sources), MOST_AT_ONCE), mp_context=context) as pool:
+        runs = [pool.submit(run_one, source, mode, alone=False) for source in sources]
+        for run in as_completed(runs):
+            outcomes.append(outcome := run.result())
+            ended = "was interrupted after" if outcome.interrupted else "FAILED in"
+            ended = ended if outcome.why or outcome.interrupted else "succeeded in"
+            why = f": {outcome.why}" if outcome.why and not outcome.interrupted else "."
+            click.echo(plain(f"{outcome.job} {ended} {outcome.duration}{why}"))
+            for line in outcome.lines:
+                click.echo(plain(line))
+    if any(outcome.interrupted for outcome in outcomes):
+        raise KeyboardInterrupt
+    rows: dict[str, int] = {}
+    for outcome in outcomes:
+        rows |= outcome.incidents
+    told = ", ".join(f"{count:,} of {source}" for source, count in rows.items())
+    click.echo(f"{INCIDENTS}: {sum(rows.values()):,} rows{f', {told}' if told else ''}.")
+    failed = [outcome.job for outcome in outcomes if outcome.why]
+    right = len(outcomes) - len(failed)
+    click.echo(
+        f"{right} of {len(outcomes)} sources succeeded in {time.monotonic() - started:.1f} s."
+    )
+    if not failed:
+        click.echo(f"Try:      make sql Q='FROM {FIRST}.{INCIDENTS} LIMIT 5'")
+        return 0
+    _say_who_is_told()
+    click.echo(f"FAILED: {', '.join(failed)}", err=True)
+    return 1
+
+
+def _prune(instance: dg.DagsterInstance) -> None:
+    from incidents_dagster.pruning import prune  # noqa: PLC0415
+    from incidents_dagster.sources import SOURCES  # noqa: PLC0415
+
+    days = {name: source.settings.keep_runs_days for name, source in SOURCES.items()}
+    prune(instance, days, datetime.now(timezone.utc), PRUNED_PER_RUN)
+
+
+def why_failed(result: dg.ExecuteInProcessResult) -> str:
+    """Why the run failed, or which checks of severity ERROR did; empty if none."""
+    if not result.success:
+        return reason(result)
     broken = [
-        check
+        check.check_name
         for check in result.get_asset_check_evaluations()
         if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
     ]
-    if result.success and not broken:
-        click.echo(f"{name} succeeded in {duration}.")
-        return 0
     # Blocking checks have failed the run; the others leave it a success.
-    why = "these checks failed: " + ", ".join(check.check_name for check in broken) + "."
-    # A failure sensor watches the runs of its code location, and a run in this process has none.
-    click.echo("Notified: nobody, as sync_failure_sensor only reports runs of `make dev`")
-    click.echo(
-        plain(f"{name} FAILED in {duration}: {why if result.success else reason(result)}"), err=True
-    )
-    return 1
+    return f"these checks failed: {', '.join(broken)}." if broken else ""
+
+
+def _rows_of_all(result: dg.ExecuteInProcessResult) -> dict[str, int]:
+    """Source → its rows in the view over all sources."""
+    prefix = "rows_of/"
+    for event in result.all_events:
+        if event.is_step_materialization and event.asset_key == dg.AssetKey(INCIDENTS):
+            found = event.step_materialization_data.materialization.metadata
+            return {
+                name.removeprefix(prefix): int(entry.value)  # type: ignore[arg-type]
+                for name, entry in found.items()
+                if name.startswith(prefix)
+            }
+    return {}
 
 
 def report(
@@ -134,10 +274,7 @@ def report(
             f"{shown['rows_read']:,} read{again}{bad}, {shown['dagster/row_count']:,} in all",
         )
         if "rows_new" in shown:
-            gone = shown["rows_newly_deleted"]
-            deleted = f", {gone:,} deleted at the API" if gone else ""
-            changes = f"{shown['rows_new']:,} new, {shown['rows_changed']:,} changed{deleted}"
-            yield _line("changes", changes)
+            yield _line("changes", _changes(shown))
         if backfilled := shown.get("rows_backfilled"):
             yield _line("before", f"{backfilled:,} read in windows of time, and loaded")
         for key, value in shown.items():
@@ -146,19 +283,54 @@ def report(
                 yield _line("newest", newest)
         yield _line("pages", f"{shown['pages']:,}; {shown['requests']:,} requests in all")
         yield _line("complete", shown["completeness"])
-        if isinstance(synced, dg.AssetObservation):
-            advice = "accept_unproven = true would let it"
-            yield _line("WARN", f"not proven complete: does not count for freshness; {advice}")
+        yield from _unproven(synced)
         for check in result.get_asset_check_evaluations():
             if check.asset_key == asset:
-                why = check.description or (described or {}).get(check.asset_check_key)
-                told = check.check_name if check.passed or not why else f"{check.check_name}: {why}"
-                yield _line("passed" if check.passed else check.severity.name, told)
+                yield _told(check, described)
         for name, why in (left_out or {}).get(asset, {}).items():
             yield _line("no check", f"{name}: {why}")
+    for check in result.get_asset_check_evaluations():
+        if check.asset_key == dg.AssetKey(INCIDENTS) and not check.passed:
+            yield _told(check, described)
     if result.success:
         for table in tables:
             yield f"Try:      make sql Q='FROM {table} LIMIT 5'"
+
+
+def brief(
+    result: dg.ExecuteInProcessResult, described: Mapping[dg.AssetCheckKey, str | None]
+) -> Iterator[str]:
+    """The lines of one run among several: rows, proof, and the checks that failed."""
+    for synced in _synced(result):
+        shown: dict[str, Any] = {key: entry.value for key, entry in synced.metadata.items()}
+        bad = f", {shown['quarantined']:,} in quarantine" if shown["quarantined"] else ""
+        changes = f", {_changes(shown)}" if "rows_new" in shown else ""
+        rows = f"{shown['rows_read']:,} read{changes}{bad}, {shown['dagster/row_count']:,} in all"
+        yield f"  {synced.asset_key.path[-1]}: {rows}; {shown['completeness']}"
+        yield from _unproven(synced)
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            yield _told(check, described)
+
+
+def _changes(shown: Mapping[str, Any]) -> str:
+    gone = shown["rows_newly_deleted"]
+    deleted = f", {gone:,} deleted at the API" if gone else ""
+    return f"{shown['rows_new']:,} new, {shown['rows_changed']:,} changed{deleted}"
+
+
+def _unproven(synced: dg.AssetMaterialization | dg.AssetObservation) -> Iterator[str]:
+    if isinstance(synced, dg.AssetObservation):
+        advice = "accept_unproven = true would let it"
+        yield _line("WARN", f"not proven complete: does not count for freshness; {advice}")
+
+
+def _told(
+    check: dg.AssetCheckEvaluation, described: Mapping[dg.AssetCheckKey, str | None] | None
+) -> str:
+    why = check.description or (described or {}).get(check.asset_check_key)
+    told = check.check_name if check.passed or not why else f"{check.check_name}: {why}"
+    return _line("passed" if check.passed else check.severity.name, told)
 
 
 def _synced(
@@ -167,9 +339,13 @@ def _synced(
     """The syncs of a run: proven ones are materializations, unproven ones observations."""
     for event in result.all_events:
         if event.is_step_materialization:
-            yield event.step_materialization_data.materialization
+            found: Any = event.step_materialization_data.materialization
         elif event.is_asset_observation:
-            yield event.asset_observation_data.asset_observation
+            found = event.asset_observation_data.asset_observation
+        else:
+            continue
+        if found.asset_key != dg.AssetKey(INCIDENTS):
+            yield found
 
 
 def _line(label: str, text: str) -> str:

@@ -1,21 +1,24 @@
-"""Sensors: one watches the API for changes, one reports failed runs, one deletes old runs."""
+"""Sensors: one watches each API for changes, one reports failed runs, one deletes old runs."""
 
 from datetime import datetime, timezone
 from hashlib import sha256
+from typing import Any
 from urllib.parse import urlsplit
 
 import dagster as dg
 import requests
 
-from incidents_dagster.assets import settings
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.peek import first_changes
 from incidents_dagster.ingestion.plain_text import plain, without_mentions
 from incidents_dagster.ingestion.secrets.redaction import redact, remember, watch_logs
-from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.settings import Settings, load_settings, load_sources
+from incidents_dagster.ingestion.tables import FIRST
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
-from incidents_dagster.jobs import incidents_sync
+from incidents_dagster.jobs import sync_jobs
+from incidents_dagster.names import noun_of, reconcile_job, sync_job
 from incidents_dagster.pruning import prune
+from incidents_dagster.sources import SOURCES, Source
 
 PRUNE_EVERY_SECONDS = 3600
 PRUNED_PER_TICK = 100  # takes 10 s; Dagster ends a tick after 60
@@ -23,28 +26,36 @@ WEBHOOK_TIMEOUT_SECONDS = 10.0
 SECRET_PATH = 16  # a shorter path of a webhook, such as /incidents, may be an ordinary word
 
 
-@dg.sensor(
-    name="incident_change_sensor",
-    job=incidents_sync,
-    minimum_interval_seconds=int(settings.change_sensor.interval_seconds),
-    description=(
-        "Requests the first page that an incremental sync would read, once per tick, and starts "
-        "incidents_sync if the table lacks anything on it. Off by default, because every tick "
-        "costs the API a request."
-    ),
-)
-def incident_change_sensor(_: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Keeps no cursor: the table shows what is known. The same changes start only one run; if it
-    fails, the schedule tries again."""
-    try:
-        changes, last_load = first_changes(load_settings())
-    except Exception as error:
-        return dg.SensorResult(skip_reason=redact(f"Could not check: {explain(error)}"))
-    if not len(changes):
-        return dg.SensorResult(skip_reason="Nothing new or changed.")
-    known = f"{changes.to_pylist()} after {last_load} in {database_path().resolve()}"
-    run_key = sha256(known.encode()).hexdigest()
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)])
+def change_sensor(source: Source, job: Any) -> dg.SensorDefinition:
+    """The sensor that watches the API of a source, and starts its `job`."""
+
+    @dg.sensor(
+        name=f"{noun_of(source.name)}_change_sensor",
+        job=job,
+        minimum_interval_seconds=int(source.settings.change_sensor.interval_seconds),
+        description=(
+            "Requests the first page that an incremental sync would read, once per tick, and "
+            f"starts {sync_job(source.name)} if the table lacks anything on it. Off by default, "
+            "because every tick costs the API a request."
+        ),
+    )
+    def watched(_: dg.SensorEvaluationContext) -> dg.SensorResult:
+        """Keeps no cursor: the table shows what is known. The same changes start only one run; if
+        it fails, the schedule tries again."""
+        try:
+            changes, last_load = first_changes(load_settings(source.name))
+        except Exception as error:
+            return dg.SensorResult(skip_reason=redact(f"Could not check: {explain(error)}"))
+        if not len(changes):
+            return dg.SensorResult(skip_reason="Nothing new or changed.")
+        known = f"{changes.to_pylist()} after {last_load} in {database_path().resolve()}"
+        run_key = sha256(known.encode()).hexdigest()
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)])
+
+    return watched
+
+
+change_sensors = [change_sensor(source, sync_jobs[name]) for name, source in SOURCES.items()]
 
 
 @dg.sensor(
@@ -52,23 +63,24 @@ def incident_change_sensor(_: dg.SensorEvaluationContext) -> dg.SensorResult:
     minimum_interval_seconds=PRUNE_EVERY_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Deletes runs of incidents_sync and incidents_reconcile that are older than keep_runs_days "
-        "from Dagster's history, but never the newest sync of an asset."
+        "Deletes runs of the syncs that are older than their source's keep_runs_days from "
+        "Dagster's history, but never the newest sync of an asset."
     ),
 )
 def old_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Deletes at most `PRUNED_PER_TICK` runs per tick, the oldest first."""
-    days = load_settings().keep_runs_days
+    days = {n: one.keep_runs_days for n, one in load_sources().items() if isinstance(one, Settings)}
     deleted = prune(context.instance, days, datetime.now(timezone.utc), PRUNED_PER_TICK)
-    return dg.SkipReason(f"Deleted {deleted:,} runs older than {days:g} days.")
+    told = ", ".join(f"{least:g}" for least in sorted({*days.values()}))
+    return dg.SkipReason(f"Deleted {deleted:,} runs older than {told} days.")
 
 
 @dg.run_failure_sensor(
     name="sync_failure_sensor",
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Reports every failed run of this code location: in its log, and to webhook_url in "
-        "[sources.incidents] if that is set."
+        "Reports every failed run of this code location: in its log, and to webhook_url of its "
+        "source, or of the first one, if that is set."
     ),
 )
 def sync_failure_sensor(context: dg.RunFailureSensorContext) -> None:
@@ -84,9 +96,16 @@ def sync_failure_sensor(context: dg.RunFailureSensorContext) -> None:
     why = why or context.failure_event.message or "no reason given"
     text = plain(redact(f"{run.job_name} failed (run {run.run_id}): {why}"))
     context.log.error(text)
-    webhook = load_settings().webhook_url
-    if webhook:
+    if webhook := _webhook(run.job_name):
         _post(webhook, without_mentions(text), context)
+
+
+def _webhook(job_name: str) -> str:
+    """Where to report a failure of a job: what its source has, else what the first one has."""
+    right = {n: one for n, one in load_sources().items() if isinstance(one, Settings)}
+    own = [one for n, one in right.items() if job_name in (sync_job(n), reconcile_job(n))]
+    first = [right[FIRST]] if FIRST in right else []
+    return next((one.webhook_url for one in [*own, *first] if one.webhook_url), "")
 
 
 def _why_not_loaded(context: dg.RunFailureSensorContext) -> str:

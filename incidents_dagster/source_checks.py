@@ -13,10 +13,11 @@ import duckdb
 
 from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.reading.proof import Status
-from incidents_dagster.ingestion.tables import Since, Table, quoted
+from incidents_dagster.ingestion.tables import Since, quoted
 from incidents_dagster.ingestion.warehouse.comparison import Miss
 from incidents_dagster.ingestion.warehouse.duckdb_file import file_of
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
+from incidents_dagster.sources import Source
 
 SYNCS = 200
 STATUSES = 8  # shown of those without a phase
@@ -39,14 +40,14 @@ class SourceCheck:
     Attributes:
         name: The check's name.
         description: What is true when it passes.
-        find: Takes the resource, its table, a connection and the instance.
+        find: Takes the source, the resource, a connection and the instance.
         column: The column of `fields` that a table needs for it; empty: any table has it.
         blocking: A failure fails the run; otherwise it warns.
     """
 
     name: str
     description: str
-    find: Callable[[str, Table, duckdb.DuckDBPyConnection, dg.DagsterInstance], Finding]
+    find: Callable[[Source, str, duckdb.DuckDBPyConnection, dg.DagsterInstance], Finding]
     column: str = ""
     blocking: bool = False
 
@@ -78,13 +79,13 @@ def syncs(
 
 
 def _other_than_read(
+    source: Source,
     resource_name: str,
-    table: Table,
     connection: duckdb.DuckDBPyConnection,
     instance: dg.DagsterInstance,
 ) -> Finding:
     database = file_of(connection)
-    said = _last_sync(instance, dg.AssetKey(resource_name), database)
+    said = _last_sync(instance, source.key(resource_name), database)
     if "distinct_ids" not in said or "proof" not in said:
         none = f"No sync of {resource_name} into {database} is on record."
         return f"{none} Materialize {resource_name} first.", {}
@@ -94,7 +95,7 @@ def _other_than_read(
     read, bad, since = said["distinct_ids"], said["quarantined"], None
     if "changed_since" in said:
         since = Since(said["cursor_column"], said["changed_since"])
-    stored = StoredTable(table, connection)
+    stored = StoredTable(source.tables[resource_name], connection)
     rows, sql = stored.count(since), stored.counting(since)
     rows -= said.get("rows_beyond_window", 0)  # the API no longer shows these
     # A full read may bring more than it asks for: rows of before the initial value, or without a
@@ -118,12 +119,12 @@ def _other_than_read(
 
 
 def _missed(
+    source: Source,
     resource_name: str,
-    _: Table,
     connection: duckdb.DuckDBPyConnection,
     instance: dg.DagsterInstance,
 ) -> Finding:
-    said = _last_sync(instance, dg.AssetKey(resource_name), file_of(connection))
+    said = _last_sync(instance, source.key(resource_name), file_of(connection))
     if "missed_rows" not in said:
         return "", {}
     rows, example, why = said["missed_rows"], said["missed_example"], CAUSES[said["missed_kind"]]
@@ -134,10 +135,11 @@ def _missed(
 
 
 def _in_quarantine(
-    resource_name: str, table: Table, connection: duckdb.DuckDBPyConnection, _: object
+    source: Source, resource_name: str, connection: duckdb.DuckDBPyConnection, _: object
 ) -> Finding:
+    table = source.tables[resource_name]
     count, reasons = quarantine.still_bad(connection, resource_name, table)
-    sql = f"FROM {quarantine.TABLE.qualified} WHERE resource = '{resource_name}'"
+    sql = f"FROM {quarantine.beside(table).qualified} WHERE resource = '{resource_name}'"
     metadata = {"records": count, "sql": sql}
     if not count:
         return "", metadata
@@ -145,8 +147,9 @@ def _in_quarantine(
 
 
 def _unmapped(
-    resource_name: str, table: Table, connection: duckdb.DuckDBPyConnection, _: object
+    source: Source, resource_name: str, connection: duckdb.DuckDBPyConnection, _: object
 ) -> Finding:
+    table = source.tables[resource_name]
     present = StoredTable(table, connection).present()
     status = quoted("status" if "status" in table.declared else "phase")
     sql = f"SELECT {status}, count(*) FROM {present} WHERE phase IS NULL GROUP BY ALL"

@@ -12,7 +12,14 @@ from tomlkit.items import Table
 
 from incidents_dagster.ingestion import presets
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.settings_files import SECTION, config_file, own_section
+from incidents_dagster.ingestion.settings_files import (
+    ALSO,
+    SourceSection,
+    config_file,
+    secrets_file,
+    why_no_source,
+)
+from incidents_dagster.ingestion.tables import FIRST
 
 
 def listed() -> Iterator[str]:
@@ -25,17 +32,24 @@ def listed() -> Iterator[str]:
     yield "make init PRESET=NAME configures one of them."
 
 
-def configure(name: str) -> Iterator[str]:
+def configure(name: str, source: str = FIRST) -> Iterator[str]:
     """Names the preset in config.toml, and says what is left to do.
+
+    Args:
+        name: The preset.
+        source: The source that it is for; one that is not configured yet is added.
 
     Raises:
         SettingsError: There is no such preset, another API is configured, or a file is wrong.
     """
     preset = presets.load(name, "the command line")
-    own_section()  # raises if a file is not TOML
+    if source != FIRST and (why := why_no_source(source)):
+        raise SettingsError(f"{source[:40]!r} {why}.")
+    place = SourceSection(source)
+    place.own()  # raises if a file is not TOML
     about, file = preset.about, config_file()
     document = tomlkit.parse(file.read_text("utf-8")) if file.exists() else tomlkit.document()
-    section = _section(document, file)
+    section = _section(document, file, place)
     if section.get("preset", presets.DEFAULT) not in (presets.DEFAULT, name):
         raise SettingsError(
             f"{file} names the preset {section['preset']!r} already. For another vendor, remove "
@@ -44,16 +58,21 @@ def configure(name: str) -> Iterator[str]:
     if "resources" in section:
         raise SettingsError(
             f"{file} describes an API of its own: remove client, resource_defaults and resources "
-            f"from [{SECTION}], and run this again."
+            f"from [{place.name}], and run this again."
         )
     section["preset"] = name
-    written = [key for key, example in about.settings.items() if _write(section, key, example)]
+    examples = about.settings.items()
+    written = [key for key, example in examples if _write(section, key, example, place)]
+    if not place.is_first:
+        first = _section(document, file, SourceSection())
+        if source not in (named := first.get(ALSO, [])):
+            first[ALSO] = [*named, source]
     file.parent.mkdir(exist_ok=True)
     file.write_text(tomlkit.dumps(document), "utf-8")
-    yield f'{about.title}: preset = "{name}" in {file}.'
+    yield f'{about.title}: preset = "{name}" in [{place.name}] of {file}.'
     for setting in written:
         yield f'Change:  {setting} in that file; "{about.settings[setting]}" is only an example.'
-    for line in secret_lines(about, file.with_name("secrets.toml")):
+    for line in secret_lines(about, secrets_file(), place):
         yield f"Secret:  {line}"
     if about.permission:
         yield f"Needs:   {about.permission}"
@@ -61,23 +80,30 @@ def configure(name: str) -> Iterator[str]:
     yield "Then:    make doctor, and make run"
 
 
-def secret_lines(about: presets.About, secrets: object) -> Iterator[str]:
+def secret_lines(
+    about: presets.About,
+    secrets: object,
+    place: SourceSection = SourceSection(),  # noqa: B008
+) -> Iterator[str]:
     """Where each secret goes, and what it looks like; `secrets` is the file secrets.toml."""
     for secret, shape in about.secrets.items():
-        places = f"{secret} at the top of {secrets}, or the environment variable {secret.upper()}"
-        if "." in secret:
-            places = f"{secret} in [{SECTION}] of {secrets}"
+        places = f"{secret} in [{place.name}] of {secrets}"
+        if "." not in secret:
+            variable = secret.upper() if place.is_first else place.variable(secret)
+            if place.is_first:
+                places = f"{secret} at the top of {secrets}"
+            places += f", or the environment variable {variable}"
         yield f"{places}: {shape.removesuffix('.')}."
 
 
-def _write(section: Table, setting: str, value: str) -> bool:
+def _write(section: Table, setting: str, value: str, place: SourceSection) -> bool:
     """Writes a setting unless it is there; returns whether it did."""
     *tables, name = setting.split(".")
     for part in tables:
         section = section.setdefault(part, tomlkit.table())
         if not isinstance(section, Table):
             raise SettingsError(
-                f"{part} of {config_file()} must be a table with a header, [{SECTION}.{part}]."
+                f"{part} of {config_file()} must be a table with a header, [{place.name}.{part}]."
             )
     if name in section:
         return False
@@ -85,14 +111,14 @@ def _write(section: Table, setting: str, value: str) -> bool:
     return True
 
 
-def _section(document: tomlkit.TOMLDocument, file: Path) -> Table:
-    """`[sources.incidents]` of a configuration, made where there is none."""
+def _section(document: tomlkit.TOMLDocument, file: Path, place: SourceSection) -> Table:
+    """The section of a source in a configuration, made where there is none."""
     table: Any = document
-    for part in SECTION.split("."):
+    for part in place.name.split("."):
         if part not in table:
-            table[part] = tomlkit.table(is_super_table=part != "incidents")
+            table[part] = tomlkit.table(is_super_table=part != place.source)
         table = table[part]
         if not isinstance(table, Table):
-            raise SettingsError(f"[{SECTION}] of {file} must be a table.")
+            raise SettingsError(f"[{place.name}] of {file} must be a table.")
     found: Table = table
     return found

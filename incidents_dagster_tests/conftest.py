@@ -15,8 +15,8 @@ import duckdb
 import pytest
 
 from fakes.incidents import incident
-from incidents_dagster.assets import incident_api, incident_assets
-from incidents_dagster.checks import incident_checks
+from incidents_dagster.assets import apis, synced
+from incidents_dagster.checks import source_checks
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.ingestion.http.pace import Pace
@@ -137,7 +137,7 @@ def sync(database: Path, instance: dg.DagsterInstance) -> Callable[..., dg.Execu
 
     def run(**config: Any) -> dg.ExecuteInProcessResult:
         return dg.materialize(
-            [incident_api, incident_assets, incident_checks],
+            [*apis, *synced, *source_checks],
             resources={
                 "dlt": DagsterDltResource(),
                 "duckdb": IncidentsDuckDB(database=str(database)),

@@ -6,8 +6,9 @@ import dagster as dg
 
 
 def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    """The metadata of the one materialization in `result`, by name."""
-    (event,) = result.get_asset_materialization_events()
+    """The metadata of the one sync in `result`, by name."""
+    events = result.get_asset_materialization_events()
+    (event,) = (event for event in events if event.asset_key != dg.AssetKey("incidents"))
     return {name: entry.value for name, entry in event.materialization.metadata.items()}
 
 

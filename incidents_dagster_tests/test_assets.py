@@ -16,13 +16,14 @@ from starlette.responses import Response
 
 from fakes.configuration import written_out
 from fakes.incidents import incident
-from incidents_dagster.assets import incident_assets
+from incidents_dagster.assets import synced
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading import progress
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.sources import SOURCES
 from incidents_dagster_tests.results import failure, log_lines, shown
 
 KEY = dg.AssetKey("incident_data")
@@ -39,7 +40,7 @@ def freshness(instance: dg.DagsterInstance) -> str:
 
 
 def test_its_definition_is_what_the_ui_shows() -> None:
-    spec = incident_assets.specs_by_key[KEY]
+    spec = synced[0].specs_by_key[KEY]
     assert spec.group_name == "incidents"
     assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey("incident_api")]
     assert spec.kinds == {"dlt", "duckdb"}
@@ -276,7 +277,11 @@ def _reload(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a reload of the code location does to the configured tables."""
     source = declared_source(load_settings())
     tables = {name: Table.of(source, name) for name in source.resources}
-    monkeypatch.setattr("incidents_dagster.assets.tables", tables)
+    loaded: Any = SOURCES["incidents"].tables
+    for name in [*loaded]:
+        monkeypatch.delitem(loaded, name)
+    for name, table in tables.items():
+        monkeypatch.setitem(loaded, name, table)
 
 
 @pytest.mark.thorough

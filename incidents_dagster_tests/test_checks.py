@@ -1,25 +1,25 @@
 """Each asset check passes on good rows, and fails by name on bad ones, with the offender shown."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pytest
 
-import incidents_dagster.checks
-from incidents_dagster.assets import settings
 from incidents_dagster.checks import (
     RULES,
     checks_for,
-    incident_checks,
+    checks_of,
     not_applicable,
     rules_for,
-    tables,
+    source_checks,
 )
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster.sources import SOURCES
 
 Sync = Callable[..., dg.ExecuteInProcessResult]
 
@@ -50,23 +50,24 @@ BREAKERS = {
 }
 
 
-def set_newest_within_hours(hours: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    freshness = settings.freshness.model_copy(update={"newest_within_hours": hours})
-    changed = settings.model_copy(update={"freshness": freshness})
-    monkeypatch.setattr(incidents_dagster.checks, "settings", changed)
+FIRST = SOURCES["incidents"]
+TABLE = FIRST.tables["incident_data"]
 
 
-@pytest.fixture(autouse=True)
-def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the tests serve is recent, whatever the date of today."""
-    set_newest_within_hours(1e6, monkeypatch)
-
-
-def run_checks(database: Path) -> dg.ExecuteInProcessResult:
+def run_checks(
+    database: Path,
+    newest_within_hours: float = 1e6,
+    instance: dg.DagsterInstance | None = None,
+) -> dg.ExecuteInProcessResult:
+    """All checks; what the tests serve is recent, whatever the date of today."""
+    hours = {"newest_within_hours": newest_within_hours}
+    freshness = FIRST.settings.freshness.model_copy(update=hours)
+    changed = FIRST.settings.model_copy(update={"freshness": freshness})
     return dg.materialize(
-        [incident_checks],
+        [checks_of(replace(FIRST, settings=changed))],
         resources={"duckdb": IncidentsDuckDB(database=str(database))},
         selection=dg.AssetSelection.all_asset_checks(),
+        instance=instance,
         raise_on_error=False,
     )
 
@@ -79,9 +80,12 @@ def test_every_rule_has_a_test() -> None:
     assert {*BREAKERS, NEWEST} == {rule.name for rule in RULES}
 
 
-def test_all_pass_on_good_rows(api: DemoServer, sync: Sync) -> None:
-    checks = by_name(sync())
-    assert set(checks) == {*checks_for(tables["incident_data"])}
+def test_all_pass_on_good_rows(
+    api: DemoServer, sync: Sync, database: Path, instance: dg.DagsterInstance
+) -> None:
+    sync()
+    checks = by_name(run_checks(database, instance=instance))
+    assert set(checks) == {*checks_for(TABLE)}
     assert all(check.passed for check in checks.values())
     assert all(checks[rule.name].metadata["offenders"].value == 0 for rule in RULES)
 
@@ -115,10 +119,9 @@ def test_fails_on_a_bad_row_and_shows_it(
 
 @pytest.mark.thorough
 def test_the_newest_change_may_be_as_old_as_the_setting_says(
-    api: DemoServer, sync: Sync, database: Path, monkeypatch: pytest.MonkeyPatch
+    api: DemoServer, sync: Sync, database: Path
 ) -> None:
     sync()
-    set_newest_within_hours(168.0, monkeypatch)
 
     def aged(hours: int) -> dg.AssetCheckEvaluation:
         with duckdb.connect(str(database)) as connection:
@@ -127,7 +130,7 @@ def test_the_newest_change_may_be_as_old_as_the_setting_says(
                 "SET updated_at = now() - to_hours(? + (id <> ?)::INT)",
                 [hours, "INC-0007"],
             )
-        result = run_checks(database)
+        result = run_checks(database, newest_within_hours=168.0)
         assert result.success
         return by_name(result)[NEWEST]
 
@@ -168,7 +171,7 @@ def test_without_a_table_there_is_an_answer(state: str, database: Path) -> None:
     result = run_checks(database)
     assert result.success
     checks = by_name(result)
-    assert set(checks) == {*checks_for(tables["incident_data"])}
+    assert set(checks) == {*checks_for(TABLE)}
     for check in checks.values():
         assert not check.passed
         assert "Materialize incident_data first" in (check.description or "")
@@ -200,7 +203,7 @@ def test_checks_that_do_not_apply_come_with_what_the_configuration_lacks() -> No
         left_out = not_applicable(table)
         assert {"ids_are_unique", "table_matches_source"} <= {*left_out}
         assert {*left_out.values()} == {why}
-    assert not_applicable(tables["incident_data"]) == {}
+    assert not_applicable(TABLE) == {}
 
 
 @pytest.mark.thorough
@@ -221,7 +224,7 @@ def test_one_check_can_run_alone(api: DemoServer, sync: Sync, database: Path) ->
     sync()
     key = dg.AssetCheckKey(dg.AssetKey("incident_data"), "ids_are_unique")
     result = dg.materialize(
-        [incident_checks],
+        source_checks,
         resources={"duckdb": IncidentsDuckDB(database=str(database))},
         selection=dg.AssetSelection.checks(key),
     )

@@ -18,11 +18,11 @@ import pytest
 from fakes.configuration import written_out
 from fakes.dagster_dev import wait_until
 from fakes.incidents import incident
-from incidents_dagster.assets import incident_api, incident_assets
+from incidents_dagster.assets import apis, synced
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.resources import IncidentsDuckDB
-from incidents_dagster.run import conclude, report
+from incidents_dagster.run import Outcome, conclude, report, why_failed
 
 TARGETS = {
     *("help", "run", "reconcile", "dev", "sql", "demo-api", "check"),
@@ -241,7 +241,7 @@ def test_a_check_of_severity_error_fails_the_command_and_is_described(
 
     sync()
     result = dg.materialize(
-        [incident_api, incident_assets, own],
+        [*apis, *synced, own],
         resources={
             "dlt": DagsterDltResource(),
             "duckdb": IncidentsDuckDB(database=str(database)),
@@ -252,7 +252,7 @@ def test_a_check_of_severity_error_fails_the_command_and_is_described(
     described = {spec.key: spec.description for spec in own.check_specs}
     assert "  ERROR     own: All is well." in list(report(result, described))
     assert "  ERROR     own" in list(report(result))
-    assert conclude(result, "1 s") == 1
+    assert conclude(Outcome("ad_hoc", [], why_failed(result), "1 s")) == 1
     said = capsys.readouterr()
     assert said.err.endswith("FAILED in 1 s: these checks failed: own.\n")
     assert said.out.startswith("Notified: nobody")

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from incidents_dagster import schedules
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.settings import PROJECT_ROOT, Name, Owner
+from incidents_dagster.ingestion.settings import PROJECT_ROOT, Name, Owner, load_settings
+from incidents_dagster.schedules import schedules_of
 
 LIST = """
 import json
@@ -81,7 +81,11 @@ def test_cron_zone_owners_and_group_are_those_of_the_settings(tmp_path: Path) ->
     assert reconcile == ["incidents_reconcile", "0 4 1 * *", "Europe/Berlin", "RUNNING"]
     assert "`0 4 1 * *`" in said
     of_an_asset = [["ann@example.com", "team:night shift"], "alerts_2"]
-    assert found["assets"] == {"incident_api": of_an_asset, "incident_data": of_an_asset}
+    assert found["assets"] == {
+        "incident_api": of_an_asset,
+        "incident_data": of_an_asset,
+        "incidents": [of_an_asset[0], "incidents"],
+    }
 
 
 @pytest.mark.thorough
@@ -106,14 +110,11 @@ def test_a_wrong_cron_stops_the_loading_with_one_message(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("cron", [" ", "0 * * *", "0 0 * * * *", "0 0 30 2 *", "61 * * * *"])
 @pytest.mark.parametrize("setting", ["sync_cron", "reconcile_cron"])
-def test_a_cron_that_dagster_does_not_take_is_refused_by_name(
-    setting: str, cron: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wrong = schedules.settings.schedules.model_copy(update={setting: cron})
-    changed = schedules.settings.model_copy(update={"schedules": wrong})
-    monkeypatch.setattr(schedules, "settings", changed)
+def test_a_cron_that_dagster_does_not_take_is_refused_by_name(setting: str, cron: str) -> None:
+    settings = load_settings()
+    wrong = settings.schedules.model_copy(update={setting: cron})
     with pytest.raises(SettingsError, match=f"^schedules.{setting} in .* must be a cron"):
-        schedules.schedule("incidents_sync_hourly", "incidents_sync", setting)
+        schedules_of(settings.model_copy(update={"schedules": wrong}))
 
 
 def dagster_takes(**asset: Any) -> bool:

@@ -23,6 +23,7 @@ CHECKS = {
     "table_matches_source",
     "incremental_misses_nothing",
     "quarantine_is_empty",
+    "every_incident_is_there_once",
 }
 # schedule → its job, and when
 SCHEDULES = {
@@ -62,7 +63,11 @@ def loaded_elsewhere(cwd: Path, **environment: str) -> subprocess.CompletedProce
 def test_names_are_exactly_these() -> None:
     repository = defs.get_repository_def()
     graph = repository.asset_graph
-    assert {key.path[-1] for key in graph.get_all_asset_keys()} == {"incident_data", "incident_api"}
+    assert {key.path[-1] for key in graph.get_all_asset_keys()} == {
+        "incident_data",
+        "incident_api",
+        "incidents",
+    }
     assert graph.external_asset_keys == {dg.AssetKey("incident_api")}
     assert {key.name for key in graph.asset_check_keys} == CHECKS
     blocking = {key.name for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
@@ -94,7 +99,11 @@ def test_every_definition_has_a_description() -> None:
 @pytest.mark.parametrize("name", ["incidents_sync", "incidents_reconcile"])
 def test_a_job_is_the_asset_with_its_checks_in_one_process(name: str) -> None:
     job = defs.resolve_job_def(name)
-    assert {node.name for node in job.nodes} == {"incidents_dlt", "incident_checks"}
+    assert {node.name for node in job.nodes} == {
+        "incidents_dlt",
+        "incident_checks",
+        "incidents",
+    }
     assert job.executor_def.name == "in_process"
     # Materialize in the UI uses Dagster's own job of all assets.
     assert defs.get_repository_def().get_job("__ASSET_JOB").executor_def.name == "in_process"
@@ -110,7 +119,13 @@ def test_schedules_are_on_from_the_start(name: str) -> None:
 
 def test_one_run_at_a_time_uses_the_file() -> None:
     job = defs.resolve_job_def("incidents_sync")
-    assert {node.definition.pool for node in job.nodes} == {"incidents_duckdb"}
+    # The view is made with no other write between, so it needs no pool.
+    pools_of = {node.name: node.definition.pool for node in job.nodes}
+    assert pools_of == {
+        "incidents_dlt": "incidents_duckdb",
+        "incident_checks": "incidents_duckdb",
+        "incidents": None,
+    }
     pools = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())["concurrency"]["pools"]
     assert pools == {"default_limit": 1, "granularity": "run"}
 
@@ -119,7 +134,7 @@ def test_one_run_at_a_time_uses_the_file() -> None:
 def test_it_loads_from_an_empty_directory_with_a_bare_environment(tmp_path: Path) -> None:
     process = loaded_elsewhere(tmp_path)
     assert process.returncode == 0, process.stderr
-    assert json.loads(process.stdout)["assets"] == ["incident_api", "incident_data"]
+    assert json.loads(process.stdout)["assets"] == ["incident_api", "incident_data", "incidents"]
     assert "dagster-embedded-elt" not in process.stderr
     assert list((tmp_path / "empty").iterdir()) == []
 
@@ -143,7 +158,7 @@ def test_a_further_resource_gets_its_asset_and_checks_without_code(tmp_path: Pat
     process = loaded_elsewhere(tmp_path, SOURCES__INCIDENTS__RESOURCES=json.dumps(resources))
     assert process.returncode == 0, process.stderr
     assert json.loads(process.stdout) == {
-        "assets": ["alerts", "incident_api", "incident_data"],
+        "assets": ["alerts", "incident_api", "incident_data", "incidents"],
         "checks": [
             "alerts:ids_are_not_null",
             "alerts:ids_are_unique",
@@ -156,6 +171,7 @@ def test_a_further_resource_gets_its_asset_and_checks_without_code(tmp_path: Pat
             "incident_data:quarantine_is_empty",
             "incident_data:statuses_are_present",
             "incident_data:table_matches_source",
+            "incidents:every_incident_is_there_once",
         ],
     }
 

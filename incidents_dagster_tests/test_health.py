@@ -19,7 +19,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[s
 
     def look() -> dict[str, Any]:
         found = Diagnosis()
-        look_at_dagster(found)
+        look_at_dagster("incidents", found)
         return {one.about: one for one in found.findings}
 
     return look

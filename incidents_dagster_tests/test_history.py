@@ -13,15 +13,18 @@ import pytest
 
 from fakes.dagster_dev import wait_until
 from fakes.incidents import incident
-from incidents_dagster.assets import incident_api, incident_assets
-from incidents_dagster.checks import incident_checks
+from incidents_dagster.assets import apis, synced
+from incidents_dagster.checks import source_checks
 from incidents_dagster.embedded_elt import DagsterDltResource
-from incidents_dagster.jobs import incidents_sync
+from incidents_dagster.incidents import incidents
+from incidents_dagster.jobs import sync_jobs
 from incidents_dagster.pruning import prune
 from incidents_dagster.resources import IncidentsDuckDB
 
 ASSET = dg.AssetKey("incident_data")
 Sync = Callable[..., str]
+
+DAY = {"incidents": 1}
 
 
 @pytest.fixture
@@ -49,9 +52,9 @@ def run_job(instance: dg.DagsterInstance, database: Path, monkeypatch: pytest.Mo
 
     def run(file: Path = database) -> str:
         definitions = dg.Definitions(
-            assets=[incident_api, incident_assets],
-            asset_checks=[incident_checks],
-            jobs=[incidents_sync],
+            assets=[*apis, *synced, incidents],
+            asset_checks=source_checks,
+            jobs=[*sync_jobs.values()],
             resources={
                 "dlt": DagsterDltResource(),
                 "duckdb": IncidentsDuckDB(database=str(file)),
@@ -141,19 +144,19 @@ def test_old_runs_are_deleted_but_never_the_newest_sync(
     now = datetime.now(timezone.utc)
     first, second = run_job(), run_job()
     history = checkout / "data" / "dagster"
-    assert prune(instance, 90, now + timedelta(days=89), 10) == 0
-    assert prune(instance, 0, now + timedelta(days=999), 10) == 0
-    assert prune(instance, 90, now + timedelta(days=91), 10) == 1
+    assert prune(instance, {"incidents": 90}, now + timedelta(days=89), 10) == 0
+    assert prune(instance, {"incidents": 0}, now + timedelta(days=999), 10) == 0
+    assert prune(instance, {"incidents": 90}, now + timedelta(days=91), 10) == 1
     assert [run.run_id for run in instance.get_runs()] == [second]
     assert not list(history.rglob(f"{first}*"))
     newest = instance.get_latest_materialization_event(ASSET)
     assert newest is not None
     assert newest.run_id == second
-    assert prune(instance, 90, now + timedelta(days=91), 10) == 0
+    assert prune(instance, {"incidents": 90}, now + timedelta(days=91), 10) == 0
 
     rows.append(incident(251))
     third, _ = run_job(), run_job()
-    assert prune(instance, 90, now + timedelta(days=91), 1) == 1
+    assert prune(instance, {"incidents": 90}, now + timedelta(days=91), 1) == 1
     assert instance.get_run_by_id(second) is None
     assert instance.get_run_by_id(third) is not None
 
@@ -165,7 +168,7 @@ def test_the_newest_sync_into_each_database_stays(
 ) -> None:
     one, other = run_job(), run_job(database.with_name("other.duckdb"))
     run_job(database.with_name("other.duckdb"))
-    assert prune(instance, 1, datetime.now(timezone.utc) + timedelta(days=2), 10) == 1
+    assert prune(instance, DAY, datetime.now(timezone.utc) + timedelta(days=2), 10) == 1
     assert instance.get_run_by_id(one)
     assert not instance.get_run_by_id(other)
 
@@ -176,5 +179,5 @@ def test_runs_of_other_jobs_stay(instance: dg.DagsterInstance) -> None:
     def own() -> None: ...
 
     run = own.execute_in_process(instance=instance)
-    assert prune(instance, 1, datetime.now(timezone.utc) + timedelta(days=99), 10) == 0
+    assert prune(instance, DAY, datetime.now(timezone.utc) + timedelta(days=99), 10) == 0
     assert instance.get_run_by_id(run.run_id)

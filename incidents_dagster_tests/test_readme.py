@@ -12,8 +12,7 @@ import duckdb
 import pytest
 
 from docs.settings_table import all_settings, rendered
-from incidents_dagster.assets import POOL
-from incidents_dagster.checks import OPTIONAL, checks_for, tables
+from incidents_dagster.checks import OPTIONAL, checks_for
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading.field_settings import COLUMNS, OWN_KEYS
@@ -22,6 +21,7 @@ from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, REST_API_KEYS, load_settings
 from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster.sources import SOURCES
 
 README = (PROJECT_ROOT / "README.md").read_text()
 PAGES = [f"docs/{name}.md" for name in ("architecture", "completeness", "own_api", "server")]
@@ -97,7 +97,7 @@ def test_the_tables_name_what_is_defined() -> None:
     }
     rows = README[README.index("| | name | |") :].split("\n\n")[0].splitlines()[2:]
     assert {row.split("|")[2].strip(" `") for row in rows} == named
-    checks = checks_for(tables["incident_data"])
+    checks = checks_for(SOURCES["incidents"].tables["incident_data"])
     assert first_cells("| check | blocking |") == set(checks) | OPTIONAL
     for check in checks.values():
         assert f"| `{check.name}` | {'yes' if check.blocking else 'no'} |" in README
@@ -152,7 +152,7 @@ def test_the_example_asset_runs(
     names: dict[str, Any] = {}
     exec("\n".join(blocks("python")), names)
     reads, writes = names["open_incidents"], names["incidents_per_day"]
-    assert writes.op.pool == POOL
+    assert writes.op.pool == SOURCES["incidents"].pool
     result = dg.materialize(
         [reads, writes], resources={"duckdb": IncidentsDuckDB(database=str(database))}
     )

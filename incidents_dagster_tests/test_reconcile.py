@@ -9,10 +9,11 @@ import dagster as dg
 import duckdb
 import pytest
 
-from incidents_dagster.assets import incident_api, incident_assets
-from incidents_dagster.checks import incident_checks
+from incidents_dagster.assets import apis, synced
+from incidents_dagster.checks import source_checks
 from incidents_dagster.embedded_elt import DagsterDltResource
-from incidents_dagster.jobs import incidents_reconcile
+from incidents_dagster.incidents import incidents
+from incidents_dagster.jobs import reconcile_jobs
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster_tests.results import failure, log_lines, shown
 
@@ -30,9 +31,9 @@ def reconcile(database: Path, instance: dg.DagsterInstance) -> Reconcile:
         "duckdb": IncidentsDuckDB(database=str(database)),
     }
     job = dg.Definitions(
-        assets=[incident_api, incident_assets],
-        asset_checks=[incident_checks],
-        jobs=[incidents_reconcile],
+        assets=[*apis, *synced, incidents],
+        asset_checks=source_checks,
+        jobs=[*reconcile_jobs.values()],
         resources=resources,
     ).resolve_job_def("incidents_reconcile")
     return lambda: job.execute_in_process(instance=instance, raise_on_error=False)

@@ -16,7 +16,7 @@ from fakes.messages import Asked, Reply
 from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on
-from incidents_dagster.sensors import incident_change_sensor, sync_failure_sensor
+from incidents_dagster.sensors import change_sensors, sync_failure_sensor
 
 Sync = Callable[..., dg.ExecuteInProcessResult]
 
@@ -30,7 +30,7 @@ class Ticker:
 
     def tick(self) -> tuple[list[str | None], str]:
         """Keys of the runs requested, and why none was."""
-        result = incident_change_sensor(dg.build_sensor_context(instance=self.instance))
+        result = change_sensors[0](dg.build_sensor_context(instance=self.instance))
         assert isinstance(result, dg.SensorResult)
         reason = result.skip_reason
         keys = [request.run_key for request in result.run_requests or []]
@@ -121,7 +121,7 @@ def test_while_the_api_is_down_ticks_are_skipped(
 def test_while_a_sync_runs_ticks_are_skipped(
     api: DemoServer, ticker: Ticker, database: Path
 ) -> None:
-    with alone_on(database, seconds=0):
+    with alone_on(database, "incidents", seconds=0):
         runs, reason = ticker.tick()
     assert not runs
     assert "Another sync" in reason
@@ -136,7 +136,7 @@ def test_a_sync_may_start_while_the_api_is_asked(
     held: list[bool] = []
 
     def answer(body: Any) -> Any:
-        with alone_on(database, seconds=0), duckdb.connect(str(database)):
+        with alone_on(database, "incidents", seconds=0), duckdb.connect(str(database)):
             held.append(False)
         return body
 
@@ -160,8 +160,8 @@ def test_the_demo_api_is_watched_where_none_is_configured(ticker: Ticker) -> Non
 
 
 def test_the_change_sensor_is_off_until_somebody_turns_it_on() -> None:
-    assert incident_change_sensor.default_status == dg.DefaultSensorStatus.STOPPED
-    assert incident_change_sensor.minimum_interval_seconds == 60
+    assert change_sensors[0].default_status == dg.DefaultSensorStatus.STOPPED
+    assert change_sensors[0].minimum_interval_seconds == 60
     assert sync_failure_sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
 

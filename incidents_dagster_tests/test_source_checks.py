@@ -1,6 +1,7 @@
 """The checks that are more than SQL: what the last sync read, the quarantine, and phases."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import duckdb
 import pytest
 
 from fakes.incidents import incident
-from incidents_dagster.checks import checks_for, incident_checks, not_applicable
+from incidents_dagster.checks import checks_for, not_applicable, source_checks
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.source_checks import SOURCE_CHECKS
+from incidents_dagster.sources import SOURCES
 
 Sync = Callable[..., dg.ExecuteInProcessResult]
 MATCHES, EMPTY = "table_matches_source", "quarantine_is_empty"
@@ -50,7 +52,7 @@ def test_a_table_that_somebody_changed_does_not_match(
     with duckdb.connect(str(database)) as connection:
         connection.execute(statement.format(t="incidents.incident_data"))
     again = dg.materialize(
-        [incident_checks],
+        source_checks,
         resources={"duckdb": IncidentsDuckDB(database=str(database))},
         selection=dg.AssetSelection.all_asset_checks(),
         instance=instance,
@@ -105,7 +107,7 @@ def test_each_database_is_compared_with_its_own_last_sync(
 ) -> None:
     def check_alone(file: Path) -> dg.AssetCheckEvaluation:
         checked = dg.materialize(
-            [incident_checks],
+            source_checks,
             resources={"duckdb": IncidentsDuckDB(database=str(file))},
             selection=dg.AssetSelection.all_asset_checks(),
             instance=instance,
@@ -137,7 +139,8 @@ def phases(*statuses: tuple[str | None, str | None]) -> tuple[str, dict[str, Any
         )
         for row in statuses:
             connection.execute("INSERT INTO incidents.x VALUES (?, ?)", row)
-        return check.find("x", table, connection, dg.DagsterInstance.ephemeral())
+        source = replace(SOURCES["incidents"], tables={"x": table})
+        return check.find(source, "x", connection, dg.DagsterInstance.ephemeral())
 
 
 def test_a_status_without_a_phase_is_counted_and_named() -> None:

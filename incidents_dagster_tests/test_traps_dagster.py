@@ -88,12 +88,12 @@ def test_embedded_elt_warns_when_imported(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_source_and_a_pipeline_serve_one_run_only(database: Path) -> None:
     """dagster-dlt takes names out of the live schema for its metadata, and dlt misses them in the
-    next run of the process. `assets.incident_assets` opens fresh ones because of this."""
+    next run of the process. `assets.assets_of` opens fresh ones because of this."""
     used = asset_of(numbers(), database)
     assert dg.materialize([used]).success
     error = failure_of(
         used,
-        "The second run in one process is mended upstream: assets.incident_assets may use the "
+        "The second run in one process is mended upstream: assets.assets_of may use the "
         "source and the pipeline of its decorator.",
     )
     assert isinstance(error.__cause__, KeyError)
@@ -133,7 +133,7 @@ def test_counting_the_rows_fails_when_nothing_was_loaded(database: Path) -> None
             lambda context: DagsterDltResource().run(context=context).fetch_row_count(),
         ),
         "The count after no rows is mended upstream: delete Table.row_count and call "
-        "fetch_row_count() in assets.incident_assets.",
+        "fetch_row_count() in assets.assets_of.",
     )
     assert "Missing jobs metadata" in str(error)
 
@@ -193,7 +193,7 @@ def test_one_asset_without_a_result_skips_the_checks_of_all() -> None:
 
 def test_a_failed_run_tells_the_causes_of_its_error() -> None:
     """Dagster records an error with the text of everything that caused it, and dlt's texts hold
-    addresses and records. `assets.incident_assets` raises `from None` because of this."""
+    addresses and records. `assets.assets_of` raises `from None` because of this."""
 
     def told(cut: bool) -> str:
         @dg.asset
@@ -210,7 +210,7 @@ def test_a_failed_run_tells_the_causes_of_its_error() -> None:
         return str(event.step_failure_data)
 
     assert "s3cr3t" in told(cut=False), (
-        "The telling of causes is mended upstream: delete `from None` in assets.incident_assets."
+        "The telling of causes is mended upstream: delete `from None` in assets.assets_of."
     )
     assert "s3cr3t" not in told(cut=True)
 

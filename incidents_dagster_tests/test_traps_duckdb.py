@@ -143,7 +143,7 @@ def test_nested_values_become_tables_and_columns_of_their_own(
 
 
 def our_pipeline(database: Path) -> dlt.Pipeline:
-    return build_pipeline(database, database.parent / "ours")
+    return build_pipeline("incidents", database, database.parent / "ours")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from incidents_dagster.ingestion.errors import causes
 from incidents_dagster.ingestion.http.transport import open_session
 from incidents_dagster.ingestion.secrets.auth import resolve_auth
 from incidents_dagster.ingestion.secrets.key_on_the_wire import KeyOnTheWire
+from incidents_dagster.ingestion.settings_files import SourceSection
 from incidents_dagster_tests.upstream import (
     OFFSET,
     error_of,
@@ -207,7 +208,7 @@ def test_rest_api_looks_for_the_key_in_sections_called_credentials_only(
     )
     assert "CREDENTIALS__API_KEY" in str(error)
 
-    assert resolve_auth({"type": "api_key"}).api_key == KEY
+    assert resolve_auth({"type": "api_key"}, SourceSection()).api_key == KEY
 
 
 def test_rest_api_refuses_an_auth_of_our_own_that_was_not_resolved() -> None:

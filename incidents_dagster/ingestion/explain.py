@@ -29,7 +29,7 @@ KEY_REFUSED = (401, 403)
 LIMITED = (403, 420)  # what some vendors answer in the place of 429
 STATUS_HINTS = {
     400: "it rejects a parameter: check endpoint.params and the paginator in .dlt/config.toml",
-    401: "the key was refused: check the secret and [sources.incidents.client.auth]",
+    401: "the key was refused: check the secret and client.auth",
     403: "the key lacks permission to read this: check its permissions (a few APIs answer a wrong "
     "key so, too)",
     404: "there is nothing at this address, or nothing that the key may see: check "

@@ -34,12 +34,18 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
     ):
         table = Table.of(api.declared, name)
         # Not open during the request: a sync that wants to write would find the file in use.
-        with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
+        with (
+            alone_on(database, settings.source, seconds=0),
+            read_only_connection(database, seconds=0) as connection,
+        ):
             stored = StoredTable(table, connection)
             check_key(stored, name, database)
             start = starting_at(api.incremental.get(name), stored, began=None)
         page = list(api.records(name, start.value if start else None).add_limit(1))
-        with alone_on(database, seconds=0), read_only_connection(database, seconds=0) as connection:
+        with (
+            alone_on(database, settings.source, seconds=0),
+            read_only_connection(database, seconds=0) as connection,
+        ):
             stored, most = StoredTable(table, connection), settings.max_columns
             batch = to_arrow(page, stored.types(), table.primary_key, table.typed, most)
             return compare(stored, batch.rows).news, stored.last_load()

@@ -1,4 +1,4 @@
-"""Presets: what `[sources.incidents]` says about a vendor's API, as data.
+"""Presets: what a source's section says about a vendor's API, as data.
 
 Each is a file `incidents_dagster/presets/<name>.toml`: the vocabulary of `.dlt/config.toml`, and a
 table `about` with what the settings do not say. `settings_files` lays the user's settings over it.
@@ -72,7 +72,7 @@ class Preset:
     Attributes:
         name: Its name in the settings.
         about: What it says about the API beside the settings.
-        section: `[sources.incidents]`.
+        section: What stands in `[sources.incidents]`.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What `[sources.incidents]` may contain: this project's settings, their defaults and meanings.
+"""What a source's section may contain: this project's settings, their defaults and meanings.
 
 `client`, `resource_defaults` and `resources` are rest_api's: dlt checks them when `source` is
 built. `settings_files` reads the values. README's table of settings is generated from the models
@@ -6,6 +6,7 @@ here. No secret is read.
 """
 
 import re
+import zlib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,17 +26,21 @@ from pydantic_core import PydanticCustomError
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.private_files import check_umask
+from incidents_dagster.ingestion.secrets.redaction import SECRETS, remember
 from incidents_dagster.ingestion.secrets.shown import SHOWN_CHARACTERS, shown
 from incidents_dagster.ingestion.settings_files import (
-    SECTION,
-    about_preset,
+    ALSO,
+    Place,
+    SourceSection,
     check_section_names,
-    read_section,
-    where,
+    has_api,
+    source_names,
 )
+from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 REST_API_KEYS = ("client", "resource_defaults", "resources")
+NIGHT_HOURS = 6  # of Sunday, in which further sources are reconciled
 
 # Dagster's rules for asset groups and owners.
 NAME = "[A-Za-z0-9_]+"
@@ -144,11 +149,12 @@ class Schedules(Section):
 
     sync_cron: str = Field(
         default="0 * * * *",
-        description='when `incidents_sync_hourly` runs; `""`: off until you start it',
+        description='when `incidents_sync_hourly` runs; `""`: off until you start it. A further '
+        "source has a minute of its own, made of its name",
     )
     reconcile_cron: str = Field(
         default="30 3 * * 0",
-        description='when `incidents_reconcile_weekly` runs; `""`: off until you start it',
+        description="when `incidents_reconcile_weekly` runs; likewise",
     )
     timezone: str = Field(default="UTC", description="the time zone of both schedules")
 
@@ -169,9 +175,16 @@ class Settings(Section):
 
     Attributes:
         api: rest_api's configuration: `client`, `resource_defaults`, `resources`.
+        source: The source that this is of.
     """
 
     api: dict[str, Any] = Field(repr=False)
+    source: str = FIRST
+    also: list[str] = Field(
+        default=[],
+        description='names of further sources, such as `["tickets"]`, each described in a section '
+        "of its own, `[sources.tickets]`; only in `[sources.incidents]`",
+    )
     preset: str = Field(
         default="",
         description="the vendor, by its name in `make presets`; what you do not set yourself comes "
@@ -266,12 +279,24 @@ class Settings(Section):
         default=["team:on-call"],
         description="the assets' owners in Dagster: e-mail addresses and teams",
     )
-    group: Name = Field(default="incidents", description="the assets' group in Dagster")
+    group: Name = Field(
+        default="incidents",
+        description="the assets' group in Dagster; of a further source, by default its name",
+    )
     webhook_url: str = Field(
         default="",
         repr=False,
         description='receives `{"text": …}` for each failed run; belongs in `secrets.toml`',
     )
+
+    @property
+    def section(self) -> SourceSection:
+        """Where they are set."""
+        return SourceSection(self.source)
+
+    def where(self, setting: str = "") -> str:
+        """The place of a setting, for messages: see `SourceSection.where`."""
+        return self.section.where(setting)
 
     @property
     def base_url(self) -> str:
@@ -289,36 +314,100 @@ class Settings(Section):
         return str(next(described, {}).get("description") or "")
 
 
-def load_settings() -> Settings:
-    """Reads `[sources.incidents]`: config.toml, overridden by secrets.toml, then the environment.
+def load_settings(source: str = FIRST) -> Settings:
+    """Reads a source's section: config.toml, overridden by secrets.toml, then the environment.
 
     Raises:
-        SettingsError: There are no resources, a name is unknown, or a value is not valid.
+        SettingsError: There is no such source, there are no resources, a name is unknown, or a
+            value is not valid.
     """
     check_umask()
-    given = read_section()
+    section = SourceSection(source)
+    if source not in (names := source_names()):
+        raise SettingsError(
+            f"There is no source {source[:SHOWN_CHARACTERS]!r}: {ALSO} in {_also()} names "
+            f"{', '.join(names[1:]) or 'none'}."
+        )
+    given = section.read()
+    for field in SECRETS:
+        remember(section.own_secret(field))
     check_section_names()
     if not given.get("resources"):
         raise SettingsError(
-            f"No resources in {where()}: add a [[{SECTION}.resources]], or name a preset."
+            f"No resources in {section.where()}: add a [[{section.name}.resources]], or name a "
+            "preset."
         )
-    own = [name for name in Settings.model_fields if name != "api"]
+    own = [name for name in Settings.model_fields if name not in ("api", "source")]
     for name in given:
         if name not in (*REST_API_KEYS, *own):
-            raise SettingsError(_unknown(name, [*REST_API_KEYS, *own], where(name)))
+            known = [*REST_API_KEYS, *own]
+            raise SettingsError(_unknown(name, known, section.where(name)))
+    if ALSO in given and not section.is_first:
+        raise SettingsError(
+            f"{ALSO} in {section.where(ALSO)}: only [{SourceSection().name}] names further sources."
+        )
     api = {key: given.pop(key) for key in REST_API_KEYS if key in given}
+    api = _checked({"client": {}, **api}, section)
+    given = _with_defaults(given, section)
     try:
-        settings = Settings.model_validate({"api": _checked({"client": {}, **api}), **given})
+        settings = Settings.model_validate({"source": source, "api": api, **given})
     except ValidationError as refused:
         # `from None`, as the original would show values.
-        raise SettingsError(refusal(refused)) from None
+        raise SettingsError(refusal(refused, place=Place(section=section))) from None
     _check_given(settings)
+    if not settings.base_url and has_api():
+        raise SettingsError(
+            f"client.base_url is missing in {section.where()}: the demo API is only used while no "
+            "source has an API, so that its incidents do not get among yours."
+        )
     return settings
+
+
+def load_sources() -> dict[str, Settings | SettingsError]:
+    """The settings of each source, or what is wrong with them, the first source first.
+
+    Raises:
+        SettingsError: The names of the sources are wrong.
+    """
+    found: dict[str, Settings | SettingsError] = {}
+    for name in source_names():
+        try:
+            found[name] = load_settings(name)
+        except SettingsError as error:
+            found[name] = error
+    return found
+
+
+def usual_crons(source: str) -> dict[str, str]:
+    """The defaults of `schedules`: for a further source, at a time that its name decides.
+
+    Else all sources would sync in the same minute.
+    """
+    if source == FIRST:
+        fields = Schedules.model_fields
+        return {name: fields[name].default for name in ("sync_cron", "reconcile_cron")}
+    hour, minute = divmod(zlib.crc32(source.encode()) % (NIGHT_HOURS * 60), 60)
+    return {"sync_cron": f"{minute} * * * *", "reconcile_cron": f"{minute} {hour} * * 0"}
+
+
+def _with_defaults(given: dict[str, Any], section: SourceSection) -> dict[str, Any]:
+    """A source's own settings over the defaults that depend on its name."""
+    if section.is_first:
+        return given
+    crons, schedules = usual_crons(section.source), given.get("schedules") or {}
+    if isinstance(schedules, dict):
+        schedules = {**crons, **schedules}
+    return {"group": section.source, **given, "schedules": schedules}
+
+
+def _also() -> str:
+    return SourceSection().where(ALSO)
 
 
 def _check_given(settings: Settings) -> None:
     """Checks that there is what the preset leaves to the user."""
-    about = about_preset()
+    section = settings.section
+    about = section.about_preset()
     if not about:
         return
     secrets = {name: shape for name, shape in about.secrets.items() if "." in name}
@@ -328,19 +417,20 @@ def _check_given(settings: Settings) -> None:
             value = value.get(part) if isinstance(value, dict) else None
         if name in secrets and not value:
             raise SettingsError(
-                f"{name} is missing: the preset {settings.preset!r} needs it in [{SECTION}] of "
-                f".dlt/secrets.toml. It is a secret: {example}."
+                f"{name} is missing: the preset {settings.preset!r} needs it in [{section.name}] "
+                f"of .dlt/secrets.toml. It is a secret: {example}."
             )
         if not value or value == example:
             what = "is still the example" if value else "is missing"
             raise SettingsError(
-                f"{name} {what}: the preset {settings.preset!r} needs your own in {where()}, as in "
-                f'"{example}".'
+                f"{name} {what}: the preset {settings.preset!r} needs your own in "
+                f'{section.where()}, as in "{example}".'
             )
 
 
-def _checked(api: dict[str, Any]) -> dict[str, Any]:
+def _checked(api: dict[str, Any], section: SourceSection) -> dict[str, Any]:
     """`api`, if it has the shape that the rest of this project relies on."""
+    where = section.where
     for key, kind in {"client": dict, "resource_defaults": dict, "resources": list}.items():
         if not isinstance(api.get(key, kind()), kind):
             shape = "table" if kind is dict else "list"
@@ -356,6 +446,13 @@ def _checked(api: dict[str, Any]) -> dict[str, Any]:
             raise SettingsError(
                 f"resources[{number}].name in {where('resources')} must be a name of letters, "
                 f"digits and underscores, as Dagster's assets have, {shown(name)}."
+            )
+        if name.lower() == INCIDENTS:
+            raise SettingsError(
+                f"resources[{number}].name in {where('resources')}: {INCIDENTS} is the view over "
+                "all sources. Give the resource another name, such as incident_data; to keep the "
+                f"rows of an earlier release, ALTER TABLE {FIRST}.{INCIDENTS} RENAME TO "
+                "incident_data."
             )
     base_url = api["client"].get("base_url") or ""
     place = f"client.base_url in {where('client.base_url')}"
@@ -374,31 +471,35 @@ def _checked(api: dict[str, Any]) -> dict[str, Any]:
     return api
 
 
-def refusal(refused: ValidationError, section: type[Section] = Settings, place: str = "") -> str:
+def refusal(
+    refused: ValidationError, model: type[Section] = Settings, place: Place | None = None
+) -> str:
     """What is wrong with a setting, in one message.
 
     Args:
         refused: By pydantic.
-        section: What it checked.
+        model: What it checked.
         place: The table that this is of, such as `resources[0].completeness`.
     """
+    place = place or Place()
     error = refused.errors(include_url=False)[0]
     *tables, name = [str(part) for part in error["loc"] if isinstance(part, str)]
     setting = ".".join([*tables, name])
-    field = section.model_fields.get(setting)
+    field = model.model_fields.get(setting)
     must_be = SETTINGS_MUST_BE.get(setting) or TYPES_MUST_BE.get(error["type"])
     must_be = must_be or error["msg"].removeprefix("Input should be ")
-    table = ".".join(filter(None, [place, *tables]))
+    table = ".".join(filter(None, [place.name, *tables]))
     setting = f"{table}.{name}" if table else name
+    where = place.section.where(setting)
     if error["type"] == "extra_forbidden":
-        known: Any = section
+        known: Any = model
         for one in tables:
             known = known.model_fields[one].annotation
-        return _unknown(name, list(known.model_fields), f"{table} of {where(setting)}")
+        return _unknown(name, list(known.model_fields), f"{table} of {where}")
     secret = field is not None and not field.repr
     secret |= error["type"] in ("dict_type", "model_type", "list_type")  # never what was meant
     instead = f", {shown(error['input'], secret)}"
-    return f"{setting} in {where(setting)} must be {must_be}{instead}."
+    return f"{setting} in {where} must be {must_be}{instead}."
 
 
 def _unknown(name: str, known: list[str], place: str) -> str:

@@ -26,7 +26,7 @@ from incidents_dagster.ingestion.private_files import keep_private
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
 from incidents_dagster.ingestion.reading.source_id import source_ids
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import DATASET, STAGING, Table
+from incidents_dagster.ingestion.tables import Table, staging_of
 from incidents_dagster.ingestion.warehouse.destination import SyncDestination, file_credentials
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
     WriteHold,
@@ -67,7 +67,7 @@ def open_sync(
     report: Callable[[str], None],
     mode: Mode = Mode.INCREMENTAL,
 ) -> Iterator[Sync]:
-    """Opens one sync of the configured API into the DuckDB file, and keeps other syncs off it.
+    """Opens one sync of a source into the DuckDB file, and keeps other syncs of it off.
 
     Args:
         settings: What the user configured.
@@ -75,8 +75,8 @@ def open_sync(
         mode: How much to read.
 
     Raises:
-        DatabaseBusyError: Another sync or a reader has held the file for longer than
-            `wait_seconds`.
+        DatabaseBusyError: Another sync of the source has run, or a reader has held the file, for
+            longer than `wait_seconds`.
         DatabaseFileError: The file is damaged, or cannot be written.
         SettingsError: The folder of the file cannot be written; see also `open_api`.
     """
@@ -84,15 +84,18 @@ def open_sync(
     keep_private()  # again, as the umask is the process's, and others may have set it
     database = database_path().resolve()  # DuckDB's log is beside the path it is given
     with (
-        alone_on(database, settings.wait_seconds),
+        alone_on(database, settings.source, settings.wait_seconds),
         file_errors(database),
-        working_folder(database, settings.wait_seconds) as folder,
+        working_folder(database, settings.source, settings.wait_seconds) as folder,
         configured_or_demo(settings) as asked,
         open_api(asked, report) as api,
     ):
         hold = WriteHold(database, settings.wait_seconds, report)
         sources = source_ids(settings, api.declared)
         changes: dict[str, Changes] = {}
+
+        def pipeline() -> dlt.Pipeline:
+            return build_pipeline(settings.source, database, folder, hold)
 
         def changed(name: str) -> Iterator[Any]:
             changes[name] = yield from changed_rows(api, name, database, mode, sources[name])
@@ -107,10 +110,9 @@ def open_sync(
             ]
             backfilled = {}
             if backfills:
-                backfilled = _backfill(backfills, api, build_pipeline(database, folder, hold))
+                backfilled = _backfill(backfills, api, pipeline())
             source = _source(api, {name: changed(name) for name in api.declared.resources})
-            pipeline = build_pipeline(database, folder, hold)
-            yield Sync(api, source, pipeline, database, changes, backfilled)
+            yield Sync(api, source, pipeline(), database, changes, backfilled)
         finally:
             hold.end()
 
@@ -126,7 +128,7 @@ def _leave_imports_alone() -> None:
 def _backfill(backfills: list[Backfill], api: OpenApi, pipeline: dlt.Pipeline) -> dict[str, int]:
     """Loads the first reads in windows that are still to do; resource name → records read."""
     pipeline.sync_destination()
-    state: Any = pipeline.state.get("sources", {}).get(DATASET, {}).get("tables", {})
+    state: Any = pipeline.state.get("sources", {}).get(api.settings.source, {}).get("tables", {})
     read = {}
     for backfill in backfills:
         name = backfill.name
@@ -144,7 +146,7 @@ def _source(api: OpenApi, rows: dict[str, Iterator[Any]]) -> DltSource:
         _resource(api.declared.resources[name], Table.of(api.declared, name), some)
         for name, some in rows.items()
     ]
-    return DltSource(Schema(DATASET), DATASET, resources)
+    return DltSource(Schema(api.settings.source), api.settings.source, resources)
 
 
 def _resource(declared: DltResource, table: Table, rows: Iterator[Any]) -> DltResource:
@@ -166,11 +168,12 @@ def _resource(declared: DltResource, table: Table, rows: Iterator[Any]) -> DltRe
 
 
 def build_pipeline(
-    database: Path, working_folder: Path, hold: WriteHold | None = None
+    source: str, database: Path, working_folder: Path, hold: WriteHold | None = None
 ) -> dlt.Pipeline:
-    """dlt's pipeline into schema `incidents` of `database`.
+    """dlt's pipeline of a source, into the schema of `database` with the source's name.
 
     Args:
+        source: The source.
         database: The DuckDB file.
         working_folder: For dlt's load packages.
         hold: Opens the file for the pipeline; default: one that does not wait.
@@ -183,11 +186,11 @@ def build_pipeline(
         supports_transactions=True,
         replace_strategy="insert-from-staging",
         naming_convention=NamingConvention.name(),
-        staging_dataset_name_layout=STAGING,
+        staging_dataset_name_layout=staging_of(source),
     )
     destination.hold = hold or WriteHold(database, seconds=0)
     return dlt.pipeline(
-        DATASET, destination=destination, dataset_name=DATASET, pipelines_dir=str(working_folder)
+        source, destination=destination, dataset_name=source, pipelines_dir=str(working_folder)
     )
 
 
@@ -196,7 +199,7 @@ def run_sync(
     report: Callable[[str], None] = print,
     mode: Mode = Mode.INCREMENTAL,
 ) -> LoadInfo:
-    """Fetches every configured resource and merges it into DuckDB, without Dagster.
+    """Fetches every resource of a source and merges it into DuckDB, without Dagster.
 
     Args:
         settings: As from `load_settings()`.

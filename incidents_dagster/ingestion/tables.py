@@ -12,11 +12,11 @@ from dlt.extract import DltSource
 
 from incidents_dagster.ingestion.naming import column_name, columns_of
 
-# Schema of the DuckDB file, name of dlt's dataset, pipeline and schema.
-DATASET = "incidents"
-# Schema of what dlt is about to merge; each sync drops it. A schema with dlt's default name for it,
-# "incidents_staging", may be a user's.
-STAGING = f"_dlt_{DATASET}_staging"
+# The first source; a source's name is its schema in the DuckDB file, and its dlt dataset, pipeline
+# and schema.
+FIRST = "incidents"
+# The view over all sources, in the schema of the first one; no resource may have its name.
+INCIDENTS = "incidents"
 # The table of records that cannot be loaded.
 QUARANTINE = "quarantine"
 # Set if a full read lacks the row, null again when it is back.
@@ -73,11 +73,12 @@ class Table:
     """A resource's table: its name in DuckDB and what its configuration says about it.
 
     Attributes:
-        name: Name in the schema `incidents`.
+        name: Its name in its schema.
         primary_key: Its columns; empty if the resource has none.
         declared: Declared column → its dlt hints.
         write_disposition: How dlt loads it: `merge`, `replace` or `append`.
         merge_strategy: dlt's merge strategy, if the configuration names one.
+        schema: Its schema in the DuckDB file, which has the name of the source.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Table:
     declared: dict[str, Any]
     write_disposition: str = "merge"
     merge_strategy: str | None = None
+    schema: str = FIRST
 
     @classmethod
     def of(cls, source: DltSource, resource_name: str) -> "Table":
@@ -107,6 +109,7 @@ class Table:
             declared=columns,
             write_disposition=str(hints.get("write_disposition") or "append"),
             merge_strategy=hints.get("x-merge-strategy"),  # type: ignore[arg-type]
+            schema=source.name,
         )
 
     def column_of(self, field: str) -> str:
@@ -129,7 +132,7 @@ class Table:
     @property
     def qualified(self) -> str:
         """Schema and table, quoted for SQL."""
-        return f"{quoted(DATASET)}.{quoted(self.name)}"
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
 
     @property
     def typed(self) -> list[str]:
@@ -179,6 +182,14 @@ class Table:
             )
             for n, c in self.declared.items()
         ]
+
+
+def staging_of(schema: str) -> str:
+    """The schema of what dlt is about to merge into `schema`; each sync drops it.
+
+    A schema with dlt's default name for it, such as `incidents_staging`, may be a user's.
+    """
+    return f"_dlt_{schema}_staging"
 
 
 def of_source(column: str) -> str:

@@ -16,7 +16,7 @@ from incidents_dagster.ingestion.demo import AUTH
 from incidents_dagster.ingestion.rows import batches
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import build_pipeline, open_sync, run_sync
-from incidents_dagster.ingestion.tables import DATASET
+from incidents_dagster.ingestion.tables import FIRST
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -124,11 +124,11 @@ def test_a_table_of_an_earlier_version_is_gone_on_with(
                 }
             ],
         },  # type: ignore[arg-type]
-        name=DATASET,
-        section=DATASET,
+        name=FIRST,
+        section=FIRST,
     )
     source.max_table_nesting = 0
-    earlier = build_pipeline(database, database.with_name("earlier"))
+    earlier = build_pipeline(FIRST, database, database.with_name("earlier"))
     earlier.run(source, loader_file_format="parquet")
     before = query("SELECT * EXCLUDE (_dlt_id) FROM incidents.incident_data ORDER BY id")
     for _ in range(2):

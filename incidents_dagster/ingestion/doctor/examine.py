@@ -17,14 +17,14 @@ from incidents_dagster.ingestion.errors import MovedError, SettingsError, cause_
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import declared_source, open_api
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.settings_files import about_preset
+from incidents_dagster.ingestion.tables import FIRST
 
 
-def examine() -> Diagnosis:
-    """Examines the configured API; one check that fails stops only those that need it."""
+def examine(source: str = FIRST) -> Diagnosis:
+    """Examines the API of a source; one check that fails stops only those that need it."""
     found = Diagnosis()
     try:
-        settings = load_settings()
+        settings = load_settings(source)
         declared_source(settings)
     except SettingsError as error:
         found.add(Level.FAIL, "settings", str(error))
@@ -36,7 +36,7 @@ def examine() -> Diagnosis:
             look_at_secrets(asked, found)
         if not found.why_unproven and _can_open(asked, found) and look_at_network(asked, found):
             _look_at_api(asked, found)
-    look_at_file(found)
+    look_at_file(source, found)
     return found
 
 
@@ -63,7 +63,7 @@ def _look_at_api(settings: Settings, found: Diagnosis) -> None:
 
 
 def _look(probe: Probe, settings: Settings, found: Diagnosis) -> None:
-    about = about_preset()
+    about = settings.section.about_preset()
     # The exchange of a key for a token is a request, too, and shows the same.
     if about and about.verify and "access_token_url" not in str(settings.api["client"].get("auth")):
         try:

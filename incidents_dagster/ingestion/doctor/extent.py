@@ -11,7 +11,6 @@ from incidents_dagster.ingestion.doctor.probe import Probe, Walk
 from incidents_dagster.ingestion.reading.page_size import Asked
 from incidents_dagster.ingestion.rows.paths import values_at
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.settings_files import where
 
 
 class Extent:
@@ -34,7 +33,8 @@ class Extent:
         pages = self._walk.pages
         if pages.complete:
             for doubt in pages.all_doubts:
-                cure = f"Check the paginator in {where('client.paginator')}, and [completeness]."
+                paginator = self._settings.where("client.paginator")
+                cure = f"Check the paginator in {paginator}, and [completeness]."
                 self._found.add(Level.FAIL, "end", f"{doubt[:1].upper()}{doubt[1:]}.", cure)
             if not pages.all_doubts:
                 how = ", ".join(pages.hows)
@@ -46,7 +46,7 @@ class Extent:
                     Level.FAIL,
                     "end",
                     f"No response has completeness.{setting} {path!r}{self._beside()}.",
-                    f"Set it in {where('completeness.' + setting)}.",
+                    f"Set it in {self._settings.where('completeness.' + setting)}.",
                 )
                 return
         self._found.add(
@@ -95,7 +95,7 @@ class Extent:
                 Level.FAIL,
                 "full read",
                 f"It takes longer than max_minutes = {self._settings.max_minutes}.",
-                f"Raise that in {where('max_minutes')}.",
+                f"Raise that in {self._settings.where('max_minutes')}.",
             )
 
     def _total(self) -> int | None:

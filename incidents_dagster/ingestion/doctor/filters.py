@@ -12,7 +12,6 @@ from incidents_dagster.ingestion.doctor.probe import Probe
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.incremental import Incremental, Moment
 from incidents_dagster.ingestion.rows.batches import to_arrow
-from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import Table
 
 FUTURE = timedelta(days=2)
@@ -61,7 +60,7 @@ def _from_the_future(probe: Probe, by: str, found: Diagnosis) -> None:
             "filter",
             f"The API ignores {by}: asked for what changes after {future}, it sent "
             f"{len(walk.records):,} records, so each sync reads everything.",
-            f"Check its name and format in {where('resources')}.",
+            f"Check its name and format in {probe.api.settings.where('resources')}.",
         )
     else:
         found.add(
@@ -96,5 +95,6 @@ def _from_a_change(
         "filter",
         f"Asked for what changed since {since}, the API does not send a record that changed "
         "later: it filters by another field, such as the creation.",
-        f"Set incremental.cursor_path to that field in {where('resources')}, and still_open.",
+        f"Set incremental.cursor_path to that field in {probe.api.settings.where('resources')}, "
+        "and still_open.",
     )

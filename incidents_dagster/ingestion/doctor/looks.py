@@ -18,7 +18,6 @@ from incidents_dagster.ingestion.rows.batches import Batch, distinct, to_arrow
 from incidents_dagster.ingestion.rows.filled import NAIVE, TIME, filled_columns
 from incidents_dagster.ingestion.rows.paths import values_at
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.settings_files import where
 from incidents_dagster.ingestion.tables import DECLARED_FIELD, Table
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
@@ -81,7 +80,7 @@ class Looks:
                 Level.FAIL if bad else Level.WARN,
                 "records",
                 f"{len(rejected):,} of {count:,} records cannot be loaded: {reasons}.",
-                f"Check fields, times and primary_key in {where('resources')}.",
+                f"Check fields, times and primary_key in {self._settings.where('resources')}.",
             )
         keys = self.batch.rows.select(self._table.primary_key)
         ids = len(distinct([keys])) if self._table.primary_key else len(keys)
@@ -115,7 +114,9 @@ class Looks:
                 Level.WARN if mistaken else Level.OK if there else Level.NOTE,
                 column,
                 f"{there:,} of {len(rows):,} records have it, as {kind}{origin}.",
-                f"Check fields.{column} in {where('resources')}." if mistaken else "",
+                f"Check fields.{column} in {self._settings.where('resources')}."
+                if mistaken
+                else "",
             )
 
     def at_times(self) -> None:
@@ -143,7 +144,7 @@ class Looks:
                     Level.WARN,
                     column,
                     "Its times have no zone, so they are taken for UTC.",
-                    f"If they are not, set times.zone in {where('resources')}.",
+                    f"If they are not, set times.zone in {self._settings.where('resources')}.",
                 )
             newest = self._newest(column)
             if newest and newest > now + AHEAD:
@@ -151,7 +152,7 @@ class Looks:
                     Level.WARN,
                     column,
                     f"The newest one is still to come: {newest:%Y-%m-%d %H:%M} UTC.",
-                    f"Check times.zone in {where('resources')}, and the API's clock.",
+                    f"Check times.zone in {self._settings.where('resources')} and the API's clock.",
                 )
 
     def _raw(self, column: str, record: Any) -> list[Any]:
@@ -185,7 +186,7 @@ class Looks:
                 Level.WARN,
                 "phase",
                 f"These statuses have none: {told}.",
-                f"Add them to phases in {where('resources')}.",
+                f"Add them to phases in {self._settings.where('resources')}.",
             )
         else:
             told = ", ".join(f"{s} ({n:,})" for s, n in counts.most_common(SHOWN))

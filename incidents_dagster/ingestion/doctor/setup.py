@@ -15,7 +15,7 @@ from incidents_dagster.ingestion.errors import DatabaseBusyError, IngestionError
 from incidents_dagster.ingestion.presets import DEFAULT
 from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.settings_files import about_preset, where
+from incidents_dagster.ingestion.settings_files import SourceSection
 from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on, database_path
 
 FREE_MB = 500  # less is little for a sync
@@ -23,28 +23,31 @@ FREE_MB = 500  # less is little for a sync
 
 def look_at_settings(settings: Settings, found: Diagnosis) -> None:
     """Where the settings come from."""
-    about = about_preset()
+    section = settings.section
+    about = section.about_preset()
     named = f"{about.title}, " if about and settings.preset != DEFAULT else ""
     api = settings.base_url or "the demo API, as no client.base_url is set"
-    found.add(Level.OK, "settings", f"{named}{api}, from {where('client.base_url')}.")
+    found.add(Level.OK, "settings", f"{named}{api}, from {section.where('client.base_url')}.")
 
 
 def look_at_secrets(settings: Settings, found: Diagnosis) -> None:
     """Whether each secret is there, where it comes from, and its shape."""
     auth = settings.api["client"].get("auth")
     kind = auth.get("type", "bearer") if isinstance(auth, dict) else auth
-    about = about_preset()
+    section = settings.section
+    about = section.about_preset()
     for field in SECRET_FIELDS.get(str(kind), ()):
         given = auth.get(field) if isinstance(auth, dict) else None
-        value, origin = (given, where(f"client.auth.{field}")) if given else _secret(field)
+        value, origin = (
+            (given, section.where(f"client.auth.{field}")) if given else _secret(field, section)
+        )
         wanted = about.secrets.get(field, "") if about and settings.preset != DEFAULT else ""
         wanted = f" The vendor's: {wanted.rstrip('.')}." if wanted else ""
         if not value:
             found.add(
                 Level.FAIL,
                 "secret",
-                f"{field} is missing: it is neither in the environment ({field.upper()}) nor at "
-                f"the top of {', '.join(dlt.secrets.writable_provider.locations)}.",
+                f"{field} is missing: it is neither in {section.places_of(field)}.",
                 f"Set one of them.{wanted}",
             )
         else:
@@ -76,12 +79,12 @@ def look_at_network(settings: Settings, found: Diagnosis) -> bool:
     return False
 
 
-def look_at_file(found: Diagnosis) -> None:
+def look_at_file(source: str, found: Diagnosis) -> None:
     """The DuckDB file: where it is, whether somebody holds it, and what is free beside it."""
     database = database_path()
     there = f"{database.stat().st_size / 2**20:,.1f} MB" if database.exists() else "not there yet"
     try:
-        with alone_on(database, seconds=0):
+        with alone_on(database, source, seconds=0):
             pass
     except DatabaseBusyError as error:
         found.add(Level.WARN, "database", f"{database} is in use: {error}")
@@ -95,14 +98,16 @@ def look_at_file(found: Diagnosis) -> None:
     found.add(level, "database", f"{database}, {there}; {free / 1024:,.0f} GB are free.")
 
 
-def _secret(field: str) -> tuple[str, str]:
+def _secret(field: str, section: SourceSection) -> tuple[str, str]:
     """A secret as `auth` finds it, and where."""
-    value = dlt.secrets.get(field, str)
+    value = section.secret(field)
+    if section.own_secret(field):
+        return value, section.where(field)
     if os.environ.get(field.upper()):
-        return str(value), f"the environment variable {field.upper()}"
+        return value, f"the environment variable {field.upper()}"
     files = [Path(one) for one in dlt.secrets.writable_provider.locations]
     file = next((one for one in files if one.is_file()), Path("a secrets provider"))
-    return str(value or ""), f"the top of {file}"
+    return value, f"the top of {file}"
 
 
 def _shape(value: Any) -> str:

@@ -11,7 +11,7 @@ from time import monotonic
 from incidents_dagster.ingestion.errors import IngestionError
 
 AGAIN_SECONDS = 0.5  # again, for a connection that was still being opened
-SETTING = "max_minutes in [sources.incidents]"
+SETTING = "max_minutes in .dlt/config.toml"
 
 
 class OutOfTimeError(IngestionError):

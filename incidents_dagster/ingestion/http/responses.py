@@ -51,7 +51,7 @@ class ApiResponse(requests.Response):
                 self.close()
                 raise IngestionError(
                     f"{self._address} sent a response of more than {self.max_mb} MB: ask for "
-                    "smaller pages, or set max_page_mb in [sources.incidents] if the memory allows "
+                    "smaller pages, or set max_page_mb in .dlt/config.toml if the memory allows "
                     "it."
                 )
             yield part

@@ -56,7 +56,11 @@ HINTS: Final[dict[str, Any]] = {
     "columns": COLUMNS,
     "primary_key": "record_hash",
 }
-TABLE = Table(QUARANTINE, ["record_hash"], dict(COLUMNS))
+
+
+def beside(table: Table) -> Table:
+    """The quarantine of the source that `table` is of."""
+    return Table(QUARANTINE, ["record_hash"], dict(COLUMNS), schema=table.schema)
 
 
 def load(
@@ -110,12 +114,12 @@ def unknown(
     connection: duckdb.DuckDBPyConnection, rejected_rows: pa.Table, table: Table
 ) -> pa.Table:
     """The `rejected_rows` that are new: not in quarantine, or bad again after a good version."""
-    if not len(rejected_rows) or not StoredTable(TABLE, connection).exists():
+    if not len(rejected_rows) or not StoredTable(beside(table), connection).exists():
         return rejected_rows
     connection.register("_rejected", rejected_rows.select(["record_hash"]))
     good_again = _good_since(connection, table, ">")
     known = connection.execute(
-        f"SELECT q.record_hash FROM {TABLE.qualified} q JOIN _rejected USING (record_hash) "
+        f"SELECT q.record_hash FROM {beside(table).qualified} q JOIN _rejected USING (record_hash) "
         f"WHERE NOT {good_again}"
     ).fetchall()
     connection.unregister("_rejected")
@@ -134,10 +138,10 @@ def still_bad(
     Returns:
         How many, and the most frequent reasons: `id is missing, null or empty (2)`.
     """
-    if not StoredTable(TABLE, connection).exists():
+    if not StoredTable(beside(table), connection).exists():
         return 0, []
     found = connection.execute(
-        f"SELECT q.reason FROM {TABLE.qualified} q "
+        f"SELECT q.reason FROM {beside(table).qualified} q "
         f"WHERE q.resource = ? AND NOT {_good_since(connection, table, '>=')}",
         [resource],
     ).fetchall()
@@ -146,10 +150,10 @@ def still_bad(
 
 def waiting(connection: duckdb.DuckDBPyConnection, resource: str, table: Table) -> list[str]:
     """The ids, as text, of the `still_bad` records that have one."""
-    if not StoredTable(TABLE, connection).exists():
+    if not StoredTable(beside(table), connection).exists():
         return []
     found = connection.execute(
-        f"SELECT DISTINCT q.record_id FROM {TABLE.qualified} q WHERE q.resource = ? "
+        f"SELECT DISTINCT q.record_id FROM {beside(table).qualified} q WHERE q.resource = ? "
         f"AND q.record_id IS NOT NULL AND NOT {_good_since(connection, table, '>=')} ORDER BY ALL",
         [resource],
     ).fetchall()

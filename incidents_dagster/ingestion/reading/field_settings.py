@@ -13,7 +13,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.own_tables import check_names, paths_of, take_table
 from incidents_dagster.ingestion.rows.filled import TIME, Filled
 from incidents_dagster.ingestion.secrets.shown import shown
-from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.settings_files import Place
 from incidents_dagster.ingestion.tables import ABSENT, FILLED
 
 # Column → its data_type and its description.
@@ -45,7 +45,7 @@ OWN_KEYS = ("fields", "times", "phases")
 TIMES_KEYS = ("format", "zone")
 
 
-def take_fields(resource: dict[str, Any], place: str) -> None:
+def take_fields(resource: dict[str, Any], place: Place) -> None:
     """Replaces `fields`, `times`, `phases` and `absent` of a resource by hints of its columns.
 
     Args:
@@ -59,14 +59,14 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
     absent = resource.pop("absent", "")
     if absent and (absent not in PHASES or not phases):
         raise SettingsError(
-            f"{place}.absent in {where('resources')} must be one of {', '.join(PHASES)}, and needs "
+            f"{place}.absent in {place.where} must be one of {', '.join(PHASES)}, and needs "
             f"{place}.phases."
         )
     if phases and "phase" not in fields:
         fields["phase"] = fields.get("status", "status")
     elif "phase" in fields and not phases:
         raise SettingsError(
-            f"{place}.fields.phase in {where('resources')} needs {place}.phases: a table of the "
+            f"{place}.fields.phase in {place.where} needs {place}.phases: a table of the "
             "values there, each with one of " + ", ".join(PHASES) + "."
         )
     given = resource.get("columns") or {}
@@ -76,16 +76,16 @@ def take_fields(resource: dict[str, Any], place: str) -> None:
         fields |= {name: name for name in TIMES if name in given and name not in fields}
         if not fields.keys() & TIMES:
             raise SettingsError(
-                f"{place}.times in {where('resources')} says how times are written: say in "
+                f"{place}.times in {place.where} says how times are written: say in "
                 f"{place}.fields which ones, such as created_at."
             )
     if not fields:
         return
-    check_names(fields, COLUMNS, f"{place}.fields")
+    check_names(fields, COLUMNS, place / "fields")
     _check_times(times, place)
     phases = _without_case(phases, place)
     columns = {
-        name: _hints(name, paths_of(paths, f"{place}.fields.{name}"), times, phases)
+        name: _hints(name, paths_of(paths, place / "fields" / name), times, phases)
         for name, paths in fields.items()
     }
     if absent:
@@ -119,19 +119,19 @@ def _hints(
     }
 
 
-def _check_times(times: dict[str, Any], place: str) -> None:
-    check_names(times, TIMES_KEYS, f"{place}.times")
+def _check_times(times: dict[str, Any], place: Place) -> None:
+    check_names(times, TIMES_KEYS, place / "times")
     time_format = times.get("format", "%Y")
     if not _is_format(time_format):
         raise SettingsError(
-            f"{place}.times.format in {where('resources')} must be a format of Python's strptime, "
+            f"{place}.times.format in {place.where} must be a format of Python's strptime, "
             f'such as "%d.%m.%Y %H:%M", {shown(time_format)}.'
         )
     try:
         ZoneInfo(times.get("zone", "UTC"))
     except (LookupError, OSError, ValueError, TypeError, AttributeError):
         raise SettingsError(
-            f"{place}.times.zone in {where('resources')} must be the name of a time zone, such as "
+            f"{place}.times.zone in {place.where} must be the name of a time zone, such as "
             f'"Europe/Berlin", {shown(times["zone"])}.'
         ) from None
 
@@ -146,18 +146,18 @@ def _is_format(given: Any) -> bool:
     return True
 
 
-def _without_case(phases: dict[str, Any], place: str) -> dict[str, str]:
+def _without_case(phases: dict[str, Any], place: Place) -> dict[str, str]:
     for status, phase in phases.items():
         if phase not in PHASES:
             raise SettingsError(
-                f"{place}.phases.{status} in {where('resources')} must be one of "
+                f"{place}.phases.{status} in {place.where} must be one of "
                 f"{', '.join(PHASES)}, {shown(phase)}."
             )
     by_name: dict[str, str] = {}
     for status, phase in phases.items():
         if by_name.setdefault(status.casefold(), phase) != phase:
             raise SettingsError(
-                f"{place}.phases in {where('resources')} has {status!r} twice, in another case of "
+                f"{place}.phases in {place.where} has {status!r} twice, in another case of "
                 "letters, with different phases."
             )
     return by_name

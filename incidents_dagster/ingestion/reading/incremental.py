@@ -19,7 +19,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.refusals import settings_errors
 from incidents_dagster.ingestion.rows.filled import filled_columns, from_epoch
 from incidents_dagster.ingestion.secrets.shown import shown
-from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.settings_files import SourceSection
 from incidents_dagster.ingestion.tables import Since, Table
 
 SUPPORTED = ("cursor_path", "start_param", "end_param", "initial_value", "lag")
@@ -190,9 +190,11 @@ def take_incrementals(api: dict[str, Any], source: DltSource) -> dict[str, Incre
         for part in ("params", "json"):  # rest_api merges these two one level deeper
             if merged := {**(defaults.get(part) or {}), **(endpoint.get(part) or {})}:
                 endpoint[part] = merged
-        with settings_errors():
-            table = Table.of(source, resource["name"])
-            incremental = _take_from(endpoint, table, f"{where()}: resources[{number}].endpoint")
+        table = Table.of(source, resource["name"])
+        section = SourceSection(table.schema)
+        place = f"{section.where()}: resources[{number}].endpoint"
+        with settings_errors(section):
+            incremental = _take_from(endpoint, table, place)
         resource["endpoint"] = endpoint
         if incremental:
             found[resource["name"]] = incremental

@@ -8,9 +8,10 @@ from jsonpath_ng.exceptions import JSONPathError
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.refusals import refused
+from incidents_dagster.ingestion.settings_files import Place
 
 
-def check_paths(settings: dict[str, Any], names: Iterable[str], prefix: str, place: str) -> None:
+def check_paths(settings: dict[str, Any], names: Iterable[str], prefix: str, place: Place) -> None:
     """Quotes names in another script in the JSONPaths among `settings`, in place.
 
     Raises:

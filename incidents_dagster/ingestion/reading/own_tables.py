@@ -10,12 +10,12 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.json_paths import is_path, quoted
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings import Section, refusal
-from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.settings_files import Place
 
 S = TypeVar("S", bound=Section)
 
 
-def take_table(resource: dict[str, Any], key: str, place: str) -> dict[str, Any] | None:
+def take_table(resource: dict[str, Any], key: str, place: Place) -> dict[str, Any] | None:
     """Removes `key` from a resource; a copy of its table, None if it is missing or false.
 
     Args:
@@ -30,13 +30,11 @@ def take_table(resource: dict[str, Any], key: str, place: str) -> dict[str, Any]
     if value is None or value is False:
         return None
     if not isinstance(value, dict):
-        raise SettingsError(
-            f"{place}.{key} in {where('resources')} must be a table, {shown(value)}."
-        )
+        raise SettingsError(f"{place / key} in {place.where} must be a table, {shown(value)}.")
     return {**value}
 
 
-def validated(model: type[S], given: dict[str, Any], place: str) -> S:
+def validated(model: type[S], given: dict[str, Any], place: Place) -> S:
     """A table as settings; `place` is what messages call it.
 
     Raises:
@@ -48,7 +46,7 @@ def validated(model: type[S], given: dict[str, Any], place: str) -> S:
         raise SettingsError(refusal(refused, model, place)) from None
 
 
-def check_names(given: Iterable[str], known: Iterable[str], place: str) -> None:
+def check_names(given: Iterable[str], known: Iterable[str], place: Place) -> None:
     """Refuses a name that is not `known`; `place` is what messages call the table.
 
     Raises:
@@ -58,10 +56,10 @@ def check_names(given: Iterable[str], known: Iterable[str], place: str) -> None:
         if name not in known:
             guess = get_close_matches(name, known, n=1)
             advice = f"did you mean {guess[0]!r}?" if guess else f"known are {', '.join(known)}."
-            raise SettingsError(f"{place}.{name} in {where('resources')} is unknown: {advice}")
+            raise SettingsError(f"{place}.{name} in {place.where} is unknown: {advice}")
 
 
-def paths_of(given: Any, place: str) -> list[str]:
+def paths_of(given: Any, place: Place) -> list[str]:
     """One JSONPath or several, with quotes where dlt needs them.
 
     Raises:
@@ -70,12 +68,9 @@ def paths_of(given: Any, place: str) -> list[str]:
     paths = given if isinstance(given, list) else [given]
     if not paths or not all(isinstance(path, str) and path for path in paths):
         raise SettingsError(
-            f"{place} in {where('resources')} must be a JSONPath, or a list of them, "
-            f"{shown(given)}."
+            f"{place} in {place.where} must be a JSONPath, or a list of them, {shown(given)}."
         )
     paths = [quoted(path) for path in paths]
     if wrong := [path for path in paths if not is_path(path)]:
-        raise SettingsError(
-            f"{place} in {where('resources')} is not a JSONPath: {shown(wrong[0])}."
-        )
+        raise SettingsError(f"{place} in {place.where} is not a JSONPath: {shown(wrong[0])}.")
     return paths

@@ -15,7 +15,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.secrets.spellings import is_unmistakable
-from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.settings_files import Place, SourceSection
 
 # dlt's names of types, in words; all others of its names that matter are tables.
 WORDS = {
@@ -35,7 +35,7 @@ COLUMNS = re.compile(r"new_table\.(?P<resource>.*)\.columns\[(?P<column>.*)\](?P
 
 
 @contextmanager
-def settings_errors() -> Iterator[None]:
+def settings_errors(section: SourceSection) -> Iterator[None]:
     """Turns dlt's errors about a configuration into a SettingsError that names the setting."""
     try:
         yield
@@ -48,15 +48,15 @@ def settings_errors() -> Iterator[None]:
         if found := COLUMNS.match(setting):
             place = "resources"
             setting = f"columns.{found['column']}{found['hint']} of {found['resource']}"
-        raise SettingsError(refused(_worded(fault, setting), place)) from None
+        raise SettingsError(refused(_worded(fault, setting), Place(place, section))) from None
     except (DltException, JSONPathError, ValueError, TypeError, KeyError) as error:
-        raise SettingsError(refused(str(error))) from None
+        raise SettingsError(refused(str(error), Place(section=section))) from None
 
 
-def refused(why: str, setting: str = "") -> str:
-    """The message that dlt's rest_api cannot use a setting."""
+def refused(why: str, place: Place) -> str:
+    """The message that dlt's rest_api cannot use the setting at `place`."""
     first_line = next(iter(redact(why).splitlines()), "")
-    return f"{where(setting)} is not valid for dlt's rest_api: {first_line}"
+    return f"{place.where} is not valid for dlt's rest_api: {first_line}"
 
 
 def _most_telling(error: DictValidationException) -> DictValidationException:

@@ -17,7 +17,7 @@ from incidents_dagster.ingestion.reading.incremental import Incremental
 from incidents_dagster.ingestion.rows.batches import Batch
 from incidents_dagster.ingestion.rows.filled import Filled, filled_columns
 from incidents_dagster.ingestion.secrets.redaction import redact
-from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.settings_files import SourceSection
 from incidents_dagster.ingestion.tables import DECLARED_FIELD, Table
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
@@ -177,7 +177,8 @@ class RequiredFields:
         name = field.rpartition(".")[2]
         if nested := [tails[tail] for tail in _like(name, tails)]:
             fields += f" Below the top level, where fields can name it: {_listed(nested)}."
-        return f"{fields} Set {setting} in {where('resources')}, or check endpoint.data_selector."
+        place = SourceSection(self._table.schema).where("resources")
+        return f"{fields} Set {setting} in {place}, or check endpoint.data_selector."
 
 
 def _like(wanted: str, names: Mapping[str, Any]) -> list[str]:

@@ -14,8 +14,8 @@ from incidents_dagster.ingestion.reading.still_open import StillOpen, take_still
 from incidents_dagster.ingestion.reading.windows import Windows, take_windows
 from incidents_dagster.ingestion.rows.paths import ANY, DropWhere, as_text
 from incidents_dagster.ingestion.secrets.shown import shown
-from incidents_dagster.ingestion.settings import Completeness
-from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.settings import Completeness, Settings
+from incidents_dagster.ingestion.settings_files import Place, SourceSection
 from incidents_dagster.ingestion.tables import Table
 
 TOTAL_AND_MORE = ("total_path", "more_path")
@@ -48,45 +48,48 @@ class ResourceSettings:
         Raises:
             SettingsError: They do not.
         """
+        place = Place("resources", SourceSection(table.schema))
         if asks := self.still_open:
             if unknown := asks.columns - {*table.primary_key}:
                 raise SettingsError(
-                    f"{name}: still_open.path in {where('resources')} has {{{min(unknown)}}}, "
+                    f"{name}: still_open.path in {place.where} has {{{min(unknown)}}}, "
                     "which is no column of the primary key."
                 )
             if not incremental or "phase" not in table.declared:
                 raise SettingsError(
-                    f"{name}: still_open in {where('resources')} needs endpoint.incremental, and "
+                    f"{name}: still_open in {place.where} needs endpoint.incremental, and "
                     "phases, which say which statuses are open."
                 )
         if self.windows:
             if not incremental or not incremental.takes_an_end:
                 raise SettingsError(
-                    f"{name}: windows in {where('resources')} need endpoint.incremental with an "
+                    f"{name}: windows in {place.where} need endpoint.incremental with an "
                     "end_param, or with {incremental.end_value} in endpoint.params."
                 )
             column = incremental.column
             if table.declared.get(column, {}).get("data_type") != "timestamp":
                 raise SettingsError(
-                    f"{name}: windows in {where('resources')} need a cursor of times: set fields."
+                    f"{name}: windows in {place.where} need a cursor of times: set fields."
                     f"{column}, or columns.{column}.data_type to timestamp."
                 )
 
 
-def take_own(api: dict[str, Any], common: Completeness) -> dict[str, ResourceSettings]:
+def take_own(api: dict[str, Any], settings: Settings) -> dict[str, ResourceSettings]:
     """Removes from the resources what rest_api does not know; resource name → what it says.
 
     Args:
         api: rest_api's configuration with keys of ours, changed in place.
-        common: What `[completeness]` says about all resources.
+        settings: Those of the source.
 
     Raises:
         SettingsError: There is a wrong name or value.
     """
-    check_paths(common.model_dump(), TOTAL_AND_MORE, "completeness.", "completeness")
+    common, section = settings.completeness, settings.section
+    place = Place("completeness", section)
+    check_paths(common.model_dump(), TOTAL_AND_MORE, "completeness.", place)
     found = {}
     for number, resource in enumerate(api["resources"]):
-        place = f"resources[{number}]"
+        place = Place(f"resources[{number}]", section)
         _drop_description(resource, place)
         found[str(resource["name"])] = ResourceSettings(
             _take_completeness(resource, place, common),
@@ -97,33 +100,33 @@ def take_own(api: dict[str, Any], common: Completeness) -> dict[str, ResourceSet
     return found
 
 
-def _drop_description(resource: dict[str, Any], place: str) -> None:
+def _drop_description(resource: dict[str, Any], place: Place) -> None:
     """Removes what `Settings.description_of` has for the asset."""
     if not isinstance(given := resource.pop("description", ""), str):
-        raise SettingsError(
-            f"{place}.description in {where('resources')} must be text, {shown(given)}."
-        )
+        raise SettingsError(f"{place}.description in {place.where} must be text, {shown(given)}.")
 
 
-def _take_completeness(resource: dict[str, Any], place: str, common: Completeness) -> Completeness:
+def _take_completeness(
+    resource: dict[str, Any], place: Place, common: Completeness
+) -> Completeness:
     given = take_table(resource, "completeness", place)
     if not given:
         return common
-    place = f"{place}.completeness"
+    place = place / "completeness"
     own = validated(Completeness, {**common.model_dump(), **given}, place)
     check_paths(own.model_dump(), TOTAL_AND_MORE, "", place)
     return own
 
 
-def _take_drop_where(resource: dict[str, Any], place: str) -> DropWhere | None:
+def _take_drop_where(resource: dict[str, Any], place: Place) -> DropWhere | None:
     given = take_table(resource, "drop_where", place) or {}
-    place = f"{place}.drop_where"
+    place = place / "drop_where"
     values = {}
     for path, dropped in given.items():
         several = dropped if isinstance(dropped, list) else [dropped]
         if not all(isinstance(one, (str, int, bool)) for one in several):
             raise SettingsError(
-                f"{place}.{path} in {where('resources')} must be a value, a list of values, or "
+                f"{place}.{path} in {place.where} must be a value, a list of values, or "
                 f'"{ANY}" for any, {shown(dropped)}.'
             )
         (checked,) = paths_of(path, place)

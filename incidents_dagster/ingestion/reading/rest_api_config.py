@@ -1,4 +1,4 @@
-"""`[sources.incidents]` for rest_api: spells out short forms, and checks what rest_api does not.
+"""A source's section for rest_api: spells out short forms, and checks what rest_api does not.
 
 That is what rest_api would accept and then ignore or fail on; `refusals` words what it refuses.
 """
@@ -13,33 +13,40 @@ from incidents_dagster.ingestion.reading.field_settings import take_fields
 from incidents_dagster.ingestion.reading.json_paths import check_paths, quoted
 from incidents_dagster.ingestion.reading.refusals import refused
 from incidents_dagster.ingestion.secrets.placeholders import double_braces, stray_brace
+from incidents_dagster.ingestion.settings_files import Place, SourceSection
 
 # What dlt knows about a column.
 HINTS = sorted(TColumnSchema.__annotations__)
 
 
-def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
+def endpoints(api: dict[str, Any], section: SourceSection) -> list[dict[str, Any]]:
     """Every endpoint in `api` as a dict, its short forms spelled out in place.
 
     What is no key of rest_api's becomes hints of columns: see `field_settings`.
+
+    Args:
+        api: Changed in place.
+        section: Whose it is.
 
     Raises:
         SettingsError: There is a value that rest_api would accept and then fail on.
     """
     api["resources"] = [{"name": r} if isinstance(r, str) else r for r in api["resources"]]
     for number, resource in enumerate(api["resources"]):
-        _check_columns(resource.get("columns") or {}, f"resources[{number}].columns")
-        take_fields(resource, f"resources[{number}]")
-    holders = {f"resources[{n}]": resource for n, resource in enumerate(api["resources"])}
-    holders["resource_defaults"] = api.setdefault("resource_defaults", {})
+        place = Place(f"resources[{number}]", section)
+        _check_columns(resource.get("columns") or {}, place / "columns")
+        take_fields(resource, place)
+    holders = {Place(f"resources[{n}]", section): one for n, one in enumerate(api["resources"])}
+    defaults = Place("resource_defaults", section)
+    holders[defaults] = api.setdefault("resource_defaults", {})
     for place, holder in holders.items():
         endpoint = holder.get("endpoint", {})
         if not isinstance(endpoint, (str, dict)):
             raise SettingsError(
-                refused(f"{place}.endpoint must be a table or a path", f"{place}.endpoint")
+                refused(f"{place}.endpoint must be a table or a path", place / "endpoint")
             )
         holder["endpoint"] = {"path": endpoint} if isinstance(endpoint, str) else endpoint
-    _check_columns(api["resource_defaults"].get("columns") or {}, "resource_defaults.columns")
+    _check_columns(holders[defaults].get("columns") or {}, defaults / "columns")
 
     endpoints = [holder["endpoint"] for holder in holders.values()]
     double_braces(api["client"], formatted=False)
@@ -50,7 +57,9 @@ def endpoints(api: dict[str, Any]) -> list[dict[str, Any]]:
                 f"endpoint.{part} has a brace that begins no placeholder: write {{{{ or }}}} for it"
             )
             raise SettingsError(refused(why, place))
-    for place, holder in zip(["client", *holders], [api["client"], *endpoints], strict=True):
+    for place, holder in zip(
+        [Place("client", section), *holders], [api["client"], *endpoints], strict=True
+    ):
         paginator = holder.get("paginator")
         limit = paginator.get("limit", 1) if isinstance(paginator, dict) else 1
         if isinstance(limit, int) and limit < 1:
@@ -76,7 +85,7 @@ def needed_for(name: str, resources: list[dict[str, Any]]) -> list[dict[str, Any
     return [resource for resource in resources if resource["name"] in needed]
 
 
-def _check_columns(columns: Any, table: str) -> None:
+def _check_columns(columns: Any, table: Place) -> None:
     """Refuses hints that dlt ignores or fails on; dlt itself checks their values.
 
     `table` is what messages call the columns, such as `resources[0].columns`.

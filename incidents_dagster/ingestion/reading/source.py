@@ -44,10 +44,12 @@ from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
 from incidents_dagster.ingestion.secrets.placeholders import double_braces
 from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.settings_files import Place, SourceSection
 from incidents_dagster.ingestion.tables import (
-    DATASET,
     DECLARED_FIELD,
     DELETED_AT,
+    FIRST,
+    INCIDENTS,
     QUARANTINE,
     Table,
 )
@@ -122,7 +124,7 @@ class OpenApi:
             endpoint["paginator"] = self._paginator(resource["name"], endpoint, shown)
             config["resources"].append({**resource, "endpoint": endpoint})
             walked[resource["name"]] = shown
-        source = _build(config)
+        source = _build(config, self.settings.section)
         for one, shown in walked.items():
             if drops := self.own[one].drop_where:
                 kept = self._kept(drops, Marks(Table.of(self.declared, one)), shown)
@@ -208,11 +210,11 @@ def declared_source(settings: Settings) -> DltSource:
     """
     api = deepcopy(settings.api)
     api["client"]["base_url"] = settings.base_url or NOWHERE
-    for holder in [api["client"], *endpoints(api)]:
-        with settings_errors():
+    for holder in [api["client"], *endpoints(api, settings.section)]:
+        with settings_errors(settings.section):
             check_auth(holder.pop("auth", None))
-    own = take_own(api, settings.completeness)
-    source = _build(api)
+    own = take_own(api, settings)
+    source = _build(api, settings.section)
     tables: dict[str, str] = {}
     for name, resource in source.resources.items():
         table = Table.of(source, name)
@@ -220,6 +222,11 @@ def declared_source(settings: Settings) -> DltSource:
             raise SettingsError(
                 f"{other} and {name} share the table {table.name}, so neither could tell which "
                 "rows are gone from the API: give each its own table_name."
+            )
+        if table.name == INCIDENTS and table.schema == FIRST:
+            raise SettingsError(
+                f"{name}: {table.schema}.{table.name} is the view over all sources: give the "
+                "resource another table_name."
             )
         if table.name == QUARANTINE:
             raise SettingsError(
@@ -265,7 +272,8 @@ def _declare_incrementals(incrementals: dict[str, Incremental], source: DltSourc
             raise SettingsError(
                 refused(
                     f"{name} has incremental, which needs a primary_key and write_disposition "
-                    "merge, with dlt's default strategy and without a merge_key"
+                    "merge, with dlt's default strategy and without a merge_key",
+                    Place(section=SourceSection(table.schema)),
                 )
             )
 
@@ -290,7 +298,7 @@ def open_api(
     """
     declared = declared_source(settings)
     api = deepcopy(settings.api)
-    client, holders = api["client"], endpoints(api)
+    client, holders = api["client"], endpoints(api, settings.section)
     if params:
         holders[0]["params"] = {**(holders[0].get("params") or {}), **deepcopy(params)}
         double_braces(holders[0])
@@ -303,14 +311,14 @@ def open_api(
             settings.retry_also,
         )
         stack.callback(client["session"].close)
-        bind_secrets(client, holders, settings.allow_plain_http)
+        bind_secrets(client, holders, settings.allow_plain_http, settings.section)
         for holder in [client, *holders]:
             if selector := holder.get("data_selector"):
                 holder["data_selector"] = jsonpath.compile_path(selector)  # once, not on every page
         yield OpenApi(
             declared=declared,
             incremental=take_incrementals(api, declared),
-            own=take_own(api, settings.completeness),
+            own=take_own(api, settings),
             progress={name: Progress(name, report) for name in declared.resources},
             adapter=adapter,
             _config=api,
@@ -319,9 +327,10 @@ def open_api(
         )
 
 
-def _build(api: Any) -> DltSource:
-    with settings_errors():
-        source = rest_api_source(api, name=DATASET, section=DATASET)
+def _build(api: Any, section: SourceSection) -> DltSource:
+    with settings_errors(section):
+        # The name of the source is that of its schema, in dlt and in DuckDB.
+        source = rest_api_source(api, name=section.source, section=section.source)
         for resource in source.resources.values():
             # Also checks the columns, which dlt would do only when records arrive.
             columns = resource.compute_table_schema()["columns"]

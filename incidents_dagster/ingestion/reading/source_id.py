@@ -56,8 +56,8 @@ def source_ids(settings: Settings, declared: DltSource) -> dict[str, SourceId]:
         declared: The resources, as from `declared_source`.
     """
     api = deepcopy(settings.api)
-    endpoints(api)
-    own = take_own(api, settings.completeness)
+    endpoints(api, settings.section)
+    own = take_own(api, settings)
     incrementals = take_incrementals(api, declared)
     base_url = settings.base_url or DEMO
     parts, paging = {}, {}

@@ -17,7 +17,7 @@ from incidents_dagster.ingestion.reading.own_tables import take_table, validated
 from incidents_dagster.ingestion.secrets.names import credentials_in
 from incidents_dagster.ingestion.secrets.placeholders import stray_brace
 from incidents_dagster.ingestion.settings import Section
-from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.settings_files import Place
 
 KEY = "still_open"
 PLACEHOLDER = re.compile(r"{(\w+)}")
@@ -68,35 +68,35 @@ class StillOpen(Section):
         return lambda endpoint: {n: v for n, v in endpoint.items() if n not in own} | replaced
 
 
-def take_still_open(resource: dict[str, Any], place: str) -> StillOpen | None:
+def take_still_open(resource: dict[str, Any], place: Place) -> StillOpen | None:
     """Removes `still_open` from a resource; None if it has none.
 
     Raises:
         SettingsError: It has a wrong name or value, or says neither how to list nor how to get one.
     """
-    given, place = take_table(resource, KEY, place), f"{place}.{KEY}"
+    given, place = take_table(resource, KEY, place), place / KEY
     if given is None:
         return None
     asks = validated(StillOpen, given, place)
     if not asks.params and not asks.path:
         raise SettingsError(
-            f"{place} in {where('resources')} needs params, to list what is open, or path, to get "
+            f"{place} in {place.where} needs params, to list what is open, or path, to get "
             "one incident."
         )
     if asks.path and not asks.columns:
         raise SettingsError(
-            f"{place}.path in {where('resources')} needs {{id}}, or another column of the primary "
+            f"{place}.path in {place.where} needs {{id}}, or another column of the primary "
             "key, where the API has the incident's id."
         )
     if any(stray_brace({"params": one}) for one in asks.params):
         raise SettingsError(
-            f"{place}.params in {where('resources')} has a brace that begins no placeholder: write "
+            f"{place}.params in {place.where} has a brace that begins no placeholder: write "
             "{{ or }} for it."
         )
     query = dict(parse_qsl(urlsplit(asks.path).query))
     for name, _ in credentials_in([*asks.params, query]):
         raise SettingsError(
-            f"{place} in {where('resources')} has {name}, which looks like a secret: set it in "
+            f"{place} in {place.where} has {name}, which looks like a secret: set it in "
             "client.auth or endpoint.params, whose secrets these requests get, too."
         )
     return asks

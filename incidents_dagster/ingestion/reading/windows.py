@@ -15,7 +15,7 @@ from incidents_dagster.ingestion.reading.own_tables import take_table, validated
 from incidents_dagster.ingestion.rows.filled import from_epoch
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings import Section
-from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.settings_files import Place
 
 KEY = "windows"
 UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
@@ -45,7 +45,7 @@ class Windows(Section):
         now, windows = datetime.now(timezone.utc), []
         if longest and (now - begin) / longest > MOST_WINDOWS:
             raise SettingsError(
-                f"windows.days = {self.days:g} in {where('resources')} makes more than "
+                f"windows.days = {self.days:g} in .dlt/config.toml makes more than "
                 f"{MOST_WINDOWS:,} windows since {begin:%Y-%m-%d}: raise it, or "
                 "incremental.initial_value."
             )
@@ -94,14 +94,14 @@ class Window:
         return [Window(self.begin, middle), Window(middle, self.end)]
 
 
-def take_windows(resource: dict[str, Any], place: str) -> Windows | None:
+def take_windows(resource: dict[str, Any], place: Place) -> Windows | None:
     """Removes `windows` from a resource; None if it has none.
 
     Raises:
         SettingsError: It has a wrong name or value.
     """
     given = take_table(resource, KEY, place)
-    return None if given is None else validated(Windows, given, f"{place}.{KEY}")
+    return None if given is None else validated(Windows, given, place / KEY)
 
 
 def begin_of(incremental: Incremental) -> datetime:
@@ -117,7 +117,7 @@ def begin_of(incremental: Incremental) -> datetime:
         found = from_epoch(given) if isinstance(given, (int, float)) else Moment.of(given)
     except (ValueError, OverflowError, OSError):
         raise SettingsError(
-            f"incremental.initial_value in {where('resources')} must be a time, as the resource is "
+            f"incremental.initial_value in .dlt/config.toml must be a time, as the resource is "
             f"read in windows, {shown(given)}."
         ) from None
     return datetime.fromtimestamp(max(found.timestamp(), EARLIEST), timezone.utc)

@@ -8,7 +8,6 @@ import base64
 import re
 from typing import Any
 
-import dlt
 from dlt.common.configuration import configspec
 from dlt.common.validation import validate_dict
 from dlt.sources.helpers.requests import Session
@@ -20,7 +19,7 @@ from incidents_dagster.ingestion.errors import IngestionError, SettingsError
 from incidents_dagster.ingestion.secrets import redaction
 from incidents_dagster.ingestion.secrets.names import credentials_in
 from incidents_dagster.ingestion.secrets.spellings import is_unmistakable
-from incidents_dagster.ingestion.settings_files import where
+from incidents_dagster.ingestion.settings_files import SourceSection
 
 # A header whose key is missing.
 SCHEME_ALONE = re.compile("basic|bearer|token|apikey|geniekey|splunk", re.IGNORECASE)
@@ -57,8 +56,12 @@ def check_auth(auth: Any) -> None:
         validate_dict(ClientConfig, {"auth": auth}, path="./client")
 
 
-def resolve_auth(auth: Any) -> AuthConfigBase:
+def resolve_auth(auth: Any, section: SourceSection) -> AuthConfigBase:
     """Completes rest_api's `auth` with its secrets, such as `dlt.secrets["api_key"]`.
+
+    Args:
+        auth: As configured.
+        section: Whose it is; no secret of another source is looked at.
 
     Raises:
         SettingsError: A secret is missing, or rest_api does not know this auth.
@@ -69,7 +72,7 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
         given = str(config.get(field) or "")
         config[field] = checked(
             field,
-            given if given.strip() else _secret(field, config["type"]),
+            given if given.strip() else _secret(field, config["type"], section),
             header=config["type"] == "bearer" or config.get("location", "header") == "header",
         )
     _remember_all(config)
@@ -78,7 +81,7 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
     if config["type"] == "http_basic":
         if not config.get("username"):
             raise SettingsError(
-                f"client.auth.username is missing in {where()}: whose password it is."
+                f"client.auth.username is missing in {section.where()}: whose password it is."
             )
         pair = f"{config.get('username')}:{config['password']}".encode()
         redaction.remember(base64.b64encode(pair).decode().rstrip("="))  # even if both are short
@@ -88,7 +91,7 @@ def resolve_auth(auth: Any) -> AuthConfigBase:
         resolved = create_auth(config)
     except (ValueError, TypeError, KeyError) as error:
         first_line = redaction.redact(str(error).splitlines()[0])
-        raise SettingsError(f"client.auth of [sources.incidents]: {first_line}") from None
+        raise SettingsError(f"client.auth of [{section.name}]: {first_line}") from None
     assert resolved  # None only without any auth
     if isinstance(resolved, OAuth2ClientCredentials):
         resolved.__class__ = _ClientCredentials
@@ -156,13 +159,11 @@ def checked(field: str, value: Any, header: bool = False, blank: bool = False) -
     return text
 
 
-def _secret(field: str, auth_type: str) -> str:
-    value = dlt.secrets.get(field, str)
-    if not value or not str(value).strip():
-        places = ", ".join(dlt.secrets.writable_provider.locations)
+def _secret(field: str, auth_type: str, section: SourceSection) -> str:
+    value = section.secret(field)
+    if not value.strip():
         raise SettingsError(
-            f"{field} is missing: [sources.incidents.client.auth] of type {auth_type!r} needs it, "
-            f"and it is neither in the environment ({field.upper()}) nor at the top level of "
-            f"{places}. Set one of them."
+            f"{field} is missing: [{section.name}.client.auth] of type {auth_type!r} needs it, "
+            f"and it is neither in {section.places_of(field)}. Set one of them."
         )
-    return str(value)
+    return value

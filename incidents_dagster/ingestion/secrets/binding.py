@@ -24,9 +24,15 @@ from incidents_dagster.ingestion.secrets.names import (
     parts_of_header,
 )
 from incidents_dagster.ingestion.secrets.placeholders import has_placeholder, undoubled
+from incidents_dagster.ingestion.settings_files import SourceSection
 
 
-def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain: bool) -> None:
+def bind_secrets(
+    client: dict[str, Any],
+    endpoints: list[dict[str, Any]],
+    plain: bool,
+    section: SourceSection,
+) -> None:
     """Moves secrets from the settings of `client` and its endpoints into an auth for each endpoint.
 
     That auth signs requests to the endpoint's own origin and refuses all others. The secrets of
@@ -38,15 +44,16 @@ def bind_secrets(client: dict[str, Any], endpoints: list[dict[str, Any]], plain:
         client: rest_api's `client`.
         endpoints: Every endpoint as a dict, that of `resource_defaults` last.
         plain: Whether secrets may go over plain http to a host that is not loopback.
+        section: The source that they are of.
 
     Raises:
         SettingsError: A secret is missing, or would go over plain http.
     """
     *own, defaults = endpoints
     base_url, own_headers = client["base_url"], [e.get("headers") for e in own]
-    general = [_take(client, plain), _take(defaults, plain)]
+    general = [_take(client, plain, section), _take(defaults, plain, section)]
     for endpoint, replaces_headers in zip(own, own_headers, strict=True):
-        path, parts = str(endpoint.get("path", "")), [_take(endpoint, plain)]
+        path, parts = str(endpoint.get("path", "")), [_take(endpoint, plain, section)]
         address = path if path.startswith(("http://", "https://")) else base_url
         withheld = ""
         if origin_of(address) == origin_of(base_url):
@@ -81,7 +88,7 @@ class _Part:
     secret: bool
 
 
-def _take(holder: dict[str, Any], plain: bool) -> _Part:
+def _take(holder: dict[str, Any], plain: bool, section: SourceSection) -> _Part:
     auth = holder.pop("auth", None)
     if isinstance(auth, dict) and (token_url := auth.get("access_token_url")):
         _refuse_plain("client.auth.access_token_url", str(token_url), plain)
@@ -99,7 +106,7 @@ def _take(holder: dict[str, Any], plain: bool) -> _Part:
         for part, text, certain in parts_of_header(name, value):
             redaction.remember(text, in_records=certain, sent_as=part if certain else "")
         redaction.remember(*_password(value))
-    resolved = None if auth is None else resolve_auth(auth)
+    resolved = None if auth is None else resolve_auth(auth, section)
     return _Part(resolved, headers, params, bool(auth or found or secret_headers))
 
 
@@ -152,5 +159,5 @@ def _refuse_plain(what: str, address: str, allowed: bool) -> None:
     if parts.scheme == "http" and not loopback and not allowed:
         raise SettingsError(
             f"{what}, {shown}, is plain http and not on this machine, so anyone in between "
-            "could read the key. Use https, or set allow_plain_http = true in [sources.incidents]."
+            "could read the key. Use https, or set allow_plain_http = true in .dlt/config.toml."
         )

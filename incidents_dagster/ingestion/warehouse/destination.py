@@ -27,7 +27,7 @@ from dlt.pipeline.state_sync import migrate_state_to_current
 
 from incidents_dagster.ingestion.errors import cause_of
 from incidents_dagster.ingestion.naming import NamingConvention
-from incidents_dagster.ingestion.tables import DATASET, STAGING, quoted
+from incidents_dagster.ingestion.tables import quoted, staging_of
 from incidents_dagster.ingestion.warehouse import comments
 from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold
 
@@ -174,18 +174,18 @@ class SyncClient(DuckDbClient):
         found = connection.execute(
             "SELECT 1 FROM duckdb_indexes() WHERE database_name = current_database() "
             "AND schema_name = ? AND table_name = ? LIMIT 1",
-            [DATASET, table],
+            [self.schema.name, table],
         ).fetchall()
         if found:
-            qualified = f"{quoted(DATASET)}.{quoted(table)}"
+            qualified = f"{quoted(self.schema.name)}.{quoted(table)}"
             connection.execute(
                 f"INSERT INTO {qualified} BY NAME SELECT _dlt_load_id FROM {qualified} LIMIT 0"
             )
 
     def _heal(self) -> None:
         connection = self.sql_client.native_connection
-        dataset = quoted(self.sql_client.dataset_name)
-        connection.execute(f"DROP SCHEMA IF EXISTS {quoted(STAGING)} CASCADE")
+        dataset, staging = quoted(self.schema.name), staging_of(self.schema.name)
+        connection.execute(f"DROP SCHEMA IF EXISTS {quoted(staging)} CASCADE")
         for name in self.schema.dlt_table_names():
             columns = ", ".join(map(quoted, self.schema.get_table_columns(name)))
             try:

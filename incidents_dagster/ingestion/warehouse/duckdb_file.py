@@ -22,8 +22,8 @@ from incidents_dagster.ingestion.errors import (
     SettingsError,
 )
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
-from incidents_dagster.ingestion.settings_files import has_api
-from incidents_dagster.ingestion.tables import DATASET, STAGING
+from incidents_dagster.ingestion.settings_files import has_api, source_names
+from incidents_dagster.ingestion.tables import FIRST, staging_of
 from incidents_dagster.ingestion.warehouse.file_errors import ailment, refuse_sqlite
 
 # Without INCIDENTS_DUCKDB_PATH, and while no API is configured.
@@ -48,13 +48,21 @@ def database_path() -> Path:
     """
     given = os.environ.get("INCIDENTS_DUCKDB_PATH") or (OWN_FILE if has_api() else DEMO_FILE)
     path = PROJECT_ROOT / Path(given).expanduser()
-    if catalog(path).lower() in (DATASET, STAGING) or "'" in str(path):
-        raise SettingsError(
-            f"INCIDENTS_DUCKDB_PATH={given}: DuckDB names its catalog after the file, which "
-            f"must differ from the schemas {DATASET} and {STAGING}, and dlt allows no "
-            "quote in it. Give the file another name."
-        )
+    for source in _sources():
+        if catalog(path).lower() in (source, staging_of(source)) or "'" in str(path):
+            raise SettingsError(
+                f"INCIDENTS_DUCKDB_PATH={given}: DuckDB names its catalog after the file, which "
+                f"must differ from the schemas {source} and {staging_of(source)}, and dlt allows "
+                "no quote in it. Give the file another name."
+            )
     return path
+
+
+def _sources() -> list[str]:
+    try:
+        return source_names()
+    except SettingsError:  # said elsewhere
+        return [FIRST]
 
 
 def catalog(database: Path) -> str:
@@ -71,15 +79,16 @@ def file_of(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 @contextmanager
-def alone_on(database: Path, seconds: float) -> Iterator[None]:
-    """Keeps syncs in all processes off the file while this lasts.
+def alone_on(database: Path, source: str, seconds: float) -> Iterator[None]:
+    """Keeps syncs of a source in all processes off its tables while this lasts.
 
     Raises:
-        DatabaseBusyError: Another sync of the file has run for longer than `seconds`.
+        DatabaseBusyError: Another sync of it into the file has run for longer than `seconds`.
         SettingsError: The folder of the file cannot be written, or the file has several names.
     """
     database = database.resolve()
-    file = database.with_name(database.name + ".lock")
+    own = "" if source == FIRST else f".{source}"  # the first one's is as it has always been
+    file = database.with_name(f"{database.name}{own}.lock")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if database.is_file() and database.stat().st_nlink > 1:
@@ -100,17 +109,17 @@ def alone_on(database: Path, seconds: float) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise other_sync(database, seconds) from None
+        raise other_sync(database, source, seconds) from None
     try:
         yield
     finally:
         lock.release()
 
 
-def other_sync(database: Path, seconds: float) -> DatabaseBusyError:
-    """The error if another sync of the file has run for longer than `seconds`."""
+def other_sync(database: Path, source: str, seconds: float) -> DatabaseBusyError:
+    """The error if another sync of a source has run for longer than `seconds`."""
     return DatabaseBusyError(
-        f"Another sync of {database} has been running for over {seconds:g} s: "
+        f"Another sync of {source} into {database} has been running for over {seconds:g} s: "
         "wait for it to finish, then sync again."
     )
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.tables import DATASET
+from incidents_dagster.ingestion.tables import quoted
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
@@ -37,7 +37,7 @@ def check_key(stored: StoredTable, resource: str, file: Path) -> None:
     back = f" back to {_named(its_key)}" if its_key else ""
     raise SettingsError(
         f"{resource}: the configured primary_key is {_named(key)}, but the table "
-        f"{DATASET}.{table.name} {has}, so nothing was read. Set primary_key{back} in "
+        f"{table.schema}.{table.name} {has}, so nothing was read. Set primary_key{back} in "
         f".dlt/config.toml, or move {file} away, to read everything into a new one."
     )
 
@@ -47,14 +47,14 @@ def _loaded_key(stored: StoredTable) -> list[str]:
     found = stored.connection.execute(
         "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = '_dlt_version' "
         "AND database_name = current_database()",
-        [DATASET],
+        [stored.table.schema],
     ).fetchall()
     if not found:
         return []
     versions = stored.connection.execute(
-        f"SELECT schema FROM {DATASET}._dlt_version WHERE schema_name = ? "
+        f"SELECT schema FROM {quoted(stored.table.schema)}._dlt_version WHERE schema_name = ? "
         "ORDER BY inserted_at DESC LIMIT 1",
-        [DATASET],
+        [stored.table.schema],
     ).fetchall()
     try:
         schema = json.loads(versions[0][0]) if versions else {}

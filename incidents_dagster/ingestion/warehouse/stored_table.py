@@ -16,7 +16,6 @@ from dlt.common.schema.typing import TTableSchemaColumns
 
 from incidents_dagster.ingestion.rows.column_types import capabilities
 from incidents_dagster.ingestion.tables import (
-    DATASET,
     DELETED_AT,
     FIELD,
     Column,
@@ -59,7 +58,7 @@ class StoredTable:
         found = self.connection.execute(
             "SELECT column_name, data_type, is_nullable, comment FROM duckdb_columns() "
             "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
-            [DATASET, self.table.name],
+            [self.table.schema, self.table.name],
         ).fetchall()
         descriptions = {
             n: c.get("description") for n, c in self.table.declared.items()

@@ -12,40 +12,40 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from incidents_dagster.ingestion.tables import DATASET
 from incidents_dagster.ingestion.warehouse.duckdb_file import RETRY_SECONDS, other_sync
 
-IN_USE = "in_use"
+IN_USE = ".in_use"
 
 
 @contextmanager
-def working_folder(database: Path, seconds: float) -> Iterator[Path]:
-    """A folder without the pipeline's own, `incidents`; gone afterwards.
+def working_folder(database: Path, source: str, seconds: float) -> Iterator[Path]:
+    """A folder without that of the source's pipeline, which has its name; gone afterwards.
 
     Raises:
-        DatabaseBusyError: Another sync has had it for longer than `seconds`.
+        DatabaseBusyError: Another sync of the source has had it for longer than `seconds`.
     """
     folder = database.with_name(database.name + ".dlt")
     if folder.is_symlink() or folder.is_file():
         folder.unlink()
-    lock, deadline = FileLock(folder / IN_USE, timeout=0), time.monotonic() + seconds
+    own, in_use = folder / source, folder / f"{source}{IN_USE}"
+    lock, deadline = FileLock(in_use, timeout=0), time.monotonic() + seconds
     while not lock.is_locked:
         folder.mkdir(mode=0o700, exist_ok=True)  # each time, as its owner removes it at the end
         try:
             lock.acquire()
         except Timeout:
             if time.monotonic() >= deadline:
-                raise other_sync(database, seconds) from None
+                raise other_sync(database, source, seconds) from None
             time.sleep(RETRY_SECONDS)
     try:
         folder.chmod(0o700)
         # dlt restores state and schema from DuckDB, so nothing of an earlier run is needed here: a
         # killed one leaves a load package that dlt would load instead of the new data.
-        shutil.rmtree(folder / DATASET, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
         yield folder
     finally:
-        shutil.rmtree(folder / DATASET, ignore_errors=True)
-        with suppress(OSError):  # somebody else keeps files there
-            (folder / IN_USE).unlink()
+        shutil.rmtree(own, ignore_errors=True)
+        with suppress(OSError):  # somebody else keeps files there, such as another source
+            in_use.unlink()
             folder.rmdir()
         lock.release()

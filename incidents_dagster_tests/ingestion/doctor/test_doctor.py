@@ -251,7 +251,7 @@ def test_a_full_read_that_takes_too_long_is_told(api: Api) -> None:
 def test_a_file_that_is_in_use_is_told(api: Api, database: Path) -> None:
     from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on  # noqa: PLC0415
 
-    with alone_on(database, seconds=0):
+    with alone_on(database, "incidents", seconds=0):
         assert "is in use" in str(bad(api.examined()))
 
 

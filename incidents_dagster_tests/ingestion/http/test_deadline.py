@@ -52,7 +52,7 @@ def test_before_the_deadline_nothing_happens_and_after_it_all_is_told() -> None:
     with pytest.raises(OutOfTimeError) as ended:
         one.check("http://api/x?api_key=s3cr3t")
     assert str(ended.value) == (
-        "The sync was stopped after 26.0 minutes (max_minutes in [sources.incidents] is 25) while "
+        "The sync was stopped after 26.0 minutes (max_minutes in .dlt/config.toml is 25) while "
         "requesting http://api/x. Find out why the API is so slow, or raise the setting."
     )
 

@@ -164,7 +164,7 @@ def test_an_answer_that_is_none_is_an_error_as_in_a_sync(
 
 
 def test_while_a_sync_runs_nothing_is_asked(api: DemoServer, database: Path) -> None:
-    with alone_on(database, seconds=1), pytest.raises(DatabaseBusyError):
+    with alone_on(database, "incidents", seconds=1), pytest.raises(DatabaseBusyError):
         _news()
     assert api.requests == []
 

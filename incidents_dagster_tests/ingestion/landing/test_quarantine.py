@@ -24,7 +24,7 @@ from incidents_dagster.ingestion.rows.batches import Rejected
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import FILE_FORMAT, build_pipeline, run_sync
 from incidents_dagster.ingestion.tables import (
-    DATASET,
+    FIRST,
     QUARANTINE,
     Table,
     key_as_text_sql,
@@ -38,6 +38,7 @@ Configure = Callable[..., Settings]
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 INCIDENTS = Table("incident_data", ["id"], {})
+QUARANTINED = quarantine.beside(INCIDENTS)
 NO_ID = "id is missing, null or empty."
 BAD_TIME = "at should be timestamp, not 'soon'."
 KEY = 'k3y/with"quotes+and-more'
@@ -59,7 +60,7 @@ def _put_aside(connection: Connection, load: str, *rejected: Rejected) -> int:
     found = quarantine.rows("x", rejected, NOW)
     news = quarantine.unknown(connection, found, INCIDENTS)
     rows = news.append_column("_dlt_load_id", [[load] * len(news)])  # noqa: F841  # DuckDB reads it
-    if not StoredTable(quarantine.TABLE, connection).exists():
+    if not StoredTable(QUARANTINED, connection).exists():
         connection.execute("CREATE TABLE incidents.quarantine AS FROM rows LIMIT 0")
     connection.execute(
         "DELETE FROM incidents.quarantine WHERE record_hash IN (SELECT record_hash FROM rows)"
@@ -296,14 +297,12 @@ def test_beside_any_resource_dlt_makes_the_table_as_described_with_each_record_o
             schema_contract={"columns": "freeze"},
             additional_table_hints={"x-stage-data-deduplicated": True},
         )
-        pipeline = build_pipeline(tmp_path / "x.duckdb", tmp_path / f"pipeline-{attempt}")
-        pipeline.run(
-            DltSource(Schema(DATASET), DATASET, [resource]), loader_file_format=FILE_FORMAT
-        )
+        pipeline = build_pipeline(FIRST, tmp_path / "x.duckdb", tmp_path / f"pipeline-{attempt}")
+        pipeline.run(DltSource(Schema(FIRST), FIRST, [resource]), loader_file_format=FILE_FORMAT)
     hints = pipeline.default_schema.tables[QUARANTINE]
     assert (hints["write_disposition"], [n for n in hints if n.startswith("x-m")]) == ("merge", [])
     with duckdb.connect(str(tmp_path / "x.duckdb"), read_only=True) as made:
-        found = {c.name: c for c in StoredTable(quarantine.TABLE, made).columns()}
+        found = {c.name: c for c in StoredTable(QUARANTINED, made).columns()}
         assert {name: (c.type, c.nullable) for name, c in found.items()} == {
             **dict.fromkeys(["record_hash", "resource", "reason", "record"], ("VARCHAR", False)),
             "record_id": ("VARCHAR", True),
@@ -311,7 +310,7 @@ def test_beside_any_resource_dlt_makes_the_table_as_described_with_each_record_o
             "_dlt_load_id": ("VARCHAR", False),
         }
         assert all(column.description for column in found.values())
-        assert StoredTable(quarantine.TABLE, made).row_count() == 2
+        assert StoredTable(QUARANTINED, made).row_count() == 2
 
 
 def test_a_sync_loads_the_good_records_and_puts_the_bad_ones_aside(

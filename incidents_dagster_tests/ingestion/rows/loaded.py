@@ -16,7 +16,7 @@ from fakes.web import Web
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import run_sync
-from incidents_dagster.ingestion.tables import DATASET, Column, Table
+from incidents_dagster.ingestion.tables import FIRST, Column, Table
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
@@ -75,12 +75,12 @@ class Loaded:
     def plainly(self, records: Records) -> list[dict[str, Any]]:
         """The same by dlt alone, into a file of its own."""
         self.served, self.database = records, next(self._files)
-        source = rest_api_source(deepcopy(self.configured.api), name=DATASET)  # type: ignore[arg-type]
+        source = rest_api_source(deepcopy(self.configured.api), name=FIRST)  # type: ignore[arg-type]
         source.max_table_nesting = 0
         pipeline = dlt.pipeline(
-            DATASET,
+            FIRST,
             destination=dlt.destinations.duckdb(str(self.database)),
-            dataset_name=DATASET,
+            dataset_name=FIRST,
             pipelines_dir=f"{self.database}.plain",
         )
         pipeline.run(source, loader_file_format="parquet")

@@ -19,6 +19,7 @@ from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS, resolve_auth
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings, load_settings
+from incidents_dagster.ingestion.settings_files import SourceSection
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -133,7 +134,7 @@ def test_each_missing_secret_is_named(
         if name != field:
             monkeypatch.setenv(name.upper(), "given")
     with pytest.raises(SettingsError, match=rf"^{field} is missing: .*'{auth}'.*{field.upper()}"):
-        resolve_auth({"type": auth})
+        resolve_auth({"type": auth}, SourceSection())
 
 
 @pytest.mark.parametrize(
@@ -199,14 +200,18 @@ def test_redact_takes_a_secret_out_in_every_spelling(
 
 
 def test_redact_knows_the_secrets_of_an_auth_table() -> None:
-    resolve_auth({"type": "http_basic", "username": "me", "password": "pass word"})
+    resolve_auth({"type": "http_basic", "username": "me", "password": "pass word"}, SourceSection())
     assert redact("me:pass word, pass+word") == "me:***, ***"
 
 
 def test_a_key_that_is_sent_as_the_user_is_a_secret() -> None:
-    resolve_auth({"type": "http_basic", "username": "k3y-as-the-us3r", "password": "x"})
+    resolve_auth(
+        {"type": "http_basic", "username": "k3y-as-the-us3r", "password": "x"}, SourceSection()
+    )
     assert redact("the key k3y-as-the-us3r") == "the key ***"
-    resolve_auth({"type": "http_basic", "username": "svc-user-7up", "password": "pa55-w0rd"})
+    resolve_auth(
+        {"type": "http_basic", "username": "svc-user-7up", "password": "pa55-w0rd"}, SourceSection()
+    )
     assert redact("the user svc-user-7up") == "the user svc-user-7up"
 
 

@@ -22,6 +22,7 @@ from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.secrets.auth import resolve_auth
 from incidents_dagster.ingestion.secrets.key_on_the_wire import KeyOnTheWire
 from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.settings_files import SourceSection
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -135,7 +136,7 @@ def test_no_error_of_a_page_fetched_ahead_shows_the_key(
     client = RESTClient(
         web.base_url,
         session=session,
-        auth=KeyOnTheWire(resolve_auth(AUTHS[auth]), web.base_url),
+        auth=KeyOnTheWire(resolve_auth(AUTHS[auth], SourceSection()), web.base_url),
         paginator=paginators.paginator({"type": "offset", "limit": 1, "total_path": ""}, session),
         data_selector="data",
     )
@@ -180,7 +181,7 @@ def test_a_token_that_expired_is_renewed_once_for_all_threads(listen: Listen) ->
 def test_requests_carry_the_key_and_responses_do_not(listen: Listen, auth: str) -> None:
     web = listen(lambda _: {"id": 1})
     session, _ = open_session()
-    signed = KeyOnTheWire(resolve_auth(AUTHS[auth]), web.base_url)
+    signed = KeyOnTheWire(resolve_auth(AUTHS[auth], SourceSection()), web.base_url)
     response = session.get(f"{web.base_url}/x?a=1", auth=signed)
     assert KEY in repr(web.asked[0])
     assert web.asked[0].query["a"] == "1"
@@ -246,7 +247,7 @@ def test_a_link_with_the_key_in_it_works_and_is_not_kept(
 def test_the_key_of_a_link_is_replaced_and_not_added(listen: Listen) -> None:
     web = listen(lambda _: [])
     session, _ = open_session()
-    signed = KeyOnTheWire(resolve_auth(AUTHS["query"]), web.base_url)
+    signed = KeyOnTheWire(resolve_auth(AUTHS["query"], SourceSection()), web.base_url)
     request = session.prepare_request(
         requests.Request("GET", f"{web.base_url}/x?token=***&a=%20b&token=old", auth=signed)
     )

@@ -1,0 +1,28 @@
+"""What a source's assets and jobs are called in Dagster.
+
+The first source has the names that it has always had; those of a further one begin with its own.
+"""
+
+import dagster as dg
+
+from incidents_dagster.ingestion.tables import FIRST
+
+
+def asset_key(source: str, asset: str) -> dg.AssetKey:
+    """The key of an asset of a source, such as that of a resource."""
+    return dg.AssetKey([asset] if source == FIRST else [source, asset])
+
+
+def sync_job(source: str) -> str:
+    """The job that syncs a source."""
+    return f"{source}_sync"
+
+
+def reconcile_job(source: str) -> str:
+    """The job that reads a source anew, and marks what is gone there."""
+    return f"{source}_reconcile"
+
+
+def noun_of(source: str) -> str:
+    """What the names of a source's checks and sensor begin with."""
+    return "incident" if source == FIRST else source

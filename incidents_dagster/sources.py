@@ -1,0 +1,94 @@
+"""The configured sources, as Dagster's definitions need them.
+
+A source whose settings are wrong has no assets, only a job that says why.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+from dlt.extract import DltSource
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.reading.source import declared_source
+from incidents_dagster.ingestion.settings import Settings
+from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.loaded_settings import loaded_settings
+from incidents_dagster.names import asset_key
+from incidents_dagster.schedules import schedules_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source with valid settings.
+
+    Attributes:
+        settings: Those with which the code location was loaded.
+        declared: Its resources, as from `declared_source`.
+        tables: Resource name → its table.
+        schedules: When its jobs run.
+    """
+
+    settings: Settings
+    declared: DltSource
+    tables: Mapping[str, Table]
+    schedules: Sequence[dg.ScheduleDefinition]
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Source":
+        """The source with these settings.
+
+        Raises:
+            SettingsError: rest_api rejects them, or Dagster a cron.
+        """
+        declared = declared_source(settings)
+        tables = {name: Table.of(declared, name) for name in declared.resources}
+        return cls(settings, declared, tables, schedules_of(settings))
+
+    @property
+    def name(self) -> str:
+        """Its name, which is also its schema in the DuckDB file."""
+        return self.settings.source
+
+    @property
+    def main(self) -> str:
+        """Its first resource, which has the incidents."""
+        return self.settings.resource_names[0]
+
+    def key(self, asset: str) -> dg.AssetKey:
+        """The key of one of its assets, such as that of a resource."""
+        return asset_key(self.name, asset)
+
+    @property
+    def api(self) -> dg.AssetKey:
+        """The asset that stands for its API."""
+        return self.key("incident_api")
+
+    @property
+    def op(self) -> str:
+        """The op that syncs it."""
+        return f"{self.name}_dlt"
+
+    @property
+    def pool(self) -> str:
+        """The pool that lets one run at a time sync it."""
+        return f"{self.name}_duckdb"
+
+
+def _sources() -> tuple[dict[str, Source], dict[str, SettingsError]]:
+    right: dict[str, Source] = {}
+    wrong: dict[str, SettingsError] = {}
+    for name, settings in loaded_settings().items():
+        try:
+            if isinstance(settings, SettingsError):
+                raise settings
+            right[name] = Source.of(settings)
+        except SettingsError as error:
+            wrong[name] = error
+    if not right:
+        raise next(iter(wrong.values()))
+    return right, wrong
+
+
+# By their names: those that can sync, and what is wrong with the others.
+SOURCES, WRONG = _sources()
