@@ -21,7 +21,7 @@ from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import FILE_FORMAT, Sync, build_pipeline, open_sync
-from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.ingestion.tables import FIRST, Table
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, read_only_connection
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.metadata import summary, sync_metadata, table_metadata
@@ -136,17 +136,19 @@ def _check_unchanged(source: Source, current: Settings) -> None:
         )
 
 
+# The decorator wants a source and a pipeline; each run gets fresh ones, because both keep the state
+# of the run they were used in. It takes nothing from the pipeline, so one does for all sources.
+with TemporaryDirectory() as nowhere:
+    declared_pipeline = build_pipeline(FIRST, database_path(), Path(nowhere))
+
+
 def assets_of(source: Source) -> dg.AssetsDefinition:
     """The assets of a source: one for each resource, all in one op."""
-    # The decorator takes names from source and pipeline; each run gets fresh ones, because both
-    # keep the state of the run they were used in.
-    with TemporaryDirectory() as nowhere:
-        pipeline = build_pipeline(source.name, database_path(), Path(nowhere))
 
     @dlt_assets(
         name=source.op,
         dlt_source=source.declared,
-        dlt_pipeline=pipeline,
+        dlt_pipeline=declared_pipeline,
         dagster_dlt_translator=IncidentsTranslator(source),
         pool=source.pool,
     )

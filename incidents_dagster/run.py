@@ -237,14 +237,15 @@ def why_failed(result: dg.ExecuteInProcessResult) -> str:
 
 def _rows_of_all(result: dg.ExecuteInProcessResult) -> dict[str, int]:
     """Source → its rows in the view over all sources."""
-    prefix = "rows_of/"
+    from incidents_dagster.incidents import ROWS_OF  # noqa: PLC0415
+
     for event in result.all_events:
         if event.is_step_materialization and event.asset_key == dg.AssetKey(INCIDENTS):
             found = event.step_materialization_data.materialization.metadata
             return {
-                name.removeprefix(prefix): int(entry.value)  # type: ignore[arg-type]
+                name.removeprefix(ROWS_OF): int(entry.value)  # type: ignore[arg-type]
                 for name, entry in found.items()
-                if name.startswith(prefix)
+                if name.startswith(ROWS_OF)
             }
     return {}
 

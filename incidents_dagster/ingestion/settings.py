@@ -321,17 +321,36 @@ def load_settings(source: str = FIRST) -> Settings:
         SettingsError: There is no such source, there are no resources, a name is unknown, or a
             value is not valid.
     """
-    check_umask()
-    section = SourceSection(source)
     if source not in (names := source_names()):
+        also = SourceSection().where(ALSO)
         raise SettingsError(
-            f"There is no source {source[:SHOWN_CHARACTERS]!r}: {ALSO} in {_also()} names "
+            f"There is no source {source[:SHOWN_CHARACTERS]!r}: {ALSO} in {also} names "
             f"{', '.join(names[1:]) or 'none'}."
         )
+    return _load(SourceSection(source), names)
+
+
+def load_sources() -> dict[str, Settings | SettingsError]:
+    """The settings of each source, or what is wrong with them, the first source first.
+
+    Raises:
+        SettingsError: The names of the sources are wrong.
+    """
+    found: dict[str, Settings | SettingsError] = {}
+    for name in (names := source_names()):
+        try:
+            found[name] = _load(SourceSection(name), names)
+        except SettingsError as error:
+            found[name] = error
+    return found
+
+
+def _load(section: SourceSection, sources: list[str]) -> Settings:
+    check_umask()
     given = section.read()
     for field in SECRETS:
         remember(section.own_secret(field))
-    check_section_names()
+    check_section_names(section, sources)
     if not given.get("resources"):
         raise SettingsError(
             f"No resources in {section.where()}: add a [[{section.name}.resources]], or name a "
@@ -350,32 +369,17 @@ def load_settings(source: str = FIRST) -> Settings:
     api = _checked({"client": {}, **api}, section)
     given = _with_defaults(given, section)
     try:
-        settings = Settings.model_validate({"source": source, "api": api, **given})
+        settings = Settings.model_validate({"source": section.source, "api": api, **given})
     except ValidationError as refused:
         # `from None`, as the original would show values.
         raise SettingsError(refusal(refused, place=Place(section=section))) from None
     _check_given(settings)
-    if not settings.base_url and has_api():
+    if not settings.base_url and has_api(sources):
         raise SettingsError(
             f"client.base_url is missing in {section.where()}: the demo API is only used while no "
             "source has an API, so that its incidents do not get among yours."
         )
     return settings
-
-
-def load_sources() -> dict[str, Settings | SettingsError]:
-    """The settings of each source, or what is wrong with them, the first source first.
-
-    Raises:
-        SettingsError: The names of the sources are wrong.
-    """
-    found: dict[str, Settings | SettingsError] = {}
-    for name in source_names():
-        try:
-            found[name] = load_settings(name)
-        except SettingsError as error:
-            found[name] = error
-    return found
 
 
 def usual_crons(source: str) -> dict[str, str]:
@@ -398,10 +402,6 @@ def _with_defaults(given: dict[str, Any], section: SourceSection) -> dict[str, A
     if isinstance(schedules, dict):
         schedules = {**crons, **schedules}
     return {"group": section.source, **given, "schedules": schedules}
-
-
-def _also() -> str:
-    return SourceSection().where(ALSO)
 
 
 def _check_given(settings: Settings) -> None:

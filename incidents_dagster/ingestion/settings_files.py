@@ -259,17 +259,17 @@ def why_no_source(name: str) -> str:
     return ""
 
 
-def has_api() -> bool:
-    """Whether any source has an API of its own: else the demo API is used."""
-    try:
-        names = source_names()
-    except SettingsError:
-        return True
-    return any(SourceSection(name).has_api() for name in names)
+def has_api(sources: list[str]) -> bool:
+    """Whether any of these sources has an API of its own: else the demo API is used."""
+    return any(SourceSection(name).has_api() for name in sources)
 
 
-def check_section_names() -> None:
-    """Looks for a misspelt section of a source, such as `[sources.incidnets]`, which dlt ignores.
+def check_section_names(section: SourceSection, sources: list[str]) -> None:
+    """Looks for a misspelt section, such as `[sources.incidnets]`, which dlt ignores.
+
+    Args:
+        section: How it should be spelled.
+        sources: The configured ones; theirs are none.
 
     Raises:
         SettingsError: A file or the environment has one.
@@ -281,16 +281,13 @@ def check_section_names() -> None:
         for found in TABLE.finditer(file.read_text("utf-8", errors="replace"))
     ]
     variables = [("the environment", name.lower().split("__")) for name in os.environ]
-    known = [["sources", name] for name in source_names()]
+    right, known = section.name.split("."), [["sources", name] for name in sources]
     for place, parts in [*tables, *variables]:
         names = [part.strip(" \"'") for part in parts[:2]]
-        if names in known:
-            continue
-        for right in known:
-            if len(names) == len(right) and all(map(_alike, names, right)):
-                raise SettingsError(
-                    f"{'.'.join(names)} in {place} is not read: did you mean {'.'.join(right)}?"
-                )
+        if len(names) == len(right) and names not in known and all(map(_alike, names, right)):
+            raise SettingsError(
+                f"{'.'.join(names)} in {place} is not read: did you mean {section.name}?"
+            )
 
 
 def _alike(name: str, right: str) -> bool:

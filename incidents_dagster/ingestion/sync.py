@@ -32,8 +32,10 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import (
     WriteHold,
     alone_on,
     database_path,
+    read_only_connection,
 )
 from incidents_dagster.ingestion.warehouse.file_errors import file_errors
+from incidents_dagster.ingestion.warehouse.stored_schema import check_schema
 from incidents_dagster.ingestion.warehouse.working_folder import working_folder
 
 # dlt's default, INSERT statements, takes three times the CPU and memory.
@@ -78,7 +80,8 @@ def open_sync(
         DatabaseBusyError: Another sync of the source has run, or a reader has held the file, for
             longer than `wait_seconds`.
         DatabaseFileError: The file is damaged, or cannot be written.
-        SettingsError: The folder of the file cannot be written; see also `open_api`.
+        SettingsError: The folder of the file cannot be written, or the schema is somebody else's;
+            see also `open_api`.
     """
     _leave_imports_alone()
     keep_private()  # again, as the umask is the process's, and others may have set it
@@ -90,6 +93,8 @@ def open_sync(
         configured_or_demo(settings) as asked,
         open_api(asked, report) as api,
     ):
+        with read_only_connection(database, settings.wait_seconds, report) as connection:
+            check_schema(connection, settings.source, database)
         hold = WriteHold(database, settings.wait_seconds, report)
         sources = source_ids(settings, api.declared)
         changes: dict[str, Changes] = {}

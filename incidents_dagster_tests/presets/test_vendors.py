@@ -15,7 +15,7 @@ import pytest
 
 from docs.vendor_pages import DOCS, PROVED, rendered
 from fakes.vendor import Vendor, dialects
-from fakes.vendor_rows import Incident, values_of
+from fakes.vendor_rows import Incident
 from fakes.web import Web
 from incidents_dagster.ingestion import presets
 from incidents_dagster.ingestion.doctor.examine import examine
@@ -24,14 +24,9 @@ from incidents_dagster.ingestion.http.retries import RETRIED_STATUSES
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
+from incidents_dagster_tests.expected import expected, open_ones
 
 INCIDENTS = 2_500
-COLUMNS = {
-    "created": "created_at",
-    "updated": "updated_at",
-    "acknowledged": "acknowledged_at",
-    "resolved": "resolved_at",
-}
 
 
 class Emulated:
@@ -46,30 +41,11 @@ class Emulated:
 
     def expected(self) -> dict[str, dict[str, Any]]:
         """id → the columns that the list tells about."""
-        told, strangers = self.vendor.dialect["told"], self.vendor.strangers()
-        only = {name: phase for name, phase in told.items() if name != "columns"}
-        rows = {}
-        for incident in self.vendor.incidents.values():
-            if incident.number in strangers:
-                continue
-            values = values_of(incident, self.vendor.dialect)
-            names = [
-                *told["columns"],
-                *(n for n, phase in only.items() if phase == values["phase"]),
-            ]
-            rows[str(values["id"])] = {
-                "phase": values["phase"],
-                **{COLUMNS.get(name, name): _told(values[name]) for name in names},
-            }
-        return rows
+        return expected(self.vendor)
 
     def columns(self) -> list[str]:
         """The columns that the list tells about, of all rows or of some."""
         return sorted({name for row in self.expected().values() for name in row})
-
-
-def _told(value: Any) -> Any:
-    return value if value is None or isinstance(value, datetime) else str(value)
 
 
 @pytest.fixture
@@ -123,9 +99,7 @@ def by_creation(vendor: Vendor) -> set[int] | None:
     """The numbers of incidents that are open, if the preset asks for those again; else None."""
     if presets.load(vendor.name, "").asks_for != "created":
         return None
-    open_phases = ("open", "acknowledged")
-    phases = [status["phase"] for status in vendor.dialect["statuses"]]
-    return {n for n, one in vendor.incidents.items() if phases[one.status] in open_phases}
+    return {*open_ones(vendor)}
 
 
 @pytest.mark.parametrize("emulated", dialects(), indirect=True)

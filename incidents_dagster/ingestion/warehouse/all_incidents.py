@@ -7,7 +7,7 @@ in it and a hash of its SQL, so that it is only written when it changes.
 import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -22,7 +22,6 @@ from incidents_dagster.ingestion.tables import (
     quoted,
 )
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
-    holds_nothing,
     open_file,
     read_only_connection,
 )
@@ -48,32 +47,39 @@ COLUMNS: dict[str, tuple[str, str]] = {
     DELETED_AT: (TIME, "When a full read no longer found it; null while the API has it."),
     "source_table": (TEXT, "The table that has all that the API says about it."),
 }
+SAMPLE_SIZE = 5
 COMMENT = re.compile(r"Incidents of (?P<sources>[\w, ]+)\. Made by incidents_dagster, [0-9a-f]+\.")
 
 
 @dataclass(frozen=True)
-class Refreshed:
-    """What the view has now.
+class View:
+    """What the view has.
 
     Attributes:
         rows: Source → its rows that are not deleted at the API.
         without_table: Sources that have no table yet.
         dropped: Source that is not configured any more → the rows that the view had of it.
+        amiss: How many rows, not deleted at the API, are not in it once.
+        sample: Some of those, as text.
+        sql: Finds those; empty if there is no table yet.
     """
 
     rows: dict[str, int]
     without_table: list[str]
-    dropped: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int]
+    amiss: int
+    sample: str
+    sql: str
 
 
-def refresh(
+def refreshed(
     database: Path,
     tables: Sequence[Table],
     wrong: Collection[str],
     seconds: float,
     report: Callable[[str], None] | None = None,
-) -> Refreshed:
-    """Makes the view anew if sources or columns have changed.
+) -> View:
+    """Makes the view anew if sources or columns have changed, and compares it with the tables.
 
     Args:
         database: The DuckDB file.
@@ -86,64 +92,108 @@ def refresh(
         DatabaseBusyError: Another process has held the file for longer.
         SettingsError: Something else has the view's name.
     """
+    # Comparing goes with looking, before the file is closed: other syncs create tables meanwhile.
     with read_only_connection(database, seconds, report) as connection:
-        there = [table for table in tables if StoredTable(table, connection).exists()]
-        missing = [table.schema for table in tables if table not in there]
-        sql = _sql([StoredTable(table, connection) for table in there])
-        digest = hashlib.sha256(sql.encode()).hexdigest()[:16]
-        sources = ", ".join(table.schema for table in there)
-        comment = f"Incidents of {sources}. Made by incidents_dagster, {digest}."
-        before = _comment(connection)
-        known = COMMENT.fullmatch(before or "")
-        gone = [*(known["sources"].split(", ") if known else ())]
-        dropped = {
-            source: _rows(connection, source)
-            for source in gone
-            if source not in {table.schema for table in tables}
-        }
-        if before == comment or not there or {*gone} & {*wrong}:
-            return Refreshed(_counted(connection, there), missing)
-        _refuse_others(connection)
-    if holds_nothing(database):
-        return Refreshed({}, missing)
+        look = _Look.at(connection, tables)
+        if {*look.sources_before} & {*wrong}:
+            there = [one for one in look.tables if one.table.schema in look.sources_before]
+            return replace(look, tables=there).found({}, wrong)
+        if not look.tables or look.comment == look.before:
+            return look.found({}, wrong)
     with open_file(database, seconds, report) as connection:
+        look = _Look.at(connection, tables)
+        look.refuse_others()
+        named = {table.schema for table in tables}
+        dropped = {s: _rows(connection, s) for s in look.sources_before if s not in named}
         connection.begin()
-        connection.execute(f"CREATE OR REPLACE VIEW {VIEW} AS {sql}")
-        connection.execute(f"COMMENT ON VIEW {VIEW} IS '{comment}'")
+        connection.execute(f"CREATE OR REPLACE VIEW {VIEW} AS {look.sql}")
+        connection.execute(f"COMMENT ON VIEW {VIEW} IS '{look.comment}'")
         for name, (_, description) in COLUMNS.items():
             text = description.replace("'", "''")
             connection.execute(f"COMMENT ON COLUMN {VIEW}.{quoted(name)} IS '{text}'")
         connection.commit()
-        return Refreshed(_counted(connection, there), missing, dropped)
+        return look.found(dropped, wrong)
 
 
-def amiss(
-    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], wrong: Collection[str]
-) -> tuple[int, str, str]:
-    """Which rows, not deleted at the API, are not in the view once; see `refresh`.
+@dataclass(frozen=True)
+class _Look:
+    """The tables that there are, the view that there is, and the one that there should be."""
 
-    Returns:
-        How many, some of them as text, and the SQL that finds them.
-    """
-    stored = [StoredTable(table, connection) for table in tables]
-    rows = " UNION ALL ".join(
-        f"SELECT '{one.table.schema}' AS source, {_id(one)} AS id FROM {one.present()} t"
-        for one in stored
-        if one.exists()
-    )
-    if not rows:
-        return 0, "", ""
-    names = ", ".join(f"'{name}'" for name in ["", *wrong])
-    sql = (
-        f"SELECT source, id, times FROM (SELECT source, id, count(*) AS there FROM ({rows}) "
-        f"GROUP BY ALL) FULL JOIN (SELECT source, id, count(*) AS times FROM {VIEW} "
-        f"WHERE {DELETED_AT} IS NULL AND source NOT IN ({names}) GROUP BY ALL) USING (source, id) "
-        "WHERE there IS DISTINCT FROM 1 OR times IS DISTINCT FROM 1"
-    )
-    found = connection.execute(f"SELECT count(*) OVER (), * FROM ({sql}) ORDER BY ALL LIMIT 5")
-    sample = found.fetchall()
-    told = "; ".join(f"{source} {key}: {times or 0} times" for _, source, key, times in sample)
-    return (sample[0][0] if sample else 0), told, sql
+    connection: duckdb.DuckDBPyConnection
+    tables: list[StoredTable]
+    without_table: list[str]
+    before: str
+    sql: str
+
+    @classmethod
+    def at(cls, connection: duckdb.DuckDBPyConnection, tables: Sequence[Table]) -> "_Look":
+        stored = [StoredTable(table, connection) for table in tables]
+        there = [one for one in stored if one.exists()]
+        missing = [one.table.schema for one in stored if one not in there]
+        comments = connection.execute(
+            "SELECT comment FROM duckdb_views() WHERE database_name = current_database() "
+            "AND schema_name = ? AND view_name = ?",
+            [FIRST, INCIDENTS],
+        ).fetchall()
+        before = str(comments[0][0] or "") if comments else ""
+        return cls(connection, there, missing, before, _sql(there))
+
+    @property
+    def comment(self) -> str:
+        """The comment of the view that there should be."""
+        digest = hashlib.sha256(self.sql.encode()).hexdigest()[:16]
+        sources = ", ".join(one.table.schema for one in self.tables)
+        return f"Incidents of {sources}. Made by incidents_dagster, {digest}."
+
+    @property
+    def sources_before(self) -> list[str]:
+        """The sources of the view that there is."""
+        known = COMMENT.fullmatch(self.before)
+        return known["sources"].split(", ") if known else []
+
+    def refuse_others(self) -> None:
+        """Leaves alone what somebody else has made.
+
+        Raises:
+            SettingsError: It has the name of the view.
+        """
+        found = self.connection.execute(
+            "SELECT table_type FROM information_schema.tables WHERE table_catalog = "
+            "current_database() AND table_schema = ? AND table_name = ?",
+            [FIRST, INCIDENTS],
+        ).fetchall()
+        if found and not self.sources_before:
+            kind = "VIEW" if found[0][0] == "VIEW" else "TABLE"
+            raise SettingsError(
+                f"{FIRST}.{INCIDENTS}, the name of the view over all sources, is that of a "
+                f"{kind.lower()} which this project has not made. Rename it: ALTER {kind} "
+                f"{FIRST}.{INCIDENTS} RENAME TO another_name."
+            )
+
+    def found(self, dropped: dict[str, int], wrong: Collection[str]) -> View:
+        rows = {one.table.schema: one.count() for one in self.tables}
+        if not self.tables:
+            return View(rows, self.without_table, dropped, 0, "", "")
+        sql = self._amiss(wrong)
+        sample = self.connection.execute(
+            f"SELECT count(*) OVER (), * FROM ({sql}) ORDER BY ALL LIMIT {SAMPLE_SIZE}"
+        ).fetchall()
+        told = "; ".join(f"{source} {key}: {times or 0} times" for _, source, key, times in sample)
+        count = sample[0][0] if sample else 0
+        return View(rows, self.without_table, dropped, count, told, sql)
+
+    def _amiss(self, wrong: Collection[str]) -> str:
+        rows = " UNION ALL ".join(
+            f"SELECT '{one.table.schema}' AS source, {_id(one)} AS id FROM {one.present()} t"
+            for one in self.tables
+        )
+        others = ", ".join(f"'{name}'" for name in ["", *wrong])
+        return (
+            f"SELECT source, id, times FROM (SELECT source, id, count(*) AS there FROM ({rows}) "
+            f"GROUP BY ALL) FULL JOIN (SELECT source, id, count(*) AS times FROM {VIEW} "
+            f"WHERE {DELETED_AT} IS NULL AND source NOT IN ({others}) GROUP BY ALL) "
+            "USING (source, id) WHERE there IS DISTINCT FROM 1 OR times IS DISTINCT FROM 1"
+        )
 
 
 def _sql(tables: Sequence[StoredTable]) -> str:
@@ -183,32 +233,6 @@ def _own(name: str, kind: str, found: str) -> str:
     if found.startswith(("TIMESTAMP", "DATE")):
         return f"timezone('UTC', CAST({column} AS TIMESTAMP))"
     return f"CAST(NULL AS {kind})"
-
-
-def _comment(connection: duckdb.DuckDBPyConnection) -> str | None:
-    found = connection.execute(
-        "SELECT comment FROM duckdb_views() WHERE database_name = current_database() "
-        "AND schema_name = ? AND view_name = ?",
-        [FIRST, INCIDENTS],
-    ).fetchall()
-    return found[0][0] if found else None
-
-
-def _refuse_others(connection: duckdb.DuckDBPyConnection) -> None:
-    found = connection.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
-        "AND schema_name = ? AND table_name = ?",
-        [FIRST, INCIDENTS],
-    ).fetchall()
-    if found:
-        raise SettingsError(
-            f"{FIRST}.{INCIDENTS} is a table, and the view over all sources has that name: rename "
-            f"the table, such as with ALTER TABLE {FIRST}.{INCIDENTS} RENAME TO incident_data."
-        )
-
-
-def _counted(connection: duckdb.DuckDBPyConnection, tables: Sequence[Table]) -> dict[str, int]:
-    return {table.schema: StoredTable(table, connection).count() for table in tables}
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, source: str) -> int:

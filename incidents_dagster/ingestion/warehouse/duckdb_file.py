@@ -46,9 +46,11 @@ def database_path() -> Path:
         SettingsError: The file's catalog in DuckDB would have the same name as a schema, or the
             path contains a quote.
     """
-    given = os.environ.get("INCIDENTS_DUCKDB_PATH") or (OWN_FILE if has_api() else DEMO_FILE)
+    sources = _sources()
+    given = os.environ.get("INCIDENTS_DUCKDB_PATH", "")
+    given = given or (OWN_FILE if has_api(sources) else DEMO_FILE)
     path = PROJECT_ROOT / Path(given).expanduser()
-    for source in _sources():
+    for source in sources:
         if catalog(path).lower() in (source, staging_of(source)) or "'" in str(path):
             raise SettingsError(
                 f"INCIDENTS_DUCKDB_PATH={given}: DuckDB names its catalog after the file, which "

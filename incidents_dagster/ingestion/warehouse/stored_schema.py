@@ -1,0 +1,45 @@
+"""Whether the schema of a further source is its own; it may be somebody else's.
+
+That of the first source always counts as its own, as in the first release.
+"""
+
+from pathlib import Path
+
+import duckdb
+
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.tables import FIRST, quoted
+
+DLTS_TABLE = "_dlt_pipeline_state"
+
+
+def check_schema(connection: duckdb.DuckDBPyConnection, source: str, file: Path) -> None:
+    """Refuses a schema that has tables which no sync of this project has made.
+
+    Args:
+        connection: Reads the file.
+        source: The source, whose name the schema has.
+        file: The DuckDB file, for the message.
+
+    Raises:
+        SettingsError: It has.
+    """
+    if source == FIRST:
+        return
+    found = connection.execute(
+        "SELECT table_name, bool_or(column_name = '_dlt_load_id') FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = ? GROUP BY ALL ORDER BY ALL",
+        [source],
+    ).fetchall()
+    names = [name for name, _ in found]
+    ours = any(by_dlt or name.startswith("_dlt_") for name, by_dlt in found)
+    if DLTS_TABLE in names:
+        pipelines = connection.execute(
+            f"SELECT DISTINCT pipeline_name FROM {quoted(source)}.{DLTS_TABLE}"
+        ).fetchall()
+        ours = not pipelines or (source,) in pipelines
+    if names and not ours:
+        raise SettingsError(
+            f"The schema {source} of {file} is somebody else's: it has {names[0]}, which no sync "
+            f"of this project has made. Give the source another name than {source!r}."
+        )

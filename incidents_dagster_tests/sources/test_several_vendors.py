@@ -1,0 +1,61 @@
+"""Five APIs in one project, two of them accounts of one vendor, and one view over all five."""
+
+import pytest
+
+from fakes.vendor_rows import Incident
+from incidents_dagster_tests.expected import expected, open_ones
+from incidents_dagster_tests.sources.conftest import SomeSource, Sources
+
+DIALECTS = {
+    "incidents": "pagerduty",
+    "tickets": "servicenow",
+    "defects": "jira",
+    "europe": "opsgenie",
+    "america": "opsgenie",
+}
+
+
+def five(sources: Sources, incidents: int) -> list[SomeSource]:
+    return [
+        sources.vendor(name, dialect, incidents + number, f"key-0f-{name}-a1b2c3")
+        for number, (name, dialect) in enumerate(DIALECTS.items())
+    ]
+
+
+def green(sources: Sources, *arguments: str) -> str:
+    done = sources.command("sync", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(5_000, marks=pytest.mark.thorough)])
+def test_the_view_equals_all_apis_through_changes_and_deletions(
+    sources: Sources, count: int
+) -> None:
+    every = five(sources, count)
+    said = green(sources)
+    sources.check(*every)
+    assert "5 of 5 sources succeeded" in said
+    for one in every:
+        rows = f"SELECT count(*) FROM {one.name}.incident_data"
+        assert sources.query(rows) == [(len(expected(one.vendor)),)]
+        assert f"{one.name}_sync succeeded" in said
+
+    for place, one in enumerate(every):
+        statuses, now = len(one.vendor.dialect["statuses"]), one.vendor.now()
+        for number in open_ones(one.vendor)[: 5 + place]:
+            incident = one.vendor.incidents[number]
+            one.vendor.incidents[number] = incident.later((incident.status + 1) % statuses, now)
+        one.vendor.incidents[count + 99] = Incident.first(count + 99, statuses)
+    green(sources)
+    sources.check(*every)
+
+    for place, one in enumerate(every):
+        before = len(expected(one.vendor))
+        for number in [*one.vendor.incidents][20:]:
+            if before - len(expected(one.vendor)) < 2 + place:
+                del one.vendor.incidents[number]
+    green(sources, "--reconcile")
+    sources.check(*every)
+    gone = "SELECT source, count(deleted_at) FROM incidents.incidents GROUP BY ALL"
+    assert dict(sources.query(gone)) == {one.name: 2 + n for n, one in enumerate(every)}
