@@ -1,5 +1,8 @@
 """Five APIs in one project, two of them accounts of one vendor, and one view over all five."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from fakes.vendor_rows import Incident
@@ -46,7 +49,9 @@ def test_the_view_equals_all_apis_through_changes_and_deletions(
         for number in open_ones(one.vendor)[: 5 + place]:
             incident = one.vendor.incidents[number]
             one.vendor.incidents[number] = incident.later((incident.status + 1) % statuses, now)
-        one.vendor.incidents[count + 99] = Incident.first(count + 99, statuses)
+        begun = now.replace(microsecond=0) - timedelta(hours=1)
+        new = replace(Incident.first(count + 99, statuses), created=begun, updated=begun)
+        one.vendor.incidents[count + 99] = new
     green(sources)
     sources.check(*every)
 
