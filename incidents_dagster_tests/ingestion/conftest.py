@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from incidents_dagster.demo_api.app import Faults
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.reading.source import open_api
 from incidents_dagster.ingestion.settings import Settings, load_settings
+from incidents_dagster_tests.ingestion.other_process import OtherProcess
 
 # A configuration of the test's own would let dlt phone home and log.
 RUNTIME = {"dlthub_telemetry": False, "log_level": "CRITICAL"}
@@ -48,6 +50,13 @@ def listen() -> Iterator[Callable[[Callable[[Asked], Any]], Web]]:
     """Starts a server that answers as the test says."""
     with ExitStack() as running:
         yield lambda answer: running.enter_context(Web(answer))
+
+
+@pytest.fixture
+def other(database: Path) -> Iterator[OtherProcess]:
+    """Another process, which opens the test's DuckDB file when it is told to."""
+    with OtherProcess(database) as process:
+        yield process
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The DuckDB file: where it is, one sync at a time, and waiting while it is in use.
+"""The DuckDB file: where it is, one sync at a time, and who has it open when.
 
 Every path is the real one, with symbolic links resolved: DuckDB keeps its log beside the path that
 it is given. `destination` writes the tables, `stored_table` reads them, and `file_errors` says what
@@ -29,6 +29,8 @@ from incidents_dagster.ingestion.warehouse.file_errors import ailment, refuse_sq
 # Without INCIDENTS_DUCKDB_PATH, and while no API is configured.
 OWN_FILE, DEMO_FILE = "data/warehouse.duckdb", "data/demo.duckdb"
 RETRY_SECONDS = 0.1
+QUIET_SECONDS = 1.0  # syncs that take turns wait often, and too briefly for a line in the log
+MOST_SECONDS = 3600.0  # however many take turns; more only if one alone may have it for longer
 # DuckDB begins a file with three headers. The first has a checksum of 8 bytes, a mark, and the
 # storage version in 8 bytes, of which all but the lowest two are zero.
 HEADER = 4096
@@ -174,17 +176,20 @@ def open_file(
 
     Args:
         database: The file.
-        seconds: How long to wait at most.
-        report: Receives a line that names the holder, if there is a wait.
+        seconds: How long to wait at most for one process. If another one has the file then, the
+            time begins again: many may take turns, up to `MOST_SECONDS`.
+        report: Receives a line that names the holder, once, if there is more than a short wait.
         options: duckdb.connect's own.
 
     Raises:
-        DatabaseBusyError: The file has been in use for over `seconds`.
+        DatabaseBusyError: A process has had the file for over `seconds`, or several together for
+            too long.
         DatabaseFileError: It cannot be opened.
     """
     database = database.resolve()
     refuse_sqlite(database)
-    deadline, told = time.monotonic() + seconds, report is None
+    begun = since = time.monotonic()
+    most, quiet, last = max(seconds, MOST_SECONDS), min(QUIET_SECONDS, seconds / 2), ""
     while True:
         try:
             return duckdb.connect(str(database), **options)
@@ -192,14 +197,22 @@ def open_file(
             holder = _holder(error)
             if not holder:
                 raise ailment(error, database) or error from None
-            if time.monotonic() >= deadline:
-                raise DatabaseBusyError(
-                    f"{database} is open in {holder}, and has been for over {seconds:g} s: close "
-                    "it there (a DuckDB shell, a notebook), then try again."
-                ) from None
-        if report and not told:
-            told = True
+        now = time.monotonic()
+        if holder != last:
+            last, since = holder, now
+        if now - since >= seconds:
+            raise DatabaseBusyError(
+                f"{database} is open in {holder}, and has been for over {seconds:g} s: close "
+                "it there (a DuckDB shell, a notebook), then try again."
+            )
+        if now - begun >= most:
+            raise DatabaseBusyError(
+                f"{database} has been open in one process after another for over {most:g} s, now "
+                f"in {holder}: try again when fewer of them use it."
+            )
+        if report and now - begun >= quiet:
             report(f"{database} is open in {holder}: waiting for it, up to {seconds:g} s.")
+            report = None
         time.sleep(RETRY_SECONDS)
 
 
