@@ -32,9 +32,9 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import (
     WriteHold,
     alone_on,
     database_path,
-    read_only_connection,
 )
 from incidents_dagster.ingestion.warehouse.file_errors import file_errors
+from incidents_dagster.ingestion.warehouse.file_reader import FileReader
 from incidents_dagster.ingestion.warehouse.stored_schema import check_schema
 from incidents_dagster.ingestion.warehouse.working_folder import working_folder
 
@@ -91,10 +91,11 @@ def open_sync(
         file_errors(database),
         working_folder(database, settings.source, settings.wait_seconds) as folder,
         configured_or_demo(settings) as asked,
-        open_api(asked, report) as api,
+        FileReader(database, settings.wait_seconds, report) as file,
+        open_api(asked, report, before_fetching=file.release) as api,
     ):
-        with read_only_connection(database, settings.wait_seconds, report) as connection:
-            check_schema(connection, settings.source, database)
+        check_schema(file, settings.source, database)
+        file.release()
         hold = WriteHold(database, settings.wait_seconds, report)
         sources = source_ids(settings, api.declared)
         changes: dict[str, Changes] = {}
@@ -103,13 +104,13 @@ def open_sync(
             return build_pipeline(settings.source, database, folder, hold)
 
         def changed(name: str) -> Iterator[Any]:
-            changes[name] = yield from changed_rows(api, name, database, mode, sources[name])
+            changes[name] = yield from changed_rows(api, name, file, mode, sources[name])
 
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
         try:
             backfills = [
-                Backfill(api, name, database, sources[name])
+                Backfill(api, name, file, sources[name])
                 for name, own in api.own.items()
                 if own.windows and mode is Mode.INCREMENTAL
             ]

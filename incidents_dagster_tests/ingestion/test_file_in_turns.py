@@ -1,21 +1,109 @@
-"""Several processes take turns with the DuckDB file."""
+"""Several processes take turns with the DuckDB file: a sync has it open only while it uses it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import duckdb
 import pytest
 
+from fakes.messages import Asked
+from fakes.pages import row
+from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.errors import DatabaseBusyError
 from incidents_dagster.ingestion.explain import explain
-from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.landing.changes import Mode
+from incidents_dagster.ingestion.rows import batches
+from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.warehouse import duckdb_file
 from incidents_dagster.ingestion.warehouse.duckdb_file import open_file
-from incidents_dagster_tests.ingestion.other_process import OtherProcess
+from incidents_dagster.ingestion.warehouse.file_reader import FileReader
+from incidents_dagster_tests.ingestion.one_resource import MARKED, resource
+from incidents_dagster_tests.ingestion.other_process import NOTES, OtherProcess
 
+Configure = Callable[..., Settings]
+Listen = Callable[[Callable[[Asked], Any]], Web]
+Query = Callable[[str], list[Any]]
+
+PAGE = 5
 SECONDS = 1.0  # for one process, by the clock below
+
+
+class Api:
+    """Pages of a list by offset; `meanwhile` is called before each is sent."""
+
+    def __init__(self, listen: Listen, configure: Configure) -> None:
+        self.rows = [row(n, minute=n) for n in range(3 * PAGE)]
+        self.meanwhile: Callable[[Asked], None] = lambda _: None
+        pages = {"type": "offset", "limit": PAGE, "total_path": "total"}
+        section = resource(listen(self._answer).base_url, pages)
+        (one,) = section["resources"]
+        section["resources"].append({**one, "name": "y"})  # dlt reads them in turns
+        self._settings = configure(**section, completeness={"overlap_pages": False})
+
+    def _answer(self, asked: Asked) -> Any:
+        self.meanwhile(asked)
+        at = int(asked.query["offset"])
+        return {"data": self.rows[at : at + PAGE], "total": len(self.rows)}
+
+    def sync(self, mode: Mode = Mode.INCREMENTAL) -> None:
+        run_sync(self._settings, lambda _: None, mode)
+
+
+@pytest.fixture
+def it(listen: Listen, configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Api:
+    monkeypatch.setattr(batches, "BATCH_ROWS", PAGE)  # each page is compared before the next
+    return Api(listen, configure)
+
+
+def test_while_the_api_holds_a_page_back_another_process_writes(
+    it: Api, other: OtherProcess, query: Query
+) -> None:
+    it.sync()
+    it.rows[0]["title"] = it.rows[7]["title"] = "new"
+    del it.rows[12]
+    it.meanwhile = lambda _: other.write()
+    it.sync(Mode.RECONCILE)
+    assert {*other.written} == {"done"}
+    assert len(other.written) >= 6
+    assert query(NOTES) == [(len(other.written),)]
+    assert query(MARKED) == [("12",)]
+    assert query("SELECT id FROM incidents.x WHERE title = 'new' ORDER BY id") == [("0",), ("7",)]
+    assert query("SELECT count(DISTINCT id), count(*) FROM incidents.x") == [(15, 15)]
+    same = "SELECT id, v, title, deleted_at IS NULL FROM incidents"
+    assert query(f"{same}.x EXCEPT {same}.y") == []
+
+
+def test_during_a_first_sync_another_process_writes_as_well(
+    it: Api, other: OtherProcess, query: Query
+) -> None:
+    it.meanwhile = lambda asked: other.write() if asked.query["offset"] == str(PAGE) else None
+    it.sync()
+    assert {*other.written} == {"done"}
+    assert query(NOTES) == [(len(other.written),)]
+    assert query("SELECT count(DISTINCT id), count(*) FROM incidents.x") == [(15, 15)]
+
+
+def test_a_connection_of_the_same_process_is_named(database: Path) -> None:
+    with (
+        duckdb.connect(str(database)),
+        FileReader(database, seconds=0.2) as file,
+        pytest.raises(DatabaseBusyError, match="open in this process, in another mode"),
+    ):
+        file.execute("SELECT 1")
+
+
+def test_times_are_read_in_utc_whenever_the_file_is_opened(database: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("CREATE TABLE t AS SELECT TIMESTAMPTZ '2026-11-01 12:00:00+02' AS t")
+    with FileReader(database, seconds=0) as file:
+        for _ in range(2):
+            found = file.execute("SELECT t.t::VARCHAR FROM t").fetchall()
+            assert found == [("2026-11-01 10:00:00+00",)]
+            file.release()
 
 
 class Clock:

@@ -6,7 +6,6 @@ the table is whole if each was proven, and the sync goes on as any other.
 
 from collections.abc import Generator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from incidents_dagster.ingestion.landing.one_load import OneLoad
@@ -17,7 +16,7 @@ from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.window_reader import together
 from incidents_dagster.ingestion.reading.windows import Window, begin_of
 from incidents_dagster.ingestion.tables import Table
-from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
+from incidents_dagster.ingestion.warehouse.file_reader import FileReader
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 ENOUGH = 5_000  # records for a load of their own, which takes about a second
@@ -29,7 +28,7 @@ class Backfill:
     Args:
         api: The open API.
         name: The resource.
-        database: The DuckDB file.
+        file: The DuckDB file.
         source: What the records are read from.
 
     Attributes:
@@ -41,8 +40,8 @@ class Backfill:
     done = False
     read = 0
 
-    def __init__(self, api: OpenApi, name: str, database: Path, source: SourceId) -> None:
-        self._api, self.name, self._database, self._source = api, name, database, source
+    def __init__(self, api: OpenApi, name: str, file: FileReader, source: SourceId) -> None:
+        self._api, self.name, self._file, self._source = api, name, file, source
         self._windows: list[Window] | None = None
 
     def is_needed(self, state: TableState) -> bool:
@@ -52,12 +51,12 @@ class Backfill:
         if state.whole:
             return False
         table = Table.of(self._api.declared, self.name)
-        with read_only_connection(self._database, self._api.settings.wait_seconds) as connection:
-            return not StoredTable(table, connection).row_count()
+        with self._file:
+            return not StoredTable(table, self._file).row_count()
 
     def rows(self) -> Generator[Any, None, None]:
         """What one load brings, for dlt to extract."""
-        with OneLoad.of(self._api, self.name, self._database, self._source) as load:
+        with OneLoad.of(self._api, self.name, self._file, self._source) as load:
             state, reader = load.state, load.window_reader()
             assert reader
             if self._windows is None:

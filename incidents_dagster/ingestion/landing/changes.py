@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from incidents_dagster.ingestion.reading.window_reader import WindowReader
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import key_as_text
 from incidents_dagster.ingestion.warehouse.comparison import Full
+from incidents_dagster.ingestion.warehouse.file_reader import FileReader
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 MOST_LAG = 86_400.0  # seconds that a replica may be behind
@@ -80,7 +80,7 @@ class Changes:
 def changed_rows(
     api: OpenApi,
     name: str,
-    database: Path,
+    file: FileReader,
     mode: Mode,
     source: SourceId,
 ) -> Generator[Any, None, Changes]:
@@ -94,7 +94,7 @@ def changed_rows(
     Args:
         api: The open API.
         name: The resource.
-        database: The DuckDB file, open for reading while pages arrive.
+        file: The DuckDB file.
         mode: How much to read.
         source: What the records are read from.
 
@@ -107,7 +107,7 @@ def changed_rows(
     Raises:
         Exception: The API's responses cannot be loaded; `explain` says why.
     """
-    with OneLoad.of(api, name, database, source) as load:
+    with OneLoad.of(api, name, file, source) as load:
         stored, state, landing = load.stored, load.state, load.landing
         start, full = _plan(load)
         if mode is not Mode.INCREMENTAL:

@@ -6,11 +6,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dlt
-import duckdb
 import pyarrow as pa
 from dlt.common.schema.typing import TTableSchemaColumns
 
@@ -24,7 +22,7 @@ from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.window_reader import WindowReader
 from incidents_dagster.ingestion.tables import Table
-from incidents_dagster.ingestion.warehouse.duckdb_file import read_only_connection
+from incidents_dagster.ingestion.warehouse.file_reader import FileReader
 from incidents_dagster.ingestion.warehouse.stored_key import check_key
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
@@ -37,7 +35,7 @@ class OneLoad:
         api: The open API.
         name: The resource.
         source: What the records are read from.
-        connection: The DuckDB file, open for reading.
+        file: The DuckDB file, open while it is queried.
         stored: The table as it is before the load.
         known: The table's columns with dlt's hints; those of the records are added.
         state: What earlier syncs remember about the table; changed in place.
@@ -49,7 +47,7 @@ class OneLoad:
     api: OpenApi
     name: str
     source: SourceId
-    connection: duckdb.DuckDBPyConnection
+    file: FileReader
     stored: StoredTable
     known: TTableSchemaColumns
     state: TableState
@@ -60,15 +58,15 @@ class OneLoad:
 
     @classmethod
     @contextmanager
-    def of(cls, api: OpenApi, name: str, database: Path, source: SourceId) -> Iterator["OneLoad"]:
-        """Opens the file, and reads what is known about the table of resource `name`.
+    def of(cls, api: OpenApi, name: str, file: FileReader, source: SourceId) -> Iterator["OneLoad"]:
+        """Reads what is known about the table of resource `name`; releases the file in the end.
 
         Raises:
             SettingsError: The table has another primary key than the configured one.
         """
-        with read_only_connection(database, api.settings.wait_seconds, api.report) as connection:
-            stored = StoredTable(Table.of(api.declared, name), connection)
-            check_key(stored, name, database)
+        with file:
+            stored = StoredTable(Table.of(api.declared, name), file)
+            check_key(stored, name, file.database)
             known = stored.types()
             if "_dlt_id" in known:  # created by plain dlt, which gives rows ids
                 dlt.config["normalize.parquet_normalizer.add_dlt_id"] = True
@@ -82,13 +80,13 @@ class OneLoad:
                 api,
                 name,
                 source,
-                connection,
+                file,
                 stored,
                 known,
                 state,
                 RequiredFields.of(name, api.incremental.get(name), stored, same_paths),
                 bad,
-                Landing(stored, bad, quarantine.waiting(connection, name, stored.table)),
+                Landing(stored, bad, quarantine.waiting(file, name, stored.table)),
                 remembered,
             )
 
@@ -127,4 +125,4 @@ class OneLoad:
             # Without rows, dlt creates no table and no columns unless told to; its own marker
             # would also create an id column that may not be null.
             yield self.stored.no_rows()
-        yield from quarantine.load(self.connection, self.name, self.bad.records, table)
+        yield from quarantine.load(self.file, self.name, self.bad.records, table)

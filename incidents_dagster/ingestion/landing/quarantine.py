@@ -12,7 +12,6 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 import dlt
-import duckdb
 import pyarrow as pa
 from dlt.common.libs.pyarrow import columns_to_arrow
 from dlt.common.schema.typing import TTableSchemaColumns
@@ -22,6 +21,7 @@ from incidents_dagster.ingestion.rows.batches import Rejected, chunks
 from incidents_dagster.ingestion.rows.column_types import capabilities
 from incidents_dagster.ingestion.secrets.redaction import redact, redact_record
 from incidents_dagster.ingestion.tables import QUARANTINE, Table, key_as_text_sql
+from incidents_dagster.ingestion.warehouse.file_reader import Connection
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 RECORD_CHARACTERS = 100_000
@@ -64,7 +64,7 @@ def beside(table: Table) -> Table:
 
 
 def load(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     resource: str,
     rejected: Iterable[Rejected],
     table: Table,
@@ -110,9 +110,7 @@ def rows(resource: str, rejected: Iterable[Rejected], now: datetime) -> pa.Table
     return pa.Table.from_pylist(list(once.values()), schema)
 
 
-def unknown(
-    connection: duckdb.DuckDBPyConnection, rejected_rows: pa.Table, table: Table
-) -> pa.Table:
+def unknown(connection: Connection, rejected_rows: pa.Table, table: Table) -> pa.Table:
     """The `rejected_rows` that are new: not in quarantine, or bad again after a good version."""
     if not len(rejected_rows) or not StoredTable(beside(table), connection).exists():
         return rejected_rows
@@ -128,9 +126,7 @@ def unknown(
     return rejected_rows.filter(pa.array(news, pa.bool_()))
 
 
-def still_bad(
-    connection: duckdb.DuckDBPyConnection, resource: str, table: Table
-) -> tuple[int, list[str]]:
+def still_bad(connection: Connection, resource: str, table: Table) -> tuple[int, list[str]]:
     """Quarantined records without a good version loaded since.
 
     A record without an id counts until somebody deletes it from the quarantine.
@@ -148,7 +144,7 @@ def still_bad(
     return len(found), most_frequent(reason for (reason,) in found)
 
 
-def waiting(connection: duckdb.DuckDBPyConnection, resource: str, table: Table) -> list[str]:
+def waiting(connection: Connection, resource: str, table: Table) -> list[str]:
     """The ids, as text, of the `still_bad` records that have one."""
     if not StoredTable(beside(table), connection).exists():
         return []
@@ -160,7 +156,7 @@ def waiting(connection: duckdb.DuckDBPyConnection, resource: str, table: Table) 
     return [record_id for (record_id,) in found]
 
 
-def _good_since(connection: duckdb.DuckDBPyConnection, table: Table, later: str) -> str:
+def _good_since(connection: Connection, table: Table, later: str) -> str:
     """SQL: whether `table` has a good version of quarantined record `q`, from a `later` load.
 
     `later` is `>`, or `>=` for the same load too. Load ids are times, so they sort like the loads.

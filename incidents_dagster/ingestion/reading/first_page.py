@@ -55,7 +55,8 @@ class FirstPage:
             return
         try:
             with api.once():
-                page = list(api.records(name, *span, from_page=first - 1))
+                found = api.batches(name, *span, from_page=first - 1)
+                page = [record for some in found for record in some]
         except ResourceExtractionError as error:
             # An API without such a page refuses it in its own way.
             refusal = cause_of(error, *REFUSALS)

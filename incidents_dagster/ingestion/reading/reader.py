@@ -26,7 +26,7 @@ from incidents_dagster.ingestion.reading.required_fields import RequiredFields
 from incidents_dagster.ingestion.reading.seen import Seen
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.start import Start
-from incidents_dagster.ingestion.rows.batches import Batch, chunks, to_arrow
+from incidents_dagster.ingestion.rows.batches import Batch, to_arrow
 from incidents_dagster.ingestion.tables import FIELD, FILLED, Table
 
 MOST_READINGS = 3  # from the beginning, for whatever reason
@@ -286,7 +286,7 @@ class Reader:
         seen, most = self._seen, self._api.settings.max_columns
         duplicates = Duplicates(self._table)
         try:
-            for records in chunks(self._api.records(self._name, *span, pages=pages)):
+            for records in self._api.batches(self._name, *span, pages=pages):
                 batch = to_arrow(
                     records, self._known, self._table.primary_key, self._table.typed, most
                 )

@@ -39,6 +39,7 @@ from incidents_dagster.ingestion.reading.refusals import refused, settings_error
 from incidents_dagster.ingestion.reading.resource_settings import ResourceSettings, take_own
 from incidents_dagster.ingestion.reading.rest_api_config import endpoints, needed_for
 from incidents_dagster.ingestion.reading.still_open import Endpoint
+from incidents_dagster.ingestion.rows.batches import chunks
 from incidents_dagster.ingestion.rows.paths import DropWhere
 from incidents_dagster.ingestion.secrets.auth import check_auth
 from incidents_dagster.ingestion.secrets.binding import bind_secrets
@@ -78,6 +79,7 @@ class OpenApi:
         adapter: Counts the requests.
         settings: What the user configured.
         report: Logs a line.
+        before_fetching: Called whenever `batches` is about to ask the API for more.
     """
 
     declared: DltSource
@@ -88,6 +90,18 @@ class OpenApi:
     _config: dict[str, Any]
     settings: Settings
     report: Callable[[str], None]
+    before_fetching: Callable[[], None]
+
+    def batches(
+        self,
+        name: str,
+        since: Any = None,
+        until: Any = None,
+        pages: Pages | None = None,
+        from_page: int | None = None,
+    ) -> Iterator[list[Any]]:
+        """What `records` brings, for a load: in lists of at most `BATCH_ROWS`."""
+        return chunks(self.records(name, since, until, pages, from_page), self.before_fetching)
 
     def records(
         self,
@@ -284,6 +298,7 @@ def open_api(
     report: Callable[[str], None],
     fetch_ahead: int | None = None,
     params: dict[str, Any] | None = None,
+    before_fetching: Callable[[], None] = lambda: None,
 ) -> Iterator[OpenApi]:
     """Opens the API, and closes it whatever happens.
 
@@ -292,6 +307,7 @@ def open_api(
         report: Receives a line of progress every few seconds.
         fetch_ahead: Overrides the setting.
         params: Query parameters on top of those of the main resource.
+        before_fetching: As in `OpenApi`.
 
     Raises:
         SettingsError: A secret is missing, or rest_api rejects the configuration.
@@ -324,6 +340,7 @@ def open_api(
             _config=api,
             settings=settings,
             report=report,
+            before_fetching=before_fetching,
         )
 
 

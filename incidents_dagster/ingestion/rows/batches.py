@@ -5,7 +5,7 @@ coercion. A value that does not fit without loss goes to a variant column beside
 is rejected with the reason; `quarantine` keeps such records.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -28,10 +28,15 @@ NO_ID = (dict, list, bool, float)
 NO_TIME = (int, float)  # epoch seconds, but where times are declared
 
 
-def chunks(records: Iterable[Any]) -> Iterator[list[Any]]:
-    """`records` in lists of at most `BATCH_ROWS`, in their order."""
+def chunks(
+    records: Iterable[Any], before: Callable[[], None] = lambda: None
+) -> Iterator[list[Any]]:
+    """`records` in lists of at most `BATCH_ROWS`, in their order; calls `before` before each."""
     rest = iter(records)
-    while chunk := list(islice(rest, BATCH_ROWS)):
+    while True:
+        before()
+        if not (chunk := list(islice(rest, BATCH_ROWS))):
+            return
         yield chunk
 
 

@@ -1,8 +1,8 @@
 """The DuckDB file: where it is, one sync at a time, and who has it open when.
 
 Every path is the real one, with symbolic links resolved: DuckDB keeps its log beside the path that
-it is given. `destination` writes the tables, `stored_table` reads them, and `file_errors` says what
-is wrong with the file.
+it is given. `destination` writes the tables, `file_reader` and `stored_table` read them, and
+`file_errors` says what is wrong with the file.
 """
 
 import os
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 from filelock import FileLock, Timeout
@@ -36,7 +36,10 @@ MOST_SECONDS = 3600.0  # however many take turns; more only if one alone may hav
 HEADER = 4096
 MARK = re.compile(rb".{8}DUCK..\0{6}", re.DOTALL)
 
+IN_ANOTHER_MODE = re.compile("different configuration|Unique file handle conflict")
 HOLDER = re.compile(r"lock is held in (?:(?P<program>\S.*?) \()?PID (?P<pid>\d+)")
+
+T = TypeVar("T")
 
 
 def database_path() -> Path:
@@ -187,12 +190,22 @@ def open_file(
         DatabaseFileError: It cannot be opened.
     """
     database = database.resolve()
+    return when_free(lambda: duckdb.connect(str(database), **options), database, seconds, report)
+
+
+def when_free(
+    opened: Callable[[], T], database: Path, seconds: float, report: Callable[[str], None] | None
+) -> T:
+    """What `opened` returns, which opens the file, as soon as no other process holds that.
+
+    Everything else is as in `open_file`.
+    """
     refuse_sqlite(database)
     begun = since = time.monotonic()
     most, quiet, last = max(seconds, MOST_SECONDS), min(QUIET_SECONDS, seconds / 2), ""
     while True:
         try:
-            return duckdb.connect(str(database), **options)
+            return opened()
         except duckdb.Error as error:
             holder = _holder(error)
             if not holder:
@@ -219,7 +232,7 @@ def open_file(
 def _holder(error: duckdb.Error) -> str | None:
     """Who holds the file, as DuckDB says; None if the error is a different one."""
     text = str(error)
-    if isinstance(error, duckdb.ConnectionException) and "different configuration" in text:
+    if IN_ANOTHER_MODE.search(text):
         return "this process, in another mode"
     if "Could not set lock" not in text:
         return None

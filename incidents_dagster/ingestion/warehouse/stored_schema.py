@@ -5,15 +5,14 @@ That of the first source always counts as its own, as in the first release.
 
 from pathlib import Path
 
-import duckdb
-
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.tables import FIRST, quoted
+from incidents_dagster.ingestion.warehouse.file_reader import Connection
 
 DLTS_TABLE = "_dlt_pipeline_state"
 
 
-def check_schema(connection: duckdb.DuckDBPyConnection, source: str, file: Path) -> None:
+def check_schema(connection: Connection, source: str, file: Path) -> None:
     """Refuses a schema that has tables which no sync of this project has made.
 
     Args:

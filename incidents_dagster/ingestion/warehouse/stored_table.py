@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 from dlt.common.libs.pyarrow import columns_to_arrow
 from dlt.common.schema.typing import TTableSchemaColumns
@@ -25,6 +24,7 @@ from incidents_dagster.ingestion.tables import (
     same_key,
 )
 from incidents_dagster.ingestion.warehouse import comments
+from incidents_dagster.ingestion.warehouse.file_reader import Connection
 from incidents_dagster.ingestion.warehouse.times import Times
 
 PREVIEW_ROWS = 5
@@ -43,11 +43,11 @@ class StoredTable:
 
     Attributes:
         table: What the configuration says about it.
-        connection: An open connection to the file.
+        connection: Reads the file.
     """
 
     table: Table
-    connection: duckdb.DuckDBPyConnection
+    connection: Connection
 
     def exists(self) -> bool:
         """Whether a sync has created the table yet."""

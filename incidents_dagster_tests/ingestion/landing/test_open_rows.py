@@ -13,6 +13,7 @@ from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.sync import open_sync, run_sync
 from incidents_dagster_tests.ingestion.one_resource import resource
+from incidents_dagster_tests.ingestion.other_process import NOTES, OtherProcess
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -93,6 +94,26 @@ def test_what_is_open_is_asked_for_by_its_status(api: Api, query: Query) -> None
     assert any("1 rows are open in the table" in line for line in api.said)
     assert query("SELECT count(*), count(DISTINCT id) FROM incidents.x") == [(21, 21)]
     assert query("SELECT title FROM incidents.x WHERE id = 'i/5'") == [("new",)]
+
+
+def test_while_the_api_holds_open_rows_back_another_process_writes(
+    api: Api, query: Query, other: OtherProcess
+) -> None:
+    api.sync(**BY_STATUS, **SINGLY)
+    for number in (0, 1):
+        api.rows[number] = incident(number + 1, "closed")
+    whole = api.web.answer
+
+    def answer(asked: Asked) -> Any:
+        other.write()
+        return whole(asked)
+
+    api.web.answer = answer
+    api.sync(**BY_STATUS, **SINGLY)
+    assert api.asked[2:] == ["/i/1", "/i/2"]
+    assert other.written == ["done"] * 4
+    assert query(STATUSES) == [("i/1", "closed"), ("i/2", "closed")]
+    assert query(NOTES) == [(4,)]
 
 
 def test_what_neither_list_brings_is_read_one_by_one(api: Api, query: Query) -> None:

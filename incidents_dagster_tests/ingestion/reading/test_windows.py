@@ -23,6 +23,7 @@ from incidents_dagster.ingestion.rows import batches
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, Settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster_tests.ingestion.one_resource import MARKED, resource
+from incidents_dagster_tests.ingestion.other_process import NOTES, OtherProcess
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -149,6 +150,30 @@ def test_a_full_read_in_windows_shows_what_was_deleted(api: Api, query: Query) -
     del api.rows[5], api.rows[-1]
     api.sync(Mode.RECONCILE)
     assert query(MARKED) == [("00005",), ("00039",)]
+
+
+def test_while_the_api_holds_a_window_back_another_process_writes(
+    api: Api, query: Query, other: OtherProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill, "ENOUGH", 10)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 5)
+    api.has(40, timedelta(hours=5))
+    whole = api.web.answer
+
+    def answer(asked: Asked) -> Any:
+        other.write()
+        return whole(asked)
+
+    api.web.answer = answer
+    api.sync()
+    first_read = len(other.written)
+    del api.rows[5], api.rows[-1]
+    api.sync(Mode.RECONCILE)
+    assert {*other.written} == {"done"}
+    assert 8 < first_read < len(other.written) - 8
+    assert query(MARKED) == [("00005",), ("00039",)]
+    assert query(IDS) == [(38, 38)]
+    assert query(NOTES) == [(len(other.written),)]
 
 
 def test_windows_are_no_longer_than_the_api_takes(api: Api, query: Query) -> None:
