@@ -106,6 +106,8 @@ def refreshed(
         named = {table.schema for table in tables}
         dropped = {s: _rows(connection, s) for s in look.sources_before if s not in named}
         connection.begin()
+        # That of the first source, which may not have synced yet.
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(FIRST)}")
         connection.execute(f"CREATE OR REPLACE VIEW {VIEW} AS {look.sql}")
         connection.execute(f"COMMENT ON VIEW {VIEW} IS '{look.comment}'")
         for name, (_, description) in COLUMNS.items():
