@@ -91,6 +91,8 @@ def main(mode: str = "incremental", chosen: Sequence[str] = ()) -> int:
         known = [*SOURCES, *WRONG]
         if unknown := [name for name in chosen if name not in known]:
             raise SettingsError(f"there is no source {unknown[0]!r}: known are {', '.join(known)}.")
+        if mode == "adopt" and len(known) > 1 and not chosen:
+            raise SettingsError(f"--adopt is for one source: name it, as in --source={known[-1]}.")
         from incidents_dagster import definitions  # noqa: F401, PLC0415
 
         first = list(configured())

@@ -1,9 +1,10 @@
 """`make dev` as its user meets it: the pages in a real browser, and Ctrl-C.
 
-The browser is Debian's chromium. UPDATE_SCREENSHOT=1 puts the picture that the README shows into
-docs/asset.png.
+The browser is Debian's chromium. UPDATE_SCREENSHOT=1 puts the pictures that the README shows into
+docs/.
 """
 
+import json
 import os
 import re
 import shutil
@@ -110,11 +111,37 @@ def test_the_browser_shows_the_asset_and_materializes_it(
         page.get_by_role("button", name=re.compile("Materialize$")).click()
         expect(toasts(page)).to_have_text(re.compile("^Launched run "))
         see_the_sync_pass(page, ui, checkout)
-        screenshot(page, tmp_path)
+        expect(cell(page, "id", 2)).to_contain_text("VARCHAR")
+        screenshot(page, tmp_path, "asset")
 
         see_the_checks(page, ui)
         see_the_materialization(page, ui)
         see_the_automations(page, ui)
+    assert complaints == []
+
+
+@pytest.mark.browser
+def test_the_browser_shows_the_lineage_from_each_api_to_the_view(
+    checkout: Path, tmp_path: Path, page: Page, complaints: list[str]
+) -> None:
+    sources = ("incidents", "tickets", "status_page")
+    config = checkout / ".dlt" / "config.toml"
+    more = "".join(f'[sources.{name}]\npreset = "default"\n' for name in sources[1:])
+    also = f"also = {json.dumps(sources[1:])}"
+    config.write_text(config.read_text().replace("#also = []", also) + more)
+    with dagster_dev(checkout) as ui:
+        for run_id in [ui.launch(jobName=f"{name}_sync") for name in sources]:
+            assert ui.ended(run_id) == "SUCCESS"
+        page.goto(f"{ui.url}/assets/incidents?view=lineage&lineageScope=upstream&lineageDepth=2")
+        graph = page.locator("foreignObject")
+        for name, count in {"incident_api": 3, "incident_data": 3, "incidents": 1}.items():
+            assets = graph.get_by_text(name, exact=True)
+            expect(assets).to_have_count(count + (name in sources))  # and a group of that name
+        for name in sources:
+            expect(graph.get_by_text(name, exact=True).first).to_be_visible()
+        expect(page.get_by_role("button", name="Materialize all (4)")).to_be_visible()
+        quiet(page)
+        screenshot(page, tmp_path, "lineage")
     assert complaints == []
 
 
@@ -157,11 +184,10 @@ def passes(page: Page, ui: DagsterDev) -> bool:
     return True
 
 
-def screenshot(page: Page, tmp_path: Path) -> None:
-    """The asset's overview as a picture."""
+def screenshot(page: Page, tmp_path: Path, name: str) -> None:
+    """The page as a picture."""
     wanted = os.environ.get("UPDATE_SCREENSHOT") == "1"
-    picture = (PROJECT_ROOT / "docs" if wanted else tmp_path) / "asset.png"
-    expect(cell(page, "id", 2)).to_contain_text("VARCHAR")
+    picture = (PROJECT_ROOT / "docs" if wanted else tmp_path) / f"{name}.png"
     page.evaluate("document.fonts.ready")
     page.screenshot(path=picture, animations="disabled")
 

@@ -24,12 +24,11 @@ from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.reading.reader import Reader, Reading
 from incidents_dagster.ingestion.reading.window_reader import WindowReader
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import keys_as_text
+from incidents_dagster.ingestion.tables import FIRST, keys_as_text
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 ALWAYS_FEW = 3
 HASH_BYTES = 8
-ADOPT = "`make run ARGS=--adopt` once"
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,13 @@ class Deletions:
     other_source: str
     insist: bool
     adopt: bool
+
+    @property
+    def _how_to_adopt(self) -> str:
+        source = self.settings.source
+        alone = source == FIRST and not self.settings.also
+        options = "--adopt" if alone else f"'--adopt --source={source}'"
+        return f"`make run ARGS={options}` once"
 
     def mark(
         self, reading: Reading, reader: Reader | WindowReader, landing: Landing
@@ -154,14 +160,14 @@ class Deletions:
         if other_source:
             raise IncompleteError(
                 f"{self.bad.resource}: {other_source}: {many}, so nothing was loaded. Move the "
-                f"DuckDB file away to start over, or run {ADOPT} to keep it and mark them as "
-                "deleted."
+                f"DuckDB file away to start over, or run {self._how_to_adopt} to keep it and mark "
+                "them as deleted."
             )
         if sure:  # the next full read may show that they are beyond a window
             self.state.missing = {*self._hashes(missing)}
         return (
-            f"{many}, more than deleted_share allows. If they are gone, run {ADOPT}, or raise "
-            "deleted_share in .dlt/config.toml"
+            f"{many}, more than deleted_share allows. If they are gone, run {self._how_to_adopt}, "
+            "or raise deleted_share in .dlt/config.toml"
         )
 
     def _no_ground(self, reading: Reading) -> str:
