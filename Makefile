@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile dev sql presets init doctor demo-api test test-all test-slow test-duckdb2 test-newest bench faults vendors check format docs lock clean
+.PHONY: help run reconcile dev sql presets init doctor demo-api test test-all test-slow test-duckdb2 test-newest bench bench-sources faults vendors check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ test-newest: .venv-newest/dev  ## Run the tests that use Dagster on the newest o
 bench: $(VENV)/run .venv-bench/plot  ## Compare syncs with plain dlt and a hand-written loop: make bench ARGS='--million'
 	@$(BIN)/python -m bench $(ARGS)
 	@.venv-bench/bin/python -m bench --render
+
+bench-sources: $(VENV)/dev  ## Measure what fifty sources cost, beside one
+	@$(BIN)/python -m bench.sources
 
 faults: $(VENV)/dev  ## Try what can go wrong with a sync and write docs/reliability.md: make faults ARGS='--part'
 	@$(BIN)/python -m faults $(ARGS)

@@ -143,9 +143,9 @@ def dagster_dev(checkout: Path, *command: str, **environment: str) -> Iterator[D
     port = _free_port()
     # The environment is that of this test run, where the package is installed from elsewhere.
     env = {**os.environ, "PYTHONPATH": str(checkout), "DAGSTER_CLI_DEV_PORT": str(port)}
-    env |= environment
     for name in NOT_INHERITED:
         env.pop(name, None)
+    env |= environment
     log = checkout.parent / "dagster_dev.log"
     # A child inherits that SIGINT is ignored, as it is where a script runs pytest with `&`.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)

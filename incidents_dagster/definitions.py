@@ -5,7 +5,7 @@ Assets and checks are collected from their modules, so your own are picked up th
 
 import dagster as dg
 
-from incidents_dagster import assets, checks, incidents
+from incidents_dagster import assets, checks, incidents_view
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 from incidents_dagster.jobs import failing_jobs, reconcile_jobs, sync_jobs
@@ -15,7 +15,7 @@ from incidents_dagster.sensors import change_sensors, old_runs_sensor, sync_fail
 from incidents_dagster.sources import SOURCES, WRONG
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([assets, incidents], include_specs=True),
+    assets=dg.load_assets_from_modules([assets, incidents_view], include_specs=True),
     asset_checks=dg.load_asset_checks_from_modules([checks]),
     jobs=[*sync_jobs.values(), *reconcile_jobs.values(), *failing_jobs.values()],
     schedules=[

@@ -6,7 +6,7 @@
 import dagster as dg
 
 from incidents_dagster.assets import synced
-from incidents_dagster.incidents import incidents
+from incidents_dagster.incidents_view import incidents
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.secrets.redaction import redact

@@ -239,7 +239,7 @@ def why_failed(result: dg.ExecuteInProcessResult) -> str:
 
 def _rows_of_all(result: dg.ExecuteInProcessResult) -> dict[str, int]:
     """Source → its rows in the view over all sources."""
-    from incidents_dagster.incidents import ROWS_OF  # noqa: PLC0415
+    from incidents_dagster.incidents_view import ROWS_OF  # noqa: PLC0415
 
     for event in result.all_events:
         if event.is_step_materialization and event.asset_key == dg.AssetKey(INCIDENTS):

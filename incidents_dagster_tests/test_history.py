@@ -16,7 +16,7 @@ from fakes.incidents import incident
 from incidents_dagster.assets import apis, synced
 from incidents_dagster.checks import source_checks
 from incidents_dagster.embedded_elt import DagsterDltResource
-from incidents_dagster.incidents import incidents
+from incidents_dagster.incidents_view import incidents
 from incidents_dagster.jobs import sync_jobs
 from incidents_dagster.pruning import prune
 from incidents_dagster.resources import IncidentsDuckDB

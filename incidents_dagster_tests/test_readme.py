@@ -15,7 +15,7 @@ from docs.settings_table import all_settings, rendered
 from incidents_dagster.checks import OPTIONAL, checks_for
 from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.incidents import CHECK
+from incidents_dagster.incidents_view import CHECK
 from incidents_dagster.ingestion.reading.field_settings import COLUMNS, OWN_KEYS
 from incidents_dagster.ingestion.reading.incremental import SUPPORTED
 from incidents_dagster.ingestion.reading.source import declared_source

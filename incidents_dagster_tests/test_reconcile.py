@@ -12,7 +12,7 @@ import pytest
 from incidents_dagster.assets import apis, synced
 from incidents_dagster.checks import source_checks
 from incidents_dagster.embedded_elt import DagsterDltResource
-from incidents_dagster.incidents import incidents
+from incidents_dagster.incidents_view import incidents
 from incidents_dagster.jobs import reconcile_jobs
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster_tests.results import failure, log_lines, shown

@@ -87,12 +87,12 @@ def test_dlt_refuses_a_database_named_in_config_toml(
 
 def test_dlt_takes_a_table_from_the_first_file_that_has_it(tmp_path: Path) -> None:
     """A table in secrets.toml hides the one of the same name in config.toml whole.
-    `settings_files.read_section` merges them because of this."""
+    `settings_files.SourceSection` merges them because of this."""
     (tmp_path / ".dlt" / "secrets.toml").write_text('[sources.incidents]\nwebhook_url = "x"\n')
     dlt.current.run_context().reload()
     assert list(dlt.secrets["sources.incidents"]) == ["webhook_url"], (
         "The hiding of tables is mended upstream: delete the loop over providers in "
-        "settings_files.read_section."
+        "settings_files.SourceSection."
     )
 
     settings = load_settings()
@@ -103,13 +103,13 @@ def test_the_environment_does_not_reach_into_a_table(
     monkeypatch: pytest.MonkeyPatch, write_config: Callable[[str], None]
 ) -> None:
     """dlt asks the environment for a single value first, but gives a table as the file has it.
-    `settings_files.read_section` puts the environment on top because of this."""
+    `settings_files.SourceSection` puts the environment on top because of this."""
     write_config(written_out())
     monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", "https://api.example.com")
     assert dlt.config["sources.incidents.client.base_url"] == "https://api.example.com"
     assert "base_url" not in dlt.config["sources.incidents.client"], (
         "Tables without the environment are mended upstream: delete the loop over os.environ in "
-        "settings_files.read_section."
+        "settings_files.SourceSection."
     )
 
     assert load_settings().base_url == "https://api.example.com"

@@ -16,7 +16,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.presets import About, Preset, with_own
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.settings_files import config_file, where
+from incidents_dagster.ingestion.settings_files import SourceSection, config_file
 
 WriteConfig = Callable[[str], None]
 EVERY = [presets.DEFAULT, *presets.names()]
@@ -120,6 +120,7 @@ def test_an_unknown_preset_is_told(write_config: WriteConfig, preset: str, told:
 
 def test_a_message_says_what_comes_from_the_preset(write_config: WriteConfig) -> None:
     write_config('[sources.incidents]\npreset = "pagerduty"\nmax_minutes = 5\n')
+    where = SourceSection().where
     assert where("client.base_url").endswith("config.toml, by its preset 'pagerduty'")
     assert where("max_minutes").endswith("config.toml")
 

@@ -4,7 +4,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from incidents_dagster.incidents import CHECK, asset_over
+from incidents_dagster.incidents_view import CHECK, asset_over
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster_tests.sources.conftest import Sources
 

@@ -11,7 +11,7 @@ import pytest
 from incidents_dagster.assets import api_of, assets_of
 from incidents_dagster.checks import checks_of
 from incidents_dagster.embedded_elt import DagsterDltResource
-from incidents_dagster.incidents import asset_over
+from incidents_dagster.incidents_view import asset_over
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.settings import load_settings, load_sources, usual_crons
