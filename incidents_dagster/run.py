@@ -10,9 +10,10 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from multiprocessing.connection import Connection
 from typing import Any
 
 import click
@@ -20,13 +21,18 @@ import dagster as dg
 
 from incidents_dagster.configured import configured
 from incidents_dagster.ingestion.errors import IngestionError, SettingsError
+from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.plain_text import plain
 from incidents_dagster.ingestion.reading.proof import times
+from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
 from incidents_dagster.names import reconcile_job, sync_job
 
 PRUNED_PER_RUN = 10  # takes 1 s
+# Not forked from this process, as DuckDB and Dagster have threads; definitions are loaded once.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["incidents_dagster.run", "incidents_dagster.definitions"])
 # At the same time; most of a sync is waiting for the API.
 MOST_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
 
@@ -47,7 +53,7 @@ class Outcome:
     job: str
     lines: list[str]
     why: str
-    duration: str
+    duration: str = "no time"
     interrupted: bool = False
     incidents: dict[str, int] = field(default_factory=dict)
 
@@ -163,15 +169,12 @@ def conclude(outcome: Outcome) -> int:
     """Prints how the run of the only source ended, and returns the exit status."""
     for line in outcome.lines:
         click.echo(plain(line))
+    if outcome.why and not outcome.interrupted:
+        _say_who_is_told()
+    click.echo(plain(_headline(outcome)), err=bool(outcome.why))
     if outcome.interrupted:
-        click.echo(f"{outcome.job} was interrupted after {outcome.duration}.", err=True)
         raise KeyboardInterrupt
-    if not outcome.why:
-        click.echo(f"{outcome.job} succeeded in {outcome.duration}.")
-        return 0
-    _say_who_is_told()
-    click.echo(plain(f"{outcome.job} FAILED in {outcome.duration}: {outcome.why}"), err=True)
-    return 1
+    return 1 if outcome.why else 0
 
 
 def _say_who_is_told() -> None:
@@ -182,18 +185,12 @@ def _say_who_is_told() -> None:
 def _run_several(sources: Sequence[str], mode: str) -> int:
     """Runs the jobs of several sources at the same time, and prints each one's outcome."""
     started = time.monotonic()
-    # Not forked from here, as DuckDB and Dagster have threads; the definitions are loaded once.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["incidents_dagster.run", "incidents_dagster.definitions"])
     outcomes = []
-    with ProcessPoolExecutor(min(len(sources), MOST_AT_ONCE), mp_context=context) as pool:
-        runs = [pool.submit(run_one, source, mode, alone=False) for source in sources]
+    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+        runs = [pool.submit(_in_a_process, source, mode) for source in sources]
         for run in as_completed(runs):
             outcomes.append(outcome := run.result())
-            ended = "was interrupted after" if outcome.interrupted else "FAILED in"
-            ended = ended if outcome.why or outcome.interrupted else "succeeded in"
-            why = f": {outcome.why}" if outcome.why and not outcome.interrupted else "."
-            click.echo(plain(f"{outcome.job} {ended} {outcome.duration}{why}"))
+            click.echo(plain(_headline(outcome)))
             for line in outcome.lines:
                 click.echo(plain(line))
     if any(outcome.interrupted for outcome in outcomes):
@@ -214,6 +211,38 @@ def _run_several(sources: Sequence[str], mode: str) -> int:
     _say_who_is_told()
     click.echo(f"FAILED: {', '.join(failed)}", err=True)
     return 1
+
+
+def _headline(outcome: Outcome) -> str:
+    if outcome.interrupted:
+        return f"{outcome.job} was interrupted after {outcome.duration}."
+    if outcome.why:
+        return f"{outcome.job} FAILED in {outcome.duration}: {outcome.why}"
+    return f"{outcome.job} succeeded in {outcome.duration}."
+
+
+def _in_a_process(source: str, mode: str) -> Outcome:
+    """Runs the job of one source in a process of its own: if that is killed, no other run ends."""
+    receiver, sender = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_send_outcome, args=(sender, source, mode))
+    process.start()
+    sender.close()
+    try:
+        outcome: Outcome = receiver.recv()
+    except EOFError:
+        process.join()
+        why = f"its process ended before it was done, with status {process.exitcode}."
+        return Outcome(_job_of(source, mode), [], why)
+    process.join()
+    return outcome
+
+
+def _send_outcome(sender: Connection, source: str, mode: str) -> None:
+    try:
+        outcome = run_one(source, mode, alone=False)
+    except Exception as error:  # of Dagster's own, such as that its history cannot be written
+        outcome = Outcome(_job_of(source, mode), [], redact(explain(error)))
+    sender.send(outcome)
 
 
 def _prune(instance: dg.DagsterInstance) -> None:

@@ -1,8 +1,18 @@
 """What fails in one source is its own: the others are green, and each failure says its reason."""
 
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
 import dagster as dg
 import pytest
 
+from fakes.messages import Asked
 from incidents_dagster.names import asset_key
 from incidents_dagster_tests.sources.conftest import Sources
 
@@ -54,3 +64,44 @@ def _syncs() -> dict[str, str]:
             assert event
             found[name] = event.run_id
     return found
+
+
+@pytest.mark.thorough
+def test_a_killed_process_of_one_source_ends_no_other(sources: Sources) -> None:
+    sources.plain("incidents", 30, "k3y-of-the-first-one")
+    tickets = sources.plain("tickets", 20, "k3y-of-the-tickets")
+    asked, killed = threading.Event(), threading.Event()
+    answer = tickets.web.answer
+
+    def slow(request: Asked) -> Any:
+        asked.set()
+        killed.wait(60)
+        return answer(request)
+
+    tickets.web.answer = slow
+    command = subprocess.Popen(
+        [sys.executable, "-m", "incidents_dagster", "sync"],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert asked.wait(60)
+    os.kill(_holder_of(sources.folder / "warehouse.duckdb.tickets.lock"), signal.SIGKILL)
+    killed.set()
+    said, complained = command.communicate(timeout=120)
+    assert command.returncode == 1
+    assert "incidents_sync succeeded in " in said
+    assert "tickets_sync FAILED" in said
+    assert "its process ended before it was done, with status -9." in said
+    assert "Traceback" not in complained
+    assert sources.query("SELECT count(*) FROM incidents.incidents") == [(30,)]
+
+
+def _holder_of(file: Path) -> int:
+    """The process that has a file open."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if link.readlink() == file:
+                return int(link.parts[2])
+    raise AssertionError(f"nobody has {file} open")
