@@ -214,3 +214,15 @@ def test_each_source_has_its_assets_checks_and_freshness(sources: Sources) -> No
     assert of_each["incident_data"] == of_each["tickets/incident_data"]
     pools = {asset.op.name: asset.op.pool for asset in map(assets_of, both)}
     assert pools == {"incidents_dlt": "incidents_duckdb", "tickets_dlt": "tickets_duckdb"}
+
+
+def test_each_source_has_a_quarantine_of_its_own(sources: Sources) -> None:
+    first, tickets = two(sources)
+    tickets.rows[0]["updated_at"] = "soon"
+    first.rows.append({**first.rows[0], "id": None})
+    for name in ("incidents", "tickets"):
+        sources.sync(name)
+    for name, reason in {"incidents": "id is missing", "tickets": "updated_at should be"}.items():
+        ((told, count),) = sources.query(f"SELECT reason, 1 FROM {name}.quarantine")
+        assert reason in told
+        assert count == 1
