@@ -190,10 +190,10 @@ def take_incrementals(api: dict[str, Any], source: DltSource) -> dict[str, Incre
         for part in ("params", "json"):  # rest_api merges these two one level deeper
             if merged := {**(defaults.get(part) or {}), **(endpoint.get(part) or {})}:
                 endpoint[part] = merged
-        table = Table.of(source, resource["name"])
-        section = SourceSection(table.schema)
+        section = SourceSection(source.name)
         place = f"{section.where()}: resources[{number}].endpoint"
         with settings_errors(section):
+            table = Table.of(source, resource["name"])
             incremental = _take_from(endpoint, table, place)
         resource["endpoint"] = endpoint
         if incremental:
