@@ -7,6 +7,7 @@ here. No secret is read.
 
 import re
 import zlib
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -327,6 +328,10 @@ def load_settings(source: str = FIRST) -> Settings:
             f"There is no source {source[:SHOWN_CHARACTERS]!r}: {ALSO} in {also} names "
             f"{', '.join(names[1:]) or 'none'}."
         )
+    for name in names:  # an API may repeat the key of another source
+        with suppress(SettingsError):  # of that source, whose syncs say so
+            for field in SECRETS:
+                remember(SourceSection(name).secret(field))
     return _load(SourceSection(source), names)
 
 

@@ -138,8 +138,15 @@ class Sources:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs `python -m incidents_dagster`."""
+        return self._run("-m", "incidents_dagster", *arguments)
+
+    def python(self, code: str) -> subprocess.CompletedProcess[str]:
+        """Runs Python code in a process of its own."""
+        return self._run("-c", code)
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "incidents_dagster", *arguments],
+            [sys.executable, *arguments],
             cwd=Path(__file__).parents[2],
             capture_output=True,
             text=True,
