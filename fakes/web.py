@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from fakes.messages import Asked, Fault, Reply
 
@@ -19,6 +20,7 @@ Self = TypeVar("Self", bound="Web")
 
 
 Script = Callable[[int, Asked], Fault | None]
+STARTED: "WeakSet[Web]" = WeakSet()  # in this process, for who looks at what all of them were asked
 
 
 class Web:
@@ -60,6 +62,7 @@ class Web:
         self._listener = socket.create_server((HOST, self.port), backlog=128)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(None, self._accept, "web", daemon=True).start()
+        STARTED.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:

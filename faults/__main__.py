@@ -26,6 +26,7 @@ SECTIONS = (
     "damage",
     "together",
     "leaks",
+    "two_keys",
     "day",
 )
 

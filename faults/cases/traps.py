@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-import duckdb
 from starlette.responses import RedirectResponse, Response
 
 from fakes.incident_pages import IncidentPages, Page
@@ -28,7 +27,7 @@ COMMAND = [sys.executable, "-m", "incidents_dagster"]
 SYNC = (
     "from incidents_dagster.ingestion.sync import run_sync\n"
     "from incidents_dagster.ingestion.settings import load_settings\n"
-    "run_sync(load_settings(), lambda _: None)\n"
+    "run_sync(load_settings({source!r}), lambda _: None)\n"
 )
 
 
@@ -78,9 +77,16 @@ class Bench:
 
     def execute(self, *statements: str) -> None:
         """Runs SQL on the database."""
-        with duckdb.connect(str(self.project.database)) as connection:
-            for sql in statements:
-                connection.execute(sql)
+        self.project.execute(*statements)
+
+    @property
+    def code(self) -> str:
+        """A sync of the source, for `python -c`."""
+        return SYNC.format(source=self.project.source)
+
+    def patched(self, value: str, *setting: str) -> Any:
+        """Has the environment set a setting of the source, as a context manager."""
+        return patch.dict(os.environ, {self.project.variable(*setting): value})
 
     def told(self, change: Callable[[dict[str, Any]], Any], page: int = 0) -> None:
         """The API tells a page, or all, as `change` makes it."""
@@ -122,7 +128,7 @@ def has(*records: Any, kept: int | None = 0) -> Case:
         with _served([*bench.rows, *records], bench.project):
             message = bench.project.sync()
         table = bench.table()
-        aside = len(bench.project.query("SELECT 1 FROM incidents.quarantine"))
+        aside = len(bench.project.query("SELECT 1 FROM {schema}.quarantine"))
         if message:
             return message
         if any(table.get(name) != version for name, version in good.items()):
@@ -138,7 +144,7 @@ def has(*records: Any, kept: int | None = 0) -> Case:
 @contextmanager
 def _served(rows: list[Any], project: Project) -> Iterator[Pages]:
     """The same source from the server that sends what JSON cannot have."""
-    name = "SOURCES__INCIDENTS__CLIENT__BASE_URL"
+    name = project.variable("client", "base_url")
     before = os.environ[name]
     with IncidentPages() as api:
         api.rows = rows
@@ -157,7 +163,12 @@ def nothing_new(bench: Bench) -> str:
 def nothing_new_with_dagster(bench: Bench) -> str:
     for _ in range(2):
         done = subprocess.run(
-            COMMAND, check=False, cwd=ROOT, env=_own_dagster(bench), capture_output=True, text=True
+            [*COMMAND, *bench.project.command],
+            check=False,
+            cwd=ROOT,
+            env=_own_dagster(bench),
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             return (done.stdout + done.stderr)[-300:]
@@ -174,7 +185,9 @@ def _own_dagster(bench: Bench) -> dict[str, str]:
 def two_at_once(bench: Bench) -> str:
     bench.loaded()
     both = [
-        subprocess.Popen([sys.executable, "-c", SYNC], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", bench.code], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     said = [process.communicate(timeout=CASE_SECONDS)[1] for process in both]
@@ -185,7 +198,7 @@ def two_at_once(bench: Bench) -> str:
 
 def package_of_a_killed_run(bench: Bench) -> str:
     bench.loaded()
-    killed = "import dlt, os\ndlt.Pipeline.load = lambda *_, **__: os._exit(9)\n" + SYNC
+    killed = "import dlt, os\ndlt.Pipeline.load = lambda *_, **__: os._exit(9)\n" + bench.code
     process = subprocess.run([sys.executable, "-c", killed], cwd=ROOT, check=False)
     if process.returncode != 9:
         return "the sync was not killed"
@@ -196,10 +209,10 @@ def package_of_a_killed_run(bench: Bench) -> str:
 def rows_left_in_staging(bench: Bench) -> str:
     bench.loaded()
     bench.execute(
-        "CREATE SCHEMA IF NOT EXISTS _dlt_incidents_staging",
-        "DROP TABLE IF EXISTS _dlt_incidents_staging.incident_data",
-        "CREATE TABLE _dlt_incidents_staging.incident_data AS FROM incidents.incident_data",
-        "UPDATE _dlt_incidents_staging.incident_data SET status = 'of another pipeline'",
+        "CREATE SCHEMA IF NOT EXISTS _dlt_{schema}_staging",
+        "DROP TABLE IF EXISTS _dlt_{schema}_staging.incident_data",
+        "CREATE TABLE _dlt_{schema}_staging.incident_data AS FROM {schema}.incident_data",
+        "UPDATE _dlt_{schema}_staging.incident_data SET status = 'of another pipeline'",
     )
     return bench.sync("right")
 
@@ -215,17 +228,16 @@ def error_in_the_merge(bench: Bench) -> str:
 def _refuse(bench: Bench, status: str) -> None:
     """Makes the table anew with a constraint that ends a load after its DELETE."""
     bench.execute(
-        "CREATE TABLE incidents.anew AS FROM incidents.incident_data",
-        "DROP TABLE incidents.incident_data",
+        "CREATE TABLE {schema}.anew AS FROM {schema}.incident_data",
+        "DROP TABLE {schema}.incident_data",
     )
-    with duckdb.connect(str(bench.project.database)) as connection:
-        columns = connection.execute("DESCRIBE incidents.anew").fetchall()
-        listed = ", ".join(f'"{c[0]}" {c[1]}' for c in columns)
-        connection.execute(
-            f"CREATE TABLE incidents.incident_data ({listed}, CHECK (status <> {status}))"
-        )
-        connection.execute("INSERT INTO incidents.incident_data FROM incidents.anew")
-        connection.execute("DROP TABLE incidents.anew")
+    columns = bench.project.query("DESCRIBE {schema}.anew")
+    listed = ", ".join(f'"{c[0]}" {c[1]}' for c in columns)
+    bench.execute(
+        f"CREATE TABLE {{schema}}.incident_data ({listed}, CHECK (status <> {status}))",
+        "INSERT INTO {schema}.incident_data FROM {schema}.anew",
+        "DROP TABLE {schema}.anew",
+    )
 
 
 def disposition(name: str) -> Case:
@@ -237,11 +249,11 @@ def disposition(name: str) -> Case:
         del section["resources"][0]["endpoint"]["incremental"]
         bench.project.configure(section)
         assert bench.project.sync() is None
-        before = bench.project.query("SELECT count(*) FROM incidents.incident_data")
+        before = bench.project.query("SELECT count(*) FROM {schema}.incident_data")
         bench.told(put(data=None), page=2)
         message = bench.project.sync()
-        after = bench.project.query("SELECT count(*) FROM incidents.incident_data")
-        bench.execute("DELETE FROM incidents.incident_data")
+        after = bench.project.query("SELECT count(*) FROM {schema}.incident_data")
+        bench.execute("DELETE FROM {schema}.incident_data")
         bench.verdict, bench.said = "red", message or ""
         return "" if message and before == after else f"{before} rows, then {after}: {message}"
 
@@ -277,7 +289,7 @@ def reader(seconds: float) -> Case:
         try:
             assert holder.stdout
             holder.stdout.readline()
-            with patch.dict(os.environ, SOURCES__INCIDENTS__WAIT_SECONDS="2"):
+            with bench.patched("2", "wait_seconds"):
                 if seconds < 2:
                     return bench.sync("right")
                 return _red_naming(bench, str(holder.pid))
@@ -300,7 +312,7 @@ def _red_naming(bench: Bench, what: str) -> str:
 def no_rows_at_first(bench: Bench) -> str:
     rows, bench.rows[:] = [*bench.rows], []
     wrong = bench.sync("right")
-    columns = {row[0] for row in bench.project.query("SHOW incidents.incident_data")}
+    columns = {row[0] for row in bench.project.query("SHOW {schema}.incident_data")}
     bench.rows[:] = [{**row, "status": None} for row in rows]
     wrong = wrong or bench.sync("right")
     return wrong or ("" if {"id", "status", "updated_at"} <= columns else f"columns: {columns}")
@@ -308,7 +320,7 @@ def no_rows_at_first(bench: Bench) -> str:
 
 def table_dropped_by_hand(bench: Bench) -> str:
     bench.loaded()
-    bench.execute("DROP TABLE incidents.incident_data")
+    bench.execute("DROP TABLE {schema}.incident_data")
     return bench.sync("right")
 
 
@@ -452,7 +464,7 @@ def future(bench: Bench) -> str:
     bench.rows[10:50] = [incident(n, 2) for n in range(11, 51)]
     wrong = wrong or bench.sync()
     bench.rows[0] = incident(1)
-    bench.execute("DELETE FROM incidents.incident_data WHERE id = 'INC-0001'")
+    bench.execute("DELETE FROM {schema}.incident_data WHERE id = 'INC-0001'")
     return wrong
 
 
@@ -471,7 +483,7 @@ def deeply_nested(bench: Bench) -> str:
     bench.rows[5] = incident(6, detail=deep)
     wrong = bench.sync("right")
     tables = bench.project.query(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'incidents' "
+        "SELECT table_name FROM duckdb_tables() WHERE schema_name = '{schema}' "
         "AND table_name LIKE 'incident_data\\_%' ESCAPE '\\'"
     )
     return wrong or (f"{len(tables)} child tables" if tables else "")
@@ -530,7 +542,7 @@ def ambient_login(bench: Bench) -> str:
 
 def refused_connection(bench: Bench) -> str:
     bench.loaded()
-    with patch.dict(os.environ, SOURCES__INCIDENTS__CLIENT__BASE_URL="http://127.0.0.1:9"):
+    with bench.patched("http://127.0.0.1:9", "client", "base_url"):
         return bench.sync("red")
 
 
@@ -562,7 +574,7 @@ def link_to_another_host(bench: Bench) -> str:
 
 def plain_http(bench: Bench) -> str:
     bench.loaded()
-    with patch.dict(os.environ, SOURCES__INCIDENTS__CLIENT__BASE_URL="http://api.example.com"):
+    with bench.patched("http://api.example.com", "client", "base_url"):
         return bench.sync("red")
 
 

@@ -13,7 +13,7 @@ SECONDS = 120
 SYNCS = (
     "from incidents_dagster.ingestion.settings import load_settings\n"
     "from incidents_dagster.ingestion.sync import run_sync\n"
-    "for _ in range({}):\n    run_sync(load_settings(), lambda _: None)\n"
+    "for _ in range({}):\n    run_sync(load_settings({!r}), lambda _: None)\n"
 )
 
 
@@ -45,9 +45,9 @@ class Checkout:
         """Runs `python -m incidents_dagster` with arguments; what it prints."""
         return self._python(["-m", "incidents_dagster", *arguments], cwd, environment)
 
-    def syncs(self, count: int, **environment: str) -> str:
-        """So many syncs in a row; what they print."""
-        return self._python(["-c", SYNCS.format(count)], None, environment)
+    def syncs(self, count: int, source: str, **environment: str) -> str:
+        """So many syncs of a source in a row; what they print."""
+        return self._python(["-c", SYNCS.format(count, source)], None, environment)
 
     def newest_database(self) -> Path:
         """The DuckDB file that was written to last."""

@@ -10,12 +10,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
+from faults.sources import FIRST
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.redaction import redact
@@ -84,9 +86,9 @@ class Forks:
         self._orders.send((work, environment))
         return Child(self._listener.accept())
 
-    def sync(self, **environment: str) -> str | None:
+    def sync(self, source: str = FIRST, **environment: str) -> str | None:
         """One whole sync in a process of its own: None where it was green, else its message."""
-        child = self.start(one_sync, **environment)
+        child = self.start(partial(one_sync, source=source), **environment)
         child.hears()
         return child.result if child.ended else "the process died"
 
@@ -135,10 +137,10 @@ def _child(work: Work, connection: Connection) -> NoReturn:
         os._exit(0)
 
 
-def one_sync(tell: Tell) -> str | None:
+def one_sync(tell: Tell, source: str = FIRST) -> str | None:
     """One sync: None where it was green, else its one message, as a user would see it."""
     try:
-        run_sync(load_settings(), tell)
+        run_sync(load_settings(source), tell)
     except Exception as error:
         return redact(explain(error))
     return None

@@ -32,19 +32,17 @@ def limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def in_processes(
-    case: Callable[[int], Any], numbers: Iterable[int], processes: int = 2
-) -> list[Any]:
-    """What `case`, a function of a module, returns for each number, in their order.
+def in_processes(case: Callable[[Any], Any], cases: Iterable[Any], processes: int = 2) -> list[Any]:
+    """What `case`, a function of a module, returns for each of `cases`, in their order.
 
     Each process has an environment, settings and databases of its own.
     """
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        return list(pool.map(case, numbers))
+        return list(pool.map(case, cases))
 
 
 def in_own_processes(
-    case: Callable[[int], Any], numbers: Iterable[int], modules: list[str], processes: int = 2
+    case: Callable[[Any], Any], cases: Iterable[Any], modules: list[str], processes: int = 2
 ) -> list[Any]:
     """As `in_processes`, and each case in a process that no other case has been in.
 
@@ -54,7 +52,7 @@ def in_own_processes(
     context = get_context("forkserver")
     context.set_forkserver_preload(modules)
     with context.Pool(processes, maxtasksperchild=1) as pool:
-        return pool.map(case, numbers, chunksize=1)
+        return pool.map(case, cases, chunksize=1)
 
 
 @contextmanager

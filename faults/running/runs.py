@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 import incidents_dagster
+from faults.sources import FIRST
 
 ABOVE = ("incidents_dagster.ingestion", "incidents_dagster.demo_api")  # know no Dagster
 SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -63,7 +64,7 @@ def run_job(
     defs: dg.Definitions,
     job: str,
     instance: dg.DagsterInstance,
-    resource: str = "incident_data",
+    source: str = FIRST,
     **config: Any,
 ) -> Run:
     """Runs a job and its checks.
@@ -72,17 +73,17 @@ def run_job(
         defs: The code location.
         job: Its name.
         instance: Keeps the history.
-        resource: Whose metadata is shown.
+        source: Whose job it is; the metadata of its incidents is shown.
         config: Of the sync.
     """
     resolved = defs.resolve_job_def(job)
     settings: dict[str, Any] = {**(resolved.run_config or {}), **SILENT}
     if config:
-        settings["ops"] = {"incidents_dlt": {"config": config}}
+        settings["ops"] = {f"{source}_dlt": {"config": config}}
     result = resolved.execute_in_process(
         instance=instance, raise_on_error=False, run_config=settings
     )
-    run = Run()
+    run, shown = Run(), dg.AssetKey([*([] if source == FIRST else [source]), "incident_data"])
     for record in instance.all_logs(result.run_id):
         if not record.is_dagster_event:
             run.log.append((record.level, record.user_message))
@@ -93,7 +94,7 @@ def run_job(
             synced = event.asset_observation_data.asset_observation
         else:
             continue
-        if synced.asset_key == dg.AssetKey(resource):
+        if synced.asset_key == shown:
             run.shown |= {name: entry.value for name, entry in synced.metadata.items()}
             run.materialized |= event.is_step_materialization
     schema = run.shown.get("dagster/column_schema")

@@ -6,7 +6,6 @@ from copy import deepcopy
 from typing import Any
 
 import dagster as dg
-import duckdb
 
 from fakes.incident_pages import IncidentPages
 from fakes.incidents import KEY
@@ -19,12 +18,10 @@ from faults.running.syncs import shipped
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.secrets.redaction import redact
-from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
 
 LIMIT = 10  # rows a page
 WARNING = 30
-JOBS = {"reconcile": "incidents_reconcile"}
 
 
 class WrongError(Exception):
@@ -37,7 +34,7 @@ class Story:
     Attributes:
         api: The API; the source is `api.rows`.
         project: The project.
-        section: `[sources.incidents]`, as `configure` changes it.
+        section: The source's section, as `configure` changes it.
         key: The fields of the primary key.
         wants: What the table has to have, made of the API's records; by default just these.
         came: How the last sync went, and `said` what it said of that.
@@ -95,9 +92,7 @@ class Story:
 
     def execute(self, *statements: str) -> None:
         """Runs SQL on the database."""
-        with duckdb.connect(str(self.project.database)) as connection:
-            for sql in statements:
-                connection.execute(sql)
+        self.project.execute(*statements)
 
     def run(self, must: str = "proven", says: str = "", mode: str = "", reload: bool = True) -> Run:
         """One run of Dagster with its checks, judged.
@@ -120,8 +115,9 @@ class Story:
             run = Run(redact(explain(error)))
         else:
             self._instance = self._instance or dg.DagsterInstance.ephemeral()
+            job = f"{self.project.source}_{'reconcile' if mode == 'reconcile' else 'sync'}"
             config = {"full_refresh": True} if mode == "full_refresh" else {}
-            run = run_job(self._defs, JOBS.get(mode, "incidents_sync"), self._instance, **config)
+            run = run_job(self._defs, job, self._instance, self.project.source, **config)
         self._judge(run, must, before)
         self._heard(says, run.said)
         return run
@@ -156,7 +152,7 @@ class Story:
         run = Run()
         try:
             with kept_changes() as kept:
-                run_sync(load_settings(), said.append, wanted)
+                run_sync(self.project.settings(), said.append, wanted)
         except Exception as error:
             run.message = redact(explain(error))
         else:

@@ -3,45 +3,48 @@
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-
-import dlt
-from dlt.destinations.job_client_impl import SqlLoadJob
 
 from fakes.incidents import KEY
 from fakes.source import VERSION, Source
 from faults.judging.outcome import Outcome, Result
 from faults.running.forks import Child, Forks, Tell, forks, one_sync
+from faults.running.marked import mark_stages
 from faults.running.project import ROOT, Project, in_project
+from faults.sources import FIRST, ON_A_SECOND_SOURCE, SECOND, name_on
 from incidents_dagster.demo_api.server import DemoServer
-from incidents_dagster.ingestion.warehouse.destination import SyncClient
 
 TITLE = "Kills"
 WHAT = (
     "A sync in a process of its own is killed by SIGKILL at a random moment of each of its stages, "
     "a tenth of them as `python -m incidents_dagster`. The table must hold the whole old or the "
     "whole new state, id by id with status and time of change. Then the source changes once more, "
-    "and the next sync must be green, without any repair, and equal the source."
+    "and the next sync must be green, without any repair, and equal the source. "
+    + ON_A_SECOND_SOURCE
 )
 
-KILLS = 110
-PART = (0, 1, 2, 3, 4, 5, 6, 9)
+# Source → the seeds of all kills, and of a part of them.
+SEEDS: dict[str, tuple[Sequence[int], Sequence[int]]] = {
+    FIRST: (range(110), (0, 1, 2, 3, 4, 5, 6, 9)),
+    SECOND: (range(60), (0, 2, 3, 9)),
+}
 ROWS, PAGE = 2_000, 500
 STAGES = ("fetch", "normalize", "load", "merge", "after")
 TOO_LATE = "ended before the kill"
 # Seconds that a stage takes at most, about: a kill comes at any time of them.
 LASTS = {"fetch": 0.25, "normalize": 0.12, "load": 0.1, "merge": 0.04, "after": 0.04}
 COMMAND = (
-    "import os, runpy, sys; from faults.sections import kills; "
-    "kills.mark_stages(lambda stage: os.write(1, f'@{stage}\\n'.encode())); "
-    "runpy.run_module('incidents_dagster', run_name='__main__')"
+    "import runpy, faults.running.marked_on_import; "
+    "runpy.run_module('incidents_dagster', run_name='__main__', alter_sys=True)"
 )
 
 
@@ -54,6 +57,7 @@ class Trials:
     source: Source = field(default_factory=lambda: Source(0, ROWS))
     served: list[dict[str, Any]] = field(default_factory=list)
     stages: Counter[str] = field(default_factory=Counter)
+    outcomes: list[Outcome] = field(default_factory=list)
     lost: int = 0
     doubled: int = 0
     repairs: int = 0
@@ -68,9 +72,10 @@ class Trials:
         command = seed % 10 == 9
         before, new = self._table(), self._change()
         if command:
-            stage = _kill_command(wanted, delay)
+            stage = _kill_command(self.project, wanted, delay)
         else:
-            stage = _kill_fork(self.processes.start(staged_sync), wanted, delay)
+            work = partial(staged_sync, source=self.project.source)
+            stage = _kill_fork(self.processes.start(work), wanted, delay)
         self.stages[stage] += 1
         wrong, after = [], self._table()
         if after not in (before, new):
@@ -78,7 +83,7 @@ class Trials:
         lost, doubled = len(before.keys() - after.keys()), self._doubled()
 
         new = self._change()
-        if message := self.processes.sync():
+        if message := self.processes.sync(self.project.source):
             self.repairs += 1
             wrong.append(f"the next sync failed: {message}")
         elif (final := self._table()) != new:
@@ -86,11 +91,16 @@ class Trials:
             differ = sum(final.get(row_id) != version for row_id, version in new.items())
             wrong.append(f"{differ} rows differ from the source at the end")
         doubled += self._doubled()
+        if (seed + 1) % 10 == 0 and (disturbed := self.project.disturbed()):
+            wrong.append(disturbed)
         self.lost += lost
         self.doubled += doubled
         how = "python -m incidents_dagster" if command else "run_sync"
         return Outcome(
-            f"seed {seed}: {how}, killed {1000 * delay:.0f} ms after {wanted} began: {stage}",
+            name_on(
+                self.project.source,
+                f"seed {seed}: {how}, killed {1000 * delay:.0f} ms after {wanted} began: {stage}",
+            ),
             "wrong" if wrong or lost or doubled else "right",
             "; ".join(wrong),
         )
@@ -99,6 +109,7 @@ class Trials:
         self.source = Source(seed, ROWS)
         for file in self.project.folder.glob(f"{self.project.database.name}*"):
             shutil.rmtree(file) if file.is_dir() else file.unlink()
+        self.project.settle()
 
     def _change(self) -> dict[str, tuple[Any, ...]]:
         self.source.change()
@@ -106,63 +117,56 @@ class Trials:
         return self.source.versions()
 
     def _table(self) -> dict[str, tuple[Any, ...]]:
-        exists = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'incident_data'"
+        exists = (
+            "SELECT 1 FROM duckdb_tables() "
+            "WHERE schema_name = '{schema}' AND table_name = 'incident_data'"
+        )
         return self.project.versions(*VERSION) if self.project.query(exists) else {}
 
     def _doubled(self) -> int:
         found = self.project.query(
-            "SELECT count(*) - count(DISTINCT id) FROM incidents.incident_data"
+            "SELECT count(*) - count(DISTINCT id) FROM {schema}.incident_data"
         )
         return int(found[0][0]) if found else 0
 
 
 def run(part: bool) -> Result:
     """The section."""
-    served: list[dict[str, Any]] = []
-    with (
-        DemoServer(incidents=lambda: list(served), api_key=KEY) as api,
-        in_project(api.base_url) as project,
-    ):
-        api.faults.page_cap = PAGE
-        os.environ["SOURCES__INCIDENTS__CLIENT__PAGINATOR__LIMIT"] = str(PAGE)
-        with forks() as processes:
-            trials = Trials(project, processes, served=served)
-            outcomes = [trials.one(seed) for seed in (PART if part else range(KILLS))]
-    kills = len(outcomes) - trials.stages[TOO_LATE]
+    trials = [_trials(source, seeds[part]) for source, seeds in SEEDS.items()]
+    outcomes = [outcome for one in trials for outcome in one.outcomes]
+    stages = sum((one.stages for one in trials), Counter[str]())
+    kills = len(outcomes) - stages[TOO_LATE]
     figures: dict[str, int | float] = {
         "kills": kills,
+        "kills, on a second source": len(trials[1].outcomes) - trials[1].stages[TOO_LATE],
         "kills survived": kills - sum(outcome.verdict == "wrong" for outcome in outcomes),
-        **{f"kills in {s}": trials.stages[s] for s in ("start", *STAGES) if trials.stages[s]},
-        "rows lost": trials.lost,
-        "rows doubled": trials.doubled,
-        "hand repairs": trials.repairs,
+        **{f"kills in {s}": stages[s] for s in ("start", *STAGES) if stages[s]},
+        "rows lost": sum(one.lost for one in trials),
+        "rows doubled": sum(one.doubled for one in trials),
+        "hand repairs": sum(one.repairs for one in trials),
     }
     return Result(outcomes, figures)
 
 
-def mark_stages(tell: Callable[[str], Any]) -> None:
-    """Tells each stage of the syncs of this process when it begins."""
-
-    def marked(kind: Any, name: str, stage: str) -> None:
-        original = getattr(kind, name)
-
-        def method(*arguments: Any, **options: Any) -> Any:
-            tell(stage)
-            return original(*arguments, **options)
-
-        setattr(kind, name, method)
-
-    marked(dlt.Pipeline, "extract", "fetch")
-    marked(dlt.Pipeline, "normalize", "normalize")
-    marked(dlt.Pipeline, "load", "load")
-    marked(SqlLoadJob, "run", "merge")
-    marked(SyncClient, "complete_load", "after")
+def _trials(source: str, seeds: Iterable[int]) -> Trials:
+    """Those of one source, done."""
+    served: list[dict[str, Any]] = []
+    with (
+        DemoServer(incidents=lambda: list(served), api_key=KEY) as api,
+        in_project(api.base_url, source=source) as project,
+    ):
+        api.faults.page_cap = PAGE
+        os.environ[project.variable("client", "paginator", "limit")] = str(PAGE)
+        with forks() as processes:
+            trials = Trials(project, processes, served=served)
+            trials.outcomes += [trials.one(seed) for seed in seeds]
+    return trials
 
 
-def staged_sync(tell: Tell) -> str | None:
+def staged_sync(tell: Tell, source: str = FIRST) -> str | None:
     """`one_sync`, which tells its stages alone."""
     mark_stages(tell)
-    return one_sync(lambda _: None)
+    return one_sync(lambda _: None, source)
 
 
 def _kill_fork(child: Child, wanted: str, delay: float) -> str:
@@ -172,15 +176,17 @@ def _kill_fork(child: Child, wanted: str, delay: float) -> str:
     return _stage(child.told, child.ended)
 
 
-def _kill_command(wanted: str, delay: float) -> str:
-    environment = {**os.environ, "DAGSTER_HOME": os.environ["DLT_PROJECT_DIR"]}
+def _kill_command(project: Project, wanted: str, delay: float) -> str:
+    folder = str(project.folder)
+    environment = {**os.environ, "DAGSTER_HOME": folder, "TMPDIR": folder}
     with subprocess.Popen(
-        [sys.executable, "-c", COMMAND],
+        [sys.executable, "-c", COMMAND, *project.command],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout
         told = []
@@ -189,7 +195,8 @@ def _kill_command(wanted: str, delay: float) -> str:
             if told[-1] == f"@{wanted}":
                 time.sleep(delay)
                 break
-        process.kill()
+        with suppress(ProcessLookupError):  # with several sources, each has a process of its own
+            os.killpg(process.pid, signal.SIGKILL)
         told += [line.strip() for line in process.stdout]
     stages = [line.removeprefix("@") for line in told if line.startswith("@")]
     return _stage(stages, process.returncode == 0)

@@ -1,28 +1,16 @@
 """Section `leaks`: secrets in every kind of auth, whatever goes wrong, and a search for them.
 
-What a scenario is and what is expected of it is in `leaks_cases`, how a secret is looked for in
-`leaks_search`, `dagster dev` in `leaks_ui`.
+What a scenario is and what is expected of it is in `cases.leaks`, how a secret is looked for in
+`judging.search`, `dagster dev` in `cases.leaks_ui`; two keys have section `two_keys`.
 """
 
-import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import dagster as dg
 import tomlkit
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import EmptyWorkspaceTarget
-from dagster_graphql.test.utils import execute_dagster_graphql
 
 from fakes.configuration import written_out
 from fakes.web import Web
@@ -30,7 +18,10 @@ from faults.cases.leaks import CASES, PART, Case, Place
 from faults.cases.leaks_ui import in_the_ui
 from faults.judging.outcome import Outcome, Result
 from faults.judging.search import ProcessList, Search, control
-from faults.running.project import ROOT
+from faults.running.scenarios import Process, furnished, told_by_dagster, wait_for
+from faults.running.scenarios import rows as rows_of
+from faults.running.scenarios import run as run_code
+from faults.sources import FIRST
 
 TITLE = "Secrets"
 WHAT = """Each scenario is `python -m incidents_dagster` as a process of its own, with its own
@@ -45,16 +36,11 @@ planted in files, and the search has to find every one. Core dumps are the syste
 switched off here."""
 
 AT_ONCE = 3
-SECONDS = 120
 # As a user starts it, but the waits of retries take no time.
 CHILD = """
 import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-from types import SimpleNamespace
-import tenacity.nap
-from incidents_dagster.ingestion.http.pace import Pace
-tenacity.nap.time = SimpleNamespace(sleep=lambda _: None)
-Pace.sleep = lambda *_: None
+import faults.running.without_waits
 if "timeout" in sys.argv[1:]:
     from requests.adapters import HTTPAdapter
     send = HTTPAdapter.send
@@ -67,22 +53,6 @@ if "uncaught" in sys.argv[1:]:
 sys.argv[1:] = ["sync"]
 runpy.run_module("incidents_dagster", run_name="__main__", alter_sys=True)
 """
-DAGSTER = {
-    "telemetry": {"enabled": False},
-    "python_logs": {"managed_python_loggers": ["root"], "python_log_level": "DEBUG"},
-}
-RUNS = """{ runsOrError { ... on Runs { results { runId status runConfigYaml
-  tags { key value } executionPlan { steps { key } }
-  eventConnection(limit: 1000) { events { __typename
-    ... on MessageEvent { message level stepKey eventType }
-    ... on ErrorEvent { error { message stack className causes { message stack } } }
-    ... on MaterializationEvent { label description metadataEntries { ...entry } }
-    ... on LogsCapturedEvent { fileKey externalUrl }
-  } } } } }
-  assetsOrError { ... on AssetConnection { nodes { key { path } } } } }
-fragment entry on MetadataEntry { label description
-  ... on TextMetadataEntry { text } ... on JsonMetadataEntry { jsonString }
-  ... on TableMetadataEntry { table { records } } }"""
 
 
 def run(part: bool) -> Result:
@@ -135,14 +105,14 @@ def _tried(case: Case, search: Search) -> Outcome:
         status, said = _run(case, place, api, folder)
         search.folder(folder)
         if (folder / "home").exists():
-            search.text("GraphQL and event log", _told_by_dagster(folder / "home"))
+            search.text("GraphQL and event log", told_by_dagster(folder / "home"))
         search.text("another host", repr(other.asked))
         seen = Search([case.key])
         seen.text(
             "the API", "".join(f"{asked!r} {asked.query} {asked.body}" for asked in api.asked)
         )
         arrived = bool(seen.found)
-        rows = _rows(folder / "warehouse.duckdb")
+        rows = rows_of(folder / "warehouse.duckdb", FIRST)
     faults = search.places()
     if arrived != case.arrives:
         faults.append("the secret did not arrive" if case.arrives else "the secret was sent")
@@ -164,73 +134,16 @@ def _judged(case: Case, status: int, said: str, faults: list[str]) -> Outcome:
 
 
 def _run(case: Case, place: Place, api: Web, folder: Path) -> tuple[int, str]:
-    """Runs the scenario; its exit status and what it printed, which is also kept in a file."""
-    for part in (".dlt", "home", "tmp"):
-        (folder / part).mkdir()
+    """Runs the scenario; its exit status and what it printed."""
     settings = tomlkit.parse(written_out()).unwrap()
     place.configure(settings["sources"]["incidents"])
-    (folder / ".dlt" / "config.toml").write_text(tomlkit.dumps(settings))
-    (folder / "home" / "dagster.yaml").write_text(json.dumps(DAGSTER))
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "TMPDIR": str(folder / "tmp"),
-        "DLT_PROJECT_DIR": str(folder),
-        "DLT_DATA_DIR": str(folder / "dlt"),
-        "DAGSTER_HOME": str(folder / "home"),
-        "INCIDENTS_DUCKDB_PATH": str(folder / "warehouse.duckdb"),
-        "PYTHONFAULTHANDLER": "1",
-        "RUNTIME__LOG_LEVEL": "DEBUG",
-        **place.environment(),
-    }
-    output = folder / "output.txt"
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, *case.child],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            if case.signal:
-                _wait_for(lambda: len(api.asked) >= case.requests, process)
-                process.send_signal(case.signal)
-            status = process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            status = -signal.SIGALRM
-        finally:
-            process.kill()
-            process.wait()
-    return status, output.read_text(errors="replace")
+    furnished(folder, settings)
 
+    def signalled(process: Process) -> None:
+        if case.signal:
+            wait_for(lambda: len(api.asked) >= case.requests, process)
+            process.send_signal(case.signal)
 
-def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + SECONDS
-    while not condition() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.05)
-
-
-def _told_by_dagster(home: Path) -> str:
-    """What the event log and the UI's GraphQL answer of all runs."""
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        runs = instance.get_runs()
-        logs = [str(instance.all_logs(run.run_id)) for run in runs]
-        with WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as workspace:
-            asked: Any = execute_dagster_graphql(workspace.create_request_context(), RUNS)
-    assert not asked.errors, asked.errors
-    return json.dumps(asked.data, ensure_ascii=False) + "\n".join([*map(str, runs), *logs])
-
-
-def _rows(database: Path) -> int:
-    import duckdb  # noqa: PLC0415
-
-    if not database.exists():
-        return 0
-    with duckdb.connect(str(database), read_only=True) as connection:
-        try:
-            found = connection.execute("SELECT count(*) FROM incidents.incident_data").fetchall()
-        except duckdb.CatalogException:
-            return 0
-    return int(found[0][0])
+    return run_code(
+        folder, CHILD, *case.child, environment=place.environment(), meanwhile=signalled
+    )

@@ -35,6 +35,7 @@ from faults.judging.outcome import Outcome, Result
 from faults.running.processes import HungError, in_own_processes, limited, no_waits
 from faults.running.project import in_project
 from faults.running.stories import LIMIT, Story, WrongError
+from faults.sources import FIRST, ON_A_SECOND_SOURCE, SECOND, counted, name_on
 
 TITLE = "Ordinary life"
 WHAT = (
@@ -45,7 +46,7 @@ WHAT = (
     "field of every record; a red one has to leave the table as it was, with one clear message, "
     "which names what the case wants named. A sync that says of itself that it is unproven is "
     "right in the cases that leave no evidence, if it marks nothing as deleted. In the quiet weeks "
-    "of a healthy API, any warning that is not true is wrong."
+    "of a healthy API, any warning that is not true is wrong. " + ON_A_SECOND_SOURCE
 )
 CASE_SECONDS = 60
 POINTS: dict[str, Sequence[Case]] = {
@@ -75,13 +76,18 @@ POINTS: dict[str, Sequence[Case]] = {
 }
 # A code location loads the rest anew.
 IMPORTED = ["faults.sections.ordinary", "incidents_dagster.embedded_elt", "dagster_duckdb"]
-EVERY = 40  # cases of a point, one is in a sample
+# Source → which case of a point is the first in a sample, and which ones follow it.
+SAMPLES = {FIRST: (2, 40), SECOND: (3, 200)}
 
 
-def tried(point: str, case: Case) -> Outcome:
+def tried(point: str, case: Case, source: str = FIRST) -> Outcome:
     """The outcome of a case."""
-    name = f"{point}: {case.name}"
-    with IncidentPages(case.style, LIMIT) as api, in_project(api.base_url) as project, no_waits():
+    name = name_on(source, f"{point}: {case.name}")
+    with (
+        IncidentPages(case.style, LIMIT) as api,
+        in_project(api.base_url, source=source) as project,
+        no_waits(),
+    ):
         api.total, api.rows, api.tell = case.total, records(case.rows), case.tell or truth
         api.first_page = case.first_page
         story = Story(api, project, case.style)
@@ -89,6 +95,8 @@ def tried(point: str, case: Case) -> Outcome:
             with limited(CASE_SECONDS):
                 story.configure(**case.settings)
                 case.story(story)
+            if wrong := project.disturbed():
+                return Outcome(name, "wrong", wrong)
         except HungError:
             return Outcome(name, "wrong", f"no end within {CASE_SECONDS} s")
         except WrongError as wrong:
@@ -101,9 +109,10 @@ def tried(point: str, case: Case) -> Outcome:
     return Outcome(name, "red" if story.came == "red" else "right", said)
 
 
-def tried_number(number: int) -> Outcome:
-    """The outcome of a case by its place among all, which another process can be told."""
-    return tried(*numbered()[number])
+def tried_number(case: tuple[str, int]) -> Outcome:
+    """The outcome of a case by its source and its place, which another process can be told."""
+    source, number = case
+    return tried(*numbered()[number], source)
 
 
 def numbered() -> list[tuple[str, Case]]:
@@ -112,13 +121,14 @@ def numbered() -> list[tuple[str, Case]]:
 
 
 def run(part: bool) -> Result:
-    """All cases, or every fortieth of each point."""
-    # Not the first ones, of which some start commands.
-    counted = {point: range(2, len(cases), EVERY) for point, cases in POINTS.items()}
+    """All cases on either source, or every fortieth of each point, and fewer on a second source."""
     wanted = [
-        number
+        (source, number)
+        for source, (first, every) in SAMPLES.items()
         for number, (point, case) in enumerate(numbered())
-        if not part or POINTS[point].index(case) in counted[point]
+        # Not the first ones, of which some start commands.
+        if not part or POINTS[point].index(case) in range(first, len(POINTS[point]), every)
     ]
     outcomes = in_own_processes(tried_number, wanted, IMPORTED)
-    return Result(outcomes, {"ordinary situations": len(outcomes), "points": len(POINTS)})
+    figures = counted("ordinary situations", outcomes)
+    return Result(outcomes, {**figures, "points": len(POINTS)})

@@ -18,7 +18,7 @@ def red(says: str, **settings: Any) -> Callable[[Story], None]:
     def story(story: Story) -> None:
         story.configure(**settings)
         story.sync("red", says)
-        if story.project.query("SELECT 1 FROM incidents.incident_data"):
+        if story.project.query("SELECT 1 FROM {schema}.incident_data"):
             raise WrongError("red, and rows are loaded")
 
     return story
@@ -183,7 +183,7 @@ def blank_key(key: str, where: dict[str, Any]) -> Callable[[Story], None]:
     """A key that is none, or that no header can hold."""
 
     def story(story: Story) -> None:
-        os.environ["API_KEY"] = key
+        os.environ[story.project.secret("api_key")] = key
         story.configure(client__auth=where)
         story.sync("red", "api_key|API_KEY")
 

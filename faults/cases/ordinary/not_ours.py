@@ -42,6 +42,7 @@ def foreign_file(content: bytes) -> Callable[[Story], None]:
         if not message or file.name not in message:
             raise WrongError(f"no message names the file: {message}")
         file.unlink()
+        story.project.settle()
         story.sync()
 
     return story
@@ -121,8 +122,9 @@ def history(elsewhere: str) -> Callable[[Story], None]:
         folder = story.project.folder / elsewhere
         folder.mkdir()
         with Checkout(story.project.folder) as checkout:
-            where = {"SOURCES__INCIDENTS__CLIENT__BASE_URL": story.api.base_url}
-            said = checkout.command("sync", cwd=folder, API_KEY="own-1", **where)
+            project = story.project
+            where = project.environment(story.api.base_url, "own-1")
+            said = checkout.command(*project.command, cwd=folder, **where)
             if "succeeded" not in said:
                 raise WrongError(said[-300:])
             if left := [str(f.relative_to(folder)) for f in folder.rglob("*")]:
@@ -133,18 +135,18 @@ def history(elsewhere: str) -> Callable[[Story], None]:
     return story
 
 
-TABLE = "incidents.incident_data"
+TABLE = "{schema}.incident_data"
 CASES = [
     *(
         Case(
-            f"a user's schema {name}, {'from the beginning' if first else 'later'}",
-            schema(name, first),
+            f"a user's schema {name.format(schema='…')}, {when}",
+            schema(name, first=when != "later"),
         )
-        for name, first in (
-            ("incidents_staging", False),
-            ("incidents_staging", True),
-            ("incidents_other_staging", False),
-            ("staging", True),
+        for name, when in (
+            ("{schema}_staging", "later"),
+            ("{schema}_staging", "from the beginning"),
+            ("{schema}_other_staging", "later"),
+            ("staging", "from the beginning"),
         )
     ),
     *(

@@ -16,7 +16,8 @@ def ordinary_word(key: str, auth: dict[str, Any] | None = None) -> Callable[[Sto
     """The key is short, all digits or a word; records have it in texts of their own."""
 
     def story(story: Story) -> None:
-        os.environ["API_KEY"] = os.environ["TOKEN"] = key
+        for field in ("api_key", "token"):
+            os.environ[story.project.secret(field)] = key
         story.configure(client__auth=auth or HEADER)
         with_word(story, key)
         story.sync()

@@ -71,11 +71,11 @@ def plain_http(**settings: Any) -> Callable[[Story], None]:
     """A secret over plain http to another machine is refused before anything is sent."""
 
     def story(story: Story) -> None:
-        os.environ.pop("API_KEY")
+        os.environ.pop(story.project.secret("api_key"))
         story.configure(client__auth=None, **settings)
         story.secrets.append(SECRET)
         story.project.use("http://api.example.test", "")
-        os.environ.pop("API_KEY")
+        os.environ.pop(story.project.secret("api_key"))
         story.sync("red", "allow_plain_http")
 
     return story
@@ -123,8 +123,9 @@ def private(story: Story) -> None:
     """data/ and all in it belongs to its user alone, from the start."""
     story.api.rows = story.api.rows[:5]
     with Checkout(story.project.folder) as checkout:
-        where = {"SOURCES__INCIDENTS__CLIENT__BASE_URL": story.api.base_url, "API_KEY": "own-1"}
-        checkout.command("sync", **where)
+        project = story.project
+        where = project.environment(story.api.base_url, "own-1")
+        checkout.command(*project.command, **where)
         if others := checkout.readable_by_others():
             raise WrongError(f"others can read {others}")
 

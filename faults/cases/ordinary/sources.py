@@ -182,8 +182,9 @@ def demo_first(rows: int) -> Callable[[Story], None]:
     """README's first two commands in a row, and ten syncs more."""
 
     def story(story: Story) -> None:
-        with Checkout(story.project.folder) as checkout:
-            said = checkout.command("sync")
+        project = story.project
+        with Checkout(project.folder) as checkout:
+            said = checkout.command(*project.command, **project.beside())
             if not re.search(r"1,0\d\d in all", said):
                 raise WrongError(f"the demo: {said[-300:]}")
             if ".duckdb" not in said.partition("\nincident_data:")[0]:
@@ -191,10 +192,10 @@ def demo_first(rows: int) -> Callable[[Story], None]:
             if others := checkout.readable_by_others():
                 raise WrongError(f"others can read {others}")
             story.api.rows = [record(n, n, status="own") for n in range(1, rows + 1)]
-            url = story.api.base_url
-            checkout.command("sync", SOURCES__INCIDENTS__CLIENT__BASE_URL=url, API_KEY="own-key-1")
+            own = project.environment(story.api.base_url, "own-key-1")
+            checkout.command(*project.command, **own)
             change(story, 1, 2)
-            checkout.syncs(10, SOURCES__INCIDENTS__CLIENT__BASE_URL=url, API_KEY="own-key-1")
+            checkout.syncs(10, project.source, **own)
             story.project.database = checkout.newest_database()
             if wrong := story.unequal():
                 raise WrongError(f"the table is not equal to the own API: {wrong}")
