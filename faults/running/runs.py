@@ -83,7 +83,7 @@ def run_job(
     result = resolved.execute_in_process(
         instance=instance, raise_on_error=False, run_config=settings
     )
-    run, shown = Run(), dg.AssetKey([*([] if source == FIRST else [source]), "incident_data"])
+    run, shown = Run(), _incidents(source)
     for record in instance.all_logs(result.run_id):
         if not record.is_dagster_event:
             run.log.append((record.level, record.user_message))
@@ -107,12 +107,12 @@ def run_job(
     return run
 
 
-def run_checks(defs: dg.Definitions, instance: dg.DagsterInstance) -> Run:
-    """Evaluates all checks of the code location, without a sync."""
+def run_checks(defs: dg.Definitions, instance: dg.DagsterInstance, source: str = FIRST) -> Run:
+    """Evaluates all checks of a source's incidents, without a sync."""
     run, assets = Run(), [*(defs.assets or []), *(defs.asset_checks or [])]
     result = dg.materialize(
         assets,  # type: ignore[arg-type]
-        selection=dg.AssetSelection.all_asset_checks(),
+        selection=dg.AssetSelection.checks_for_assets(_incidents(source)),
         instance=instance,
         resources=defs.resources,
         raise_on_error=False,
@@ -122,6 +122,10 @@ def run_checks(defs: dg.Definitions, instance: dg.DagsterInstance) -> Run:
         if not check.passed:
             run.warned[check.check_name] = check.description or "no reason"
     return run
+
+
+def _incidents(source: str) -> dg.AssetKey:
+    return dg.AssetKey([*([] if source == FIRST else [source]), "incident_data"])
 
 
 def _reason(event: dg.DagsterEvent) -> str:

@@ -125,7 +125,7 @@ class Story:
     def checks(self) -> Run:
         """Evaluates the checks alone."""
         assert self._instance, "a run comes before"
-        return run_checks(load_definitions(), self._instance)
+        return run_checks(load_definitions(), self._instance, self.project.source)
 
     def quiet(self, run: Run, *true: str) -> None:
         """Nothing warns but what is `true`, as regular expressions.
