@@ -2,7 +2,7 @@
 
 `client`, `resource_defaults` and `resources` are rest_api's: dlt checks them when `source` is
 built. `settings_files` reads the values. README's table of settings is generated from the models
-here. No secret is read.
+here. Secrets are only looked at to keep them out of messages and records.
 """
 
 import re
@@ -330,8 +330,7 @@ def load_settings(source: str = FIRST) -> Settings:
         )
     for name in names:  # an API may repeat the key of another source
         with suppress(SettingsError):  # of that source, whose syncs say so
-            for field in SECRETS:
-                remember(SourceSection(name).secret(field))
+            remember(*SourceSection(name).secrets(SECRETS))
     return _load(SourceSection(source), names)
 
 
@@ -353,8 +352,7 @@ def load_sources() -> dict[str, Settings | SettingsError]:
 def _load(section: SourceSection, sources: list[str]) -> Settings:
     check_umask()
     given = section.read()
-    for field in SECRETS:
-        remember(section.own_secret(field))
+    remember(*map(section.own_secret, SECRETS))
     check_section_names(section, sources)
     if not given.get("resources"):
         raise SettingsError(

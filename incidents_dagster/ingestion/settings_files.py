@@ -5,6 +5,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -109,10 +110,16 @@ class SourceSection:
 
         It is in the source's own section; that of the first source may also be at the top level.
         """
-        found = self.own_secret(field)
-        if not found and self.is_first:
-            found = str(dlt.secrets.get(field, str) or "")
-        return found
+        return self.secrets([field])[0]
+
+    def secrets(self, fields: Iterable[str]) -> list[str]:
+        """Several of them, as `secret`."""
+        tree = self._with_secrets()
+        found = [str(tree.get(field) or "") for field in fields]
+        if not self.is_first:
+            return found
+        top = (dlt.secrets.get(field, str) for field in fields)
+        return [own or str(other or "") for own, other in zip(found, top, strict=True)]
 
     def own_secret(self, field: str) -> str:
         """A secret in the source's own section; empty if it is not there."""
