@@ -30,9 +30,12 @@ from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
 from incidents_dagster.names import reconcile_job, sync_job
 
 PRUNED_PER_RUN = 10  # takes 1 s
-# Not forked from this process, as DuckDB and Dagster have threads; definitions are loaded once.
+# Not forked from this process, as DuckDB and Dagster have threads. What all runs need is imported
+# once: the definitions, and Dagster's history, which takes half a second of CPU.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["incidents_dagster.run", "incidents_dagster.definitions"])
+PROCESSES.set_forkserver_preload(
+    [f"incidents_dagster.{name}" for name in ("run", "definitions", "history")]
+)
 # At the same time; most of a sync is waiting for the API.
 MOST_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
 
