@@ -25,7 +25,6 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import (
     open_file,
     read_only_connection,
 )
-from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 VIEW = f"{quoted(FIRST)}.{quoted(INCIDENTS)}"
 TEXT, TIME = "VARCHAR", "TIMESTAMP WITH TIME ZONE"
@@ -118,27 +117,91 @@ def refreshed(
 
 
 @dataclass(frozen=True)
+class _There:
+    """A table that there is.
+
+    Attributes:
+        table: What the configuration says about it.
+        types: Its columns, with their types.
+    """
+
+    table: Table
+    types: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """SQL for the key as text, or for the column `id` where there is no key."""
+        if self.table.keyed:
+            return key_as_text_sql(self.table.primary_key, "t")
+        return self.own("id", TEXT)
+
+    @property
+    def present(self) -> str:
+        """SQL: whether a row is not marked as deleted."""
+        return f"t.{DELETED_AT} IS NULL" if DELETED_AT in self.types else "true"
+
+    @property
+    def selected(self) -> str:
+        """SQL for its rows, with the columns of the view."""
+        table = self.table
+        given = {
+            "source": f"'{table.schema}'",
+            "id": self.key,
+            "source_table": f"'{table.schema}.{table.name}'",
+        }
+        columns = ", ".join(
+            f"{given.get(name) or self.own(name, kind)} AS {quoted(name)}"
+            for name, (kind, _) in COLUMNS.items()
+        )
+        return f"SELECT {columns} FROM {table.qualified} t"
+
+    def own(self, name: str, kind: str) -> str:
+        """SQL for a column; null where there is none, or no times where they should be."""
+        column, found = f"t.{quoted(name)}", self.types.get(name, "")
+        if found and kind == TEXT:
+            return f"CAST({column} AS VARCHAR)"
+        if found == TIME:
+            return column
+        if found.startswith(("TIMESTAMP", "DATE")):
+            return f"timezone('UTC', CAST({column} AS TIMESTAMP))"
+        return f"CAST(NULL AS {kind})"
+
+
+@dataclass(frozen=True)
 class _Look:
     """The tables that there are, the view that there is, and the one that there should be."""
 
     connection: duckdb.DuckDBPyConnection
-    tables: list[StoredTable]
+    tables: list[_There]
     without_table: list[str]
     before: str
     sql: str
 
     @classmethod
     def at(cls, connection: duckdb.DuckDBPyConnection, tables: Sequence[Table]) -> "_Look":
-        stored = [StoredTable(table, connection) for table in tables]
-        there = [one for one in stored if one.exists()]
-        missing = [one.table.schema for one in stored if one not in there]
+        # All columns at once, as each such query looks at all tables of the file.
+        columns = connection.execute(
+            "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE database_name = current_database()"
+        ).fetchall()
+        types: dict[tuple[str, str], dict[str, str]] = {}
+        for schema, name, column, kind in columns:
+            types.setdefault((schema, name), {})[column] = kind
+        found = [_There(table, types.get((table.schema, table.name), {})) for table in tables]
+        for one in found:
+            if not one.table.takes_changes_alone:  # then it is the API's own field
+                one.types.pop(DELETED_AT, None)
+        there = [one for one in found if one.types]
+        missing = [one.table.schema for one in found if not one.types]
         comments = connection.execute(
             "SELECT comment FROM duckdb_views() WHERE database_name = current_database() "
             "AND schema_name = ? AND view_name = ?",
             [FIRST, INCIDENTS],
         ).fetchall()
         before = str(comments[0][0] or "") if comments else ""
-        return cls(connection, there, missing, before, _sql(there))
+        return cls(
+            connection, there, missing, before, " UNION ALL ".join(one.selected for one in there)
+        )
 
     @property
     def comment(self) -> str:
@@ -173,68 +236,39 @@ class _Look:
             )
 
     def found(self, dropped: dict[str, int], wrong: Collection[str]) -> View:
-        rows = {one.table.schema: one.count() for one in self.tables}
         if not self.tables:
-            return View(rows, self.without_table, dropped, 0, "", "")
-        sql = self._amiss(wrong)
+            return View({}, self.without_table, dropped, 0, "", "")
+        rows = " UNION ALL ".join(
+            f"SELECT '{one.table.schema}' AS source, {one.key} AS id "
+            f"FROM {one.table.qualified} t WHERE {one.present}"
+            for one in self.tables
+        )
+        counted = self.connection.execute(f"SELECT source, count(*) FROM ({rows}) GROUP BY ALL")
+        counts = dict(counted.fetchall())
+        sql = _amiss(rows, wrong)
         sample = self.connection.execute(
             f"SELECT count(*) OVER (), * FROM ({sql}) ORDER BY ALL LIMIT {SAMPLE_SIZE}"
         ).fetchall()
         told = "; ".join(f"{source} {key}: {times or 0} times" for _, source, key, times in sample)
-        count = sample[0][0] if sample else 0
-        return View(rows, self.without_table, dropped, count, told, sql)
-
-    def _amiss(self, wrong: Collection[str]) -> str:
-        rows = " UNION ALL ".join(
-            f"SELECT '{one.table.schema}' AS source, {_id(one)} AS id FROM {one.present()} t"
-            for one in self.tables
-        )
-        others = ", ".join(f"'{name}'" for name in ["", *wrong])
-        return (
-            f"SELECT source, id, times FROM (SELECT source, id, count(*) AS there FROM ({rows}) "
-            f"GROUP BY ALL) FULL JOIN (SELECT source, id, count(*) AS times FROM {VIEW} "
-            f"WHERE {DELETED_AT} IS NULL AND source NOT IN ({others}) GROUP BY ALL) "
-            "USING (source, id) WHERE there IS DISTINCT FROM 1 OR times IS DISTINCT FROM 1"
+        return View(
+            {one.table.schema: counts.get(one.table.schema, 0) for one in self.tables},
+            self.without_table,
+            dropped,
+            sample[0][0] if sample else 0,
+            told,
+            sql,
         )
 
 
-def _sql(tables: Sequence[StoredTable]) -> str:
-    return " UNION ALL ".join(
-        f"SELECT {', '.join(_columns(stored))} FROM {stored.table.qualified} t" for stored in tables
+def _amiss(rows: str, wrong: Collection[str]) -> str:
+    """SQL that finds `rows`, of the tables or of the view, that are not in both once."""
+    others = ", ".join(f"'{name}'" for name in ["", *wrong])
+    return (
+        f"SELECT source, id, times FROM (SELECT source, id, count(*) AS there FROM ({rows}) "
+        f"GROUP BY ALL) FULL JOIN (SELECT source, id, count(*) AS times FROM {VIEW} "
+        f"WHERE {DELETED_AT} IS NULL AND source NOT IN ({others}) GROUP BY ALL) "
+        "USING (source, id) WHERE there IS DISTINCT FROM 1 OR times IS DISTINCT FROM 1"
     )
-
-
-def _columns(stored: StoredTable) -> list[str]:
-    types = {column.name: column.type for column in stored.columns()}
-    table = stored.table
-    own = {
-        "source": f"'{table.schema}'",
-        "id": _id(stored),
-        "source_table": f"'{table.schema}.{table.name}'",
-    }
-    return [
-        f"{own.get(name) or _own(name, kind, types.get(name, ''))} AS {quoted(name)}"
-        for name, (kind, _) in COLUMNS.items()
-    ]
-
-
-def _id(stored: StoredTable) -> str:
-    """SQL for the key as text, or for the column `id` where there is no key."""
-    if stored.table.keyed:
-        return key_as_text_sql(stored.table.primary_key, "t")
-    return _own("id", TEXT, next((c.type for c in stored.columns() if c.name == "id"), ""))
-
-
-def _own(name: str, kind: str, found: str) -> str:
-    """SQL for a column of the table; null where there is none, or no times where they should be."""
-    column = f"t.{quoted(name)}"
-    if found and kind == TEXT:
-        return f"CAST({column} AS VARCHAR)"
-    if found == TIME:
-        return column
-    if found.startswith(("TIMESTAMP", "DATE")):
-        return f"timezone('UTC', CAST({column} AS TIMESTAMP))"
-    return f"CAST(NULL AS {kind})"
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, source: str) -> int:
