@@ -55,7 +55,7 @@ class FirstPage:
             return
         try:
             with api.once():
-                found = api.batches(name, *span, from_page=first - 1)
+                found = api.batches(api.records(name, *span, from_page=first - 1))
                 page = [record for some in found for record in some]
         except ResourceExtractionError as error:
             # An API without such a page refuses it in its own way.

@@ -286,7 +286,8 @@ class Reader:
         seen, most = self._seen, self._api.settings.max_columns
         duplicates = Duplicates(self._table)
         try:
-            for records in self._api.batches(self._name, *span, pages=pages):
+            found = self._api.records(self._name, *span, pages=pages)
+            for records in self._api.batches(found):
                 batch = to_arrow(
                     records, self._known, self._table.primary_key, self._table.typed, most
                 )

@@ -92,16 +92,9 @@ class OpenApi:
     report: Callable[[str], None]
     before_fetching: Callable[[], None]
 
-    def batches(
-        self,
-        name: str,
-        since: Any = None,
-        until: Any = None,
-        pages: Pages | None = None,
-        from_page: int | None = None,
-    ) -> Iterator[list[Any]]:
-        """What `records` brings, for a load: in lists of at most `BATCH_ROWS`."""
-        return chunks(self.records(name, since, until, pages, from_page), self.before_fetching)
+    def batches(self, records: DltResource) -> Iterator[list[Any]]:
+        """What `records` has made, for a load: in lists of at most `BATCH_ROWS`."""
+        return chunks(records, self.before_fetching)
 
     def records(
         self,
