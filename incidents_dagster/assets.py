@@ -18,6 +18,7 @@ from incidents_dagster.embedded_elt import DagsterDltResource, DagsterDltTransla
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.landing.changes import Mode
+from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import FILE_FORMAT, Sync, build_pipeline, open_sync
@@ -127,7 +128,7 @@ class SyncConfig(dg.Config):
 
 def _check_unchanged(source: Source, current: Settings) -> None:
     """Refuses settings for which Dagster would have other assets or checks."""
-    same = Source.of(current).tables == source.tables
+    same = Table.all_of(declared_source(current)) == source.tables
     if not same or current.freshness != source.settings.freshness:
         raise SettingsError(
             f"The resources in {current.section.where('resources')}, their columns, or what the "
@@ -167,7 +168,7 @@ def assets_of(source: Source) -> dg.AssetsDefinition:
             current = load_settings(source.name)
             _check_unchanged(source, current)
             with open_sync(current, context.log.info, config.mode) as sync:
-                yield from _results(context, source, sync, dlt, duckdb)
+                yield from _results(context, sync, dlt, duckdb)
         except Exception as error:
             # The cause's message may contain the address with the key, or a page of records; the
             # lines of code in its traceback do not.
@@ -179,12 +180,11 @@ def assets_of(source: Source) -> dg.AssetsDefinition:
 
 def _results(
     context: dg.AssetExecutionContext,
-    source: Source,
     sync: Sync,
     dlt: DagsterDltResource,
     duckdb: IncidentsDuckDB,
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    tables = {name: Table.of(sync.api.declared, name) for name in source.tables}
+    tables = Table.all_of(sync.api.declared)
     wait = sync.api.settings.wait_seconds
     with read_only_connection(sync.database, wait, context.log.info) as connection:
         before = {n: StoredTable(table, connection).row_count() for n, table in tables.items()}

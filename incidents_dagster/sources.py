@@ -42,8 +42,7 @@ class Source:
             SettingsError: rest_api rejects them, or Dagster a cron.
         """
         declared = declared_source(settings)
-        tables = {name: Table.of(declared, name) for name in declared.resources}
-        return cls(settings, declared, tables, schedules_of(settings))
+        return cls(settings, declared, Table.all_of(declared), schedules_of(settings))
 
     @property
     def name(self) -> str:

@@ -275,8 +275,7 @@ def test_a_sync_without_changes_loads_nothing(api: DemoServer, sync: Sync, datab
 
 def _reload(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a reload of the code location does to the configured tables."""
-    source = declared_source(load_settings())
-    tables = {name: Table.of(source, name) for name in source.resources}
+    tables = Table.all_of(declared_source(load_settings()))
     loaded: Any = SOURCES["incidents"].tables
     for name in [*loaded]:
         monkeypatch.delitem(loaded, name)

@@ -112,6 +112,11 @@ class Table:
             schema=source.name,
         )
 
+    @classmethod
+    def all_of(cls, source: DltSource) -> dict[str, "Table"]:
+        """Resource name → its table, for all resources of `source`."""
+        return {name: cls.of(source, name) for name in source.resources}
+
     def column_of(self, field: str) -> str:
         """The column of a field that the configuration names, declared or not."""
         declared = {hints.get(DECLARED_FIELD): name for name, hints in self.declared.items()}
