@@ -352,7 +352,7 @@ def load_sources() -> dict[str, Settings | SettingsError]:
 def _load(section: SourceSection, sources: list[str]) -> Settings:
     check_umask()
     given = section.read()
-    remember(*map(section.own_secret, SECRETS))
+    remember(*(secret for name, secret in section.own_secrets().items() if name in SECRETS))
     check_section_names(section, sources)
     if not given.get("resources"):
         raise SettingsError(

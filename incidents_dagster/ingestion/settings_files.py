@@ -22,7 +22,7 @@ from incidents_dagster.ingestion.tables import FIRST
 
 # A setting of the first source: the names of the others.
 ALSO = "also"
-# The table over all sources, and what later releases need.
+# Schemas of DuckDB's own and of later releases; names that begin as the first source's do.
 RESERVED = ("incident", "insight", "information_schema", "main", "pg_catalog", "system", "temp")
 # As a schema of DuckDB, a part of an environment variable, and a name of dlt's and Dagster's.
 SOURCE_NAME = re.compile(r"[a-z](?:_?[a-z0-9])*")
@@ -114,16 +114,16 @@ class SourceSection:
 
     def secrets(self, fields: Iterable[str]) -> list[str]:
         """Several of them, as `secret`."""
-        tree = self._with_secrets()
-        found = [str(tree.get(field) or "") for field in fields]
+        own = self.own_secrets()
+        found = [own.get(field, "") for field in fields]
         if not self.is_first:
             return found
         top = (dlt.secrets.get(field, str) for field in fields)
-        return [own or str(other or "") for own, other in zip(found, top, strict=True)]
+        return [one or str(other or "") for one, other in zip(found, top, strict=True)]
 
-    def own_secret(self, field: str) -> str:
-        """A secret in the source's own section; empty if it is not there."""
-        return str(self._with_secrets().get(field) or "")
+    def own_secrets(self) -> dict[str, str]:
+        """Those in the source's own section, by their names."""
+        return {n: str(v) for n, v in self._with_secrets().items() if v and n in SECRETS}
 
     def places_of(self, field: str) -> str:
         """Where `secret` looks for a secret, for messages."""

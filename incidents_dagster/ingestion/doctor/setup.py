@@ -101,7 +101,7 @@ def look_at_file(source: str, found: Diagnosis) -> None:
 def _secret(field: str, section: SourceSection) -> tuple[str, str]:
     """A secret as `auth` finds it, and where."""
     value = section.secret(field)
-    if section.own_secret(field):
+    if field in section.own_secrets():
         return value, section.where(field)
     if os.environ.get(field.upper()):
         return value, f"the environment variable {field.upper()}"
