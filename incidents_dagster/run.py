@@ -114,7 +114,7 @@ def main(mode: str = "incremental", chosen: Sequence[str] = ()) -> int:
     # Also creates the history, which several processes cannot do at once.
     with dg.DagsterInstance.get() as instance:
         if len(known) == 1:
-            status = conclude(run_one(FIRST, mode))
+            status = conclude(run_one(FIRST, mode, instance))
         else:
             status = _run_several([name for name in known if name in (chosen or known)], mode)
         _prune(instance)
@@ -125,12 +125,13 @@ def _job_of(source: str, mode: str) -> str:
     return reconcile_job(source) if mode == "reconcile" else sync_job(source)
 
 
-def run_one(source: str, mode: str, alone: bool = True) -> Outcome:
+def run_one(source: str, mode: str, instance: dg.DagsterInstance, alone: bool = True) -> Outcome:
     """Runs the job of one source in this process.
 
     Args:
         source: Its name.
         mode: A value of `Mode`.
+        instance: Records the run.
         alone: Whether no other source runs beside it; else its lines are fewer, and say its name.
     """
     from incidents_dagster.checks import not_applicable  # noqa: PLC0415
@@ -147,15 +148,16 @@ def run_one(source: str, mode: str, alone: bool = True) -> Outcome:
     config: dict[str, Any] = {**(job.run_config or {}), "loggers": loggers}
     if mode != "incremental" and known:
         config["ops"] = {known.op: {"config": {mode: True}}}
-    with dg.DagsterInstance.get() as instance:
-        gc.freeze()  # what is imported stays
-        gc.enable()
-        result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+    gc.freeze()  # what is imported stays
+    gc.enable()
+    result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
     graph = defs.resolve_asset_graph()
     described = {key: graph.get_check_spec(key).description for key in graph.asset_check_keys}
-    tables = known.tables if known else {}
-    left_out = {known.key(n): not_applicable(table) for n, table in tables.items()} if known else {}
-    lines = report(result, described, left_out) if alone else brief(result, described)
+    if alone and known:
+        left_out = {known.key(n): not_applicable(table) for n, table in known.tables.items()}
+        lines = report(result, described, left_out)
+    else:
+        lines = brief(result, described)
     # By name: dlt wraps the exception, and `explain` turns it into text.
     interrupted = not result.success and "ExecutionInterruptedError" in reason(result)
     return Outcome(
@@ -242,7 +244,8 @@ def _in_a_process(source: str, mode: str) -> Outcome:
 
 def _send_outcome(sender: Connection, source: str, mode: str) -> None:
     try:
-        outcome = run_one(source, mode, alone=False)
+        with dg.DagsterInstance.get() as instance:
+            outcome = run_one(source, mode, instance, alone=False)
     except Exception as error:  # of Dagster's own, such as that its history cannot be written
         outcome = Outcome(_job_of(source, mode), [], redact(explain(error)))
     sender.send(outcome)
