@@ -120,6 +120,14 @@ class Sources:
         else:
             self.secrets.setdefault("sources", {})[name] = {secret: key}
 
+    def rename(self, name: str, other: str) -> None:
+        """Gives a further source another name."""
+        self.section[other] = self.section.pop(name)
+        also = self.section["incidents"]["also"]
+        also[also.index(name)] = other
+        self.secrets["sources"][other] = self.secrets["sources"].pop(name)
+        self.write()
+
     def write(self) -> None:
         """Writes config.toml and secrets.toml."""
         runtime = {"dlthub_telemetry": False, "log_level": "CRITICAL"}

@@ -56,19 +56,13 @@ def test_a_renamed_source_is_a_new_one_and_its_old_name_brings_the_old_schema_ba
     sources.plain("incidents", 2, "k3y-1")
     api = sources.plain("tickets", 3, "k3y-2")
     sources.sync("tickets")
-    sources.section["jira"] = sources.section.pop("tickets")
-    sources.section["incidents"]["also"] = ["jira"]
-    sources.secrets["sources"]["jira"] = sources.secrets["sources"].pop("tickets")
-    sources.write()
+    sources.rename("tickets", "jira")
     api.web.asked.clear()
     sources.sync("jira")
     assert "updated_since" not in api.web.asked[0].query
     assert sources.query("SELECT count(*) FROM jira.incident_data") == [(3,)]
 
-    sources.section["tickets"] = sources.section.pop("jira")
-    sources.section["incidents"]["also"] = ["tickets"]
-    sources.secrets["sources"]["tickets"] = sources.secrets["sources"].pop("jira")
-    sources.write()
+    sources.rename("jira", "tickets")
     api.web.asked.clear()
     sources.sync("tickets")
     assert "updated_since" in api.web.asked[0].query
