@@ -12,10 +12,8 @@ from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
 from incidents_dagster.ingestion.warehouse import all_incidents
-from incidents_dagster.ingestion.warehouse.duckdb_file import (
-    catalog,
-    database_path,
-)
+from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path
+from incidents_dagster.ingestion.warehouse.incident_columns import COLUMNS
 from incidents_dagster.resources import READER_WAIT_SECONDS
 from incidents_dagster.sources import SOURCES, WRONG, Source
 
@@ -102,7 +100,7 @@ def _columns() -> dg.TableSchema:
     return dg.TableSchema(
         [
             dg.TableColumn(name, type=kind, description=description)
-            for name, (kind, description) in all_incidents.COLUMNS.items()
+            for name, (kind, description) in COLUMNS.items()
         ]
     )
 

@@ -10,11 +10,12 @@ import zlib
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -41,6 +42,8 @@ from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 REST_API_KEYS = ("client", "resource_defaults", "resources")
+# What counts for all sources.
+OF_ALL = (ALSO, "insight")
 NIGHT_HOURS = 6  # of Sunday, in which further sources are reconciled
 
 # Dagster's rules for asset groups and owners.
@@ -50,10 +53,29 @@ Owner = Annotated[
     str,
     Field(pattern=r"^(team:\S.*|[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"),
 ]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS = get_args(Weekday)
+Hours = Annotated[str, Field(pattern=r"^([01]?\d|2[0-4])-([01]?\d|2[0-4])$")]
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (LookupError, OSError, ValueError):  # unknown, a folder of zones, no name
+        raise PydanticCustomError(
+            "zone", 'the name of a time zone, such as "Europe/Berlin"'
+        ) from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
 # What a setting must be, and what a value of the wrong type must be; pydantic words the rest.
 SETTINGS_MUST_BE = {
     "group": "a name of letters, digits and underscores",
     "owners": 'e-mail addresses and teams, such as ["ann@example.com", "team:on-call"]',
+    "insight.business_days": f"a list of {', '.join(WEEKDAYS)}",
+    "insight.business_hours": 'from hour to hour, such as "8-18"',
+    "insight.sleep_hours": 'from hour to hour, such as "22-8"',
 }
 TYPES_MUST_BE = {
     "bool_type": "true or false",
@@ -157,18 +179,39 @@ class Schedules(Section):
         default="30 3 * * 0",
         description="when `incidents_reconcile_weekly` runs; likewise",
     )
-    timezone: str = Field(default="UTC", description="the time zone of both schedules")
+    timezone: Zone = Field(default="UTC", description="the time zone of both schedules")
 
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (LookupError, OSError, ValueError):  # unknown, a folder of zones, no name
-            raise PydanticCustomError(
-                "zone", 'the name of a time zone, such as "Europe/Berlin"'
-            ) from None
-        return name
+
+class Insight(Section):
+    """How the tables of the schema `insight` are made; only in the first source's section."""
+
+    every_minutes: float = Field(
+        default=15.0,
+        ge=1,
+        description="after syncs that changed something, the tables of `insight` are made anew at "
+        "most this often",
+    )
+    timezone: Zone = Field(
+        default="UTC", description="the time zone of their days, weeks, months and hours"
+    )
+    business_days: list[Weekday] = Field(
+        default=["mon", "tue", "wed", "thu", "fri"], description="the days of business hours"
+    )
+    business_hours: Hours = Field(
+        default="8-18", description="from hour to hour; as PagerDuty has it"
+    )
+    sleep_hours: Hours = Field(default="22-8", description="hours in which people are woken")
+
+    @property
+    def weekdays(self) -> list[int]:
+        """The business days; 1: Monday."""
+        return [WEEKDAYS.index(day) + 1 for day in self.business_days]
+
+
+def hours_of(text: str) -> list[int]:
+    """The hours of such as `22-8`, from 0 to 23."""
+    begin, end = map(int, text.split("-"))
+    return [(begin + passed) % 24 for passed in range((end - begin) % 24)]
 
 
 class Settings(Section):
@@ -267,9 +310,15 @@ class Settings(Section):
         description="if a table has as many columns, new fields share the JSON column "
         "`_further_fields`",
     )
+    tracked: list[str] = Field(
+        default=["status", "phase", "severity", "service"],
+        description="columns of the first resource's table whose changes are entered in "
+        "`incidents.change_log`; a column added here is entered from an incident's next change on",
+    )
     freshness: Freshness = Freshness()
     change_sensor: ChangeSensor = ChangeSensor()
     schedules: Schedules = Schedules()
+    insight: Insight = Insight()
     keep_runs_days: int = Field(
         default=90,
         ge=0,
@@ -364,9 +413,10 @@ def _load(section: SourceSection, sources: list[str]) -> Settings:
         if name not in (*REST_API_KEYS, *own):
             known = [*REST_API_KEYS, *own]
             raise SettingsError(_unknown(name, known, section.where(name)))
-    if ALSO in given and not section.is_first:
+    if not section.is_first and (name := next((n for n in OF_ALL if n in given), "")):
         raise SettingsError(
-            f"{ALSO} in {section.where(ALSO)}: only [{SourceSection().name}] names further sources."
+            f"{name} in {section.where(name)}: only [{SourceSection().name}] has it, for all "
+            "sources."
         )
     api = {key: given.pop(key) for key in REST_API_KEYS if key in given}
     api = _checked({"client": {}, **api}, section)

@@ -8,6 +8,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -23,10 +24,12 @@ from incidents_dagster.ingestion.landing.changes import Changes, Mode, changed_r
 from incidents_dagster.ingestion.landing.table_state import TableState
 from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.private_files import keep_private
+from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
 from incidents_dagster.ingestion.reading.source_id import source_ids
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table, staging_of
+from incidents_dagster.ingestion.warehouse.change_log import ChangeLog, Seen
 from incidents_dagster.ingestion.warehouse.destination import SyncDestination, file_credentials
 from incidents_dagster.ingestion.warehouse.duckdb_file import (
     WriteHold,
@@ -36,6 +39,7 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import (
 from incidents_dagster.ingestion.warehouse.file_errors import file_errors
 from incidents_dagster.ingestion.warehouse.file_reader import FileReader
 from incidents_dagster.ingestion.warehouse.stored_schema import check_schema
+from incidents_dagster.ingestion.warehouse.sync_log import SyncLog
 from incidents_dagster.ingestion.warehouse.working_folder import working_folder
 
 # dlt's default, INSERT statements, takes three times the CPU and memory.
@@ -99,12 +103,17 @@ def open_sync(
         hold = WriteHold(database, settings.wait_seconds, report)
         sources = source_ids(settings, api.declared)
         changes: dict[str, Changes] = {}
+        main = settings.resource_names[0]
+        table, syncs = Table.of(api.declared, main), SyncLog(database, settings.source, report)
+        log = ChangeLog(table, settings.tracked, syncs)
 
         def pipeline() -> dlt.Pipeline:
-            return build_pipeline(settings.source, database, folder, hold)
+            return build_pipeline(settings.source, database, folder, hold, log)
 
         def changed(name: str) -> Iterator[Any]:
-            changes[name] = yield from changed_rows(api, name, file, mode, sources[name])
+            changes[name] = found = yield from changed_rows(api, name, file, mode, sources[name])
+            if name == main:
+                log.seen = _seen(found.proof, found.follows, found.refilled)
 
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
@@ -116,9 +125,11 @@ def open_sync(
             ]
             backfilled = {}
             if backfills:
-                backfilled = _backfill(backfills, api, pipeline())
+                backfilled = _backfill(backfills, api, pipeline(), log)
             source = _source(api, {name: changed(name) for name in api.declared.resources})
             yield Sync(api, source, pipeline(), database, changes, backfilled)
+            if main in changes and (proof := changes[main].proof).counts:
+                log.end(proof.status.value)
         finally:
             hold.end()
 
@@ -131,16 +142,29 @@ def _leave_imports_alone() -> None:
     gc.freeze()
 
 
-def _backfill(backfills: list[Backfill], api: OpenApi, pipeline: dlt.Pipeline) -> dict[str, int]:
+def _seen(proof: Proof, follows: bool = True, refilled: bool = False) -> Seen:
+    ended = proof.ended or datetime.now(timezone.utc)
+    return Seen(proof.began or ended, ended, follows, refilled)
+
+
+def _backfill(
+    backfills: list[Backfill], api: OpenApi, pipeline: dlt.Pipeline, log: ChangeLog
+) -> dict[str, int]:
     """Loads the first reads in windows that are still to do; resource name → records read."""
     pipeline.sync_destination()
     state: Any = pipeline.state.get("sources", {}).get(api.settings.source, {}).get("tables", {})
     read = {}
+
+    def rows(backfill: Backfill) -> Iterator[Any]:
+        proof = yield from backfill.rows()
+        if backfill.name == api.settings.resource_names[0]:
+            log.seen = _seen(proof)
+
     for backfill in backfills:
         name = backfill.name
         if backfill.is_needed(TableState.read(state.get(name, {}))):
             while not backfill.done:
-                part = _source(api, {name: backfill.rows()})
+                part = _source(api, {name: rows(backfill)})
                 pipeline.run(part, loader_file_format=FILE_FORMAT)
             read[name] = backfill.read
     return read
@@ -174,7 +198,11 @@ def _resource(declared: DltResource, table: Table, rows: Iterator[Any]) -> DltRe
 
 
 def build_pipeline(
-    source: str, database: Path, working_folder: Path, hold: WriteHold | None = None
+    source: str,
+    database: Path,
+    working_folder: Path,
+    hold: WriteHold | None = None,
+    log: ChangeLog | None = None,
 ) -> dlt.Pipeline:
     """dlt's pipeline of a source, into the schema of `database` with the source's name.
 
@@ -183,6 +211,7 @@ def build_pipeline(
         database: The DuckDB file.
         working_folder: For dlt's load packages.
         hold: Opens the file for the pipeline; default: one that does not wait.
+        log: What the merge of the incidents changes is written to.
     """
     # By default, the DELETE and the INSERT of a merge commit one by one: a kill between them loses
     # rows. With `supports_transactions`, they are one transaction.
@@ -195,6 +224,7 @@ def build_pipeline(
         staging_dataset_name_layout=staging_of(source),
     )
     destination.hold = hold or WriteHold(database, seconds=0)
+    destination.log = log if log and log.table.takes_changes_alone else None
     return dlt.pipeline(
         source, destination=destination, dataset_name=source, pipelines_dir=str(working_folder)
     )

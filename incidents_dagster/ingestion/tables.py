@@ -17,6 +17,8 @@ from incidents_dagster.ingestion.naming import column_name, columns_of
 FIRST = "incidents"
 # The view over all sources, in the schema of the first one; no resource may have its name.
 INCIDENTS = "incidents"
+# Tables of the project's own in that schema: the proven syncs, and what they saw change.
+SYNCS, CHANGE_LOG = "syncs", "change_log"
 # The table of records that cannot be loaded.
 QUARANTINE = "quarantine"
 # Set if a full read lacks the row, null again when it is back.

@@ -174,7 +174,9 @@ def test_nested_values_are_json_columns_and_there_are_no_child_tables(
         ("_dlt_loads",),
         ("_dlt_pipeline_state",),
         ("_dlt_version",),
+        ("change_log",),
         ("incident_data",),
+        ("syncs",),
     ]
 
 

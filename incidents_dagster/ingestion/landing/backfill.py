@@ -10,6 +10,7 @@ from typing import Any
 
 from incidents_dagster.ingestion.landing.one_load import OneLoad
 from incidents_dagster.ingestion.landing.table_state import TableState
+from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.reader import Reading
 from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
@@ -54,8 +55,8 @@ class Backfill:
         with self._file:
             return not StoredTable(table, self._file).row_count()
 
-    def rows(self) -> Generator[Any, None, None]:
-        """What one load brings, for dlt to extract."""
+    def rows(self) -> Generator[Any, None, Proof]:
+        """What one load brings, for dlt to extract; returns the proof of that."""
         with OneLoad.of(self._api, self.name, self._file, self._source) as load:
             state, reader = load.state, load.window_reader()
             assert reader
@@ -79,6 +80,7 @@ class Backfill:
                 source = self._source.whole
                 state.backfill = {"to": to, "began": began, "proven": proven, "source": source}
             yield from load.end([reading])
+        return reading.proof
 
     def _plan(self, to: str | None) -> list[Window]:
         windows = self._api.own[self.name].windows

@@ -64,6 +64,8 @@ class Changes:
         missed: As `TableState.missed`.
         unread: Open rows that wait to be read one by one.
         created_meanwhile: As in `Reading`.
+        follows: Whether the table had rows of this source before.
+        refilled: Whether its columns were filled from other paths before.
     """
 
     proof: Proof
@@ -75,6 +77,8 @@ class Changes:
     missed: dict[str, Any] = field(default_factory=dict)
     unread: int = 0
     created_meanwhile: int = 0
+    follows: bool = True
+    refilled: bool = False
 
 
 def changed_rows(
@@ -152,6 +156,8 @@ def changed_rows(
             waiting=state.waiting,
             unread=readings[-1].unread,
             created_meanwhile=readings[-1].created_meanwhile,
+            follows=not state.other_than(source),
+            refilled=state.fills_otherwise(source),
         )
         _remember(state, source, changes, first=not stored.row_count())
         yield from load.end(readings)

@@ -72,7 +72,7 @@ class OpenRows:
             doubts = tuple(f"what is open: {doubt}" for doubt in one.proof.doubts)
             proof = replace(reading.proof, doubts=(*reading.proof.doubts, *doubts))
             # Rows of both have arrived twice.
-            reading = replace(_with(reading, one), proof=proof)
+            reading = _with(replace(reading, proof=proof), one)
         read = distinct(keys)
         new = load.stored.lacks(read) - load.stored.lacks(reading.keys)
         return replace(reading, created_meanwhile=new), read
@@ -122,7 +122,9 @@ class OpenRows:
 
 def _with(reading: Reading, one: Reading) -> Reading:
     """`reading` with the rows, and with what is left out, of another read."""
-    return replace(reading, rows=reading.rows + one.rows, left_out=reading.left_out_with(one))
+    proof = replace(reading.proof, ended=one.proof.ended or reading.proof.ended)
+    left_out = reading.left_out_with(one)
+    return replace(reading, proof=proof, rows=reading.rows + one.rows, left_out=left_out)
 
 
 def _is_gone(error: BaseException) -> bool:

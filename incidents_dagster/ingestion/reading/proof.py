@@ -34,6 +34,7 @@ class Proof:
         how: How the end was known.
         doubts: Why records may be missing; empty if it is proven.
         began: The API's time at its first response.
+        ended: The API's time at its last response.
         distinct: Distinct primary keys among the records; None without a primary key.
         quarantined: Distinct records that cannot be loaded.
         accepted: Whether an unproven read is accepted.
@@ -54,6 +55,7 @@ class Proof:
     accepted: bool = False
     why_again: str = ""
     left_out: int = 0
+    ended: datetime | None = None
 
     @property
     def status(self) -> Status:

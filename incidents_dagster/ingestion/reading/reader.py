@@ -154,6 +154,7 @@ class Reader:
             accepted=self._api.settings.accept_unproven,
             why_again=self._why_again if readings > 1 else "",
             left_out=len(pages.left_out),
+            ended=self._seen.ended,
         )
         seen = self._seen
         return Reading(
@@ -198,7 +199,11 @@ class Reader:
                 self._again(error, left)
         keys, seen = self._seen.keys(), self._seen
         proof = replace(
-            reading.proof, pages=seen.pages, distinct=len(keys), quarantined=len(seen.bad)
+            reading.proof,
+            pages=seen.pages,
+            distinct=len(keys),
+            quarantined=len(seen.bad),
+            ended=seen.ended,
         )
         return replace(reading, proof=proof, keys=keys, rows=seen.rows)
 
@@ -299,6 +304,7 @@ class Reader:
                 yield from land(Arrived(batch, seen.began))
         finally:
             seen.pages += pages.count
+            seen.ended = pages.latest or seen.ended
         if not pages.complete:
             raise IncompleteError(
                 f"{self._name}: the API's list broke off before its end, nothing was loaded."

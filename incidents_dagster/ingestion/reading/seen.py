@@ -25,6 +25,7 @@ class Seen:
         rows: How many rows.
         bad: The distinct bad records of the latest read.
         began: The API's time at its first response.
+        ended: The API's time at its latest response.
         newest: Whether the row that the read starts from was among the rows.
         not_asked: How many rows changed before the moment that the API was asked for.
         times: Time column → its oldest and its newest value.
@@ -34,6 +35,7 @@ class Seen:
         self.pages = self.rows = self.not_asked = 0
         self.bad: set[str] = set()
         self.began: datetime | None = None
+        self.ended: datetime | None = None
         self.newest = False
         self.times: dict[str, tuple[Any, Any]] = {}
         self._table, self._start = table, start

@@ -47,11 +47,13 @@ from incidents_dagster.ingestion.secrets.placeholders import double_braces
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.settings_files import Place, SourceSection
 from incidents_dagster.ingestion.tables import (
+    CHANGE_LOG,
     DECLARED_FIELD,
     DELETED_AT,
     FIRST,
     INCIDENTS,
     QUARANTINE,
+    SYNCS,
     Table,
 )
 
@@ -234,6 +236,11 @@ def declared_source(settings: Settings) -> DltSource:
             raise SettingsError(
                 f"{name}: {table.schema}.{table.name} is the view over all sources: give the "
                 "resource another table_name."
+            )
+        if table.name in (SYNCS, CHANGE_LOG) and table.schema == FIRST:
+            raise SettingsError(
+                f"{name}: the table {table.schema}.{table.name} is reserved for what syncs have "
+                "seen: give the resource another name, or a table_name."
             )
         if table.name == QUARANTINE:
             raise SettingsError(

@@ -135,6 +135,7 @@ def together(one: Reading, other: Reading) -> Reading:
         quarantined=first.quarantined + second.quarantined,
         why_again=first.why_again or second.why_again,
         left_out=first.left_out + second.left_out,
+        ended=max(filter(None, [first.ended, second.ended]), default=None),
     )
     times = {**one.times}
     for column, (oldest, newest) in other.times.items():

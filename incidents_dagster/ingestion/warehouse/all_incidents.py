@@ -13,39 +13,11 @@ from pathlib import Path
 import duckdb
 
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.tables import (
-    DELETED_AT,
-    FIRST,
-    INCIDENTS,
-    Table,
-    key_as_text_sql,
-    quoted,
-)
-from incidents_dagster.ingestion.warehouse.duckdb_file import (
-    open_file,
-    read_only_connection,
-)
+from incidents_dagster.ingestion.tables import DELETED_AT, FIRST, INCIDENTS, Table, quoted
+from incidents_dagster.ingestion.warehouse.duckdb_file import open_file, read_only_connection
+from incidents_dagster.ingestion.warehouse.incident_columns import COLUMNS, IncidentTable
 
 VIEW = f"{quoted(FIRST)}.{quoted(INCIDENTS)}"
-TEXT, TIME = "VARCHAR", "TIMESTAMP WITH TIME ZONE"
-# Column → its type, and its description. All but the first and the last are the tables' own.
-COLUMNS: dict[str, tuple[str, str]] = {
-    "source": (TEXT, "The source, which is also its schema."),
-    "id": (TEXT, "The incident's primary key in its table, as text."),
-    "title": (TEXT, "What it is about, in a line."),
-    "status": (TEXT, "The status, as the API names it."),
-    "phase": (TEXT, "open, acknowledged, closed or other."),
-    "severity": (TEXT, "How bad it is, as the API names it."),
-    "service": (TEXT, "The service that it is about."),
-    "team": (TEXT, "The team that is responsible for it."),
-    "url": (TEXT, "Its page, for people."),
-    "created_at": (TIME, "When it was opened, UTC."),
-    "acknowledged_at": (TIME, "When somebody took it on, UTC."),
-    "resolved_at": (TIME, "When it was resolved, UTC."),
-    "updated_at": (TIME, "When it last changed, UTC."),
-    DELETED_AT: (TIME, "When a full read no longer found it; null while the API has it."),
-    "source_table": (TEXT, "The table that has all that the API says about it."),
-}
 SAMPLE_SIZE = 5
 COMMENT = re.compile(r"Incidents of (?P<sources>[\w, ]+)\. Made by incidents_dagster, [0-9a-f]+\.")
 
@@ -117,62 +89,11 @@ def refreshed(
 
 
 @dataclass(frozen=True)
-class _There:
-    """A table that there is.
-
-    Attributes:
-        table: What the configuration says about it.
-        types: Its columns, with their types.
-    """
-
-    table: Table
-    types: dict[str, str]
-
-    @property
-    def key(self) -> str:
-        """SQL for the key as text, or for the column `id` where there is no key."""
-        if self.table.keyed:
-            return key_as_text_sql(self.table.primary_key, "t")
-        return self.own("id", TEXT)
-
-    @property
-    def present(self) -> str:
-        """SQL: whether a row is not marked as deleted."""
-        return f"t.{DELETED_AT} IS NULL" if DELETED_AT in self.types else "true"
-
-    @property
-    def selected(self) -> str:
-        """SQL for its rows, with the columns of the view."""
-        table = self.table
-        given = {
-            "source": f"'{table.schema}'",
-            "id": self.key,
-            "source_table": f"'{table.schema}.{table.name}'",
-        }
-        columns = ", ".join(
-            f"{given.get(name) or self.own(name, kind)} AS {quoted(name)}"
-            for name, (kind, _) in COLUMNS.items()
-        )
-        return f"SELECT {columns} FROM {table.qualified} t"
-
-    def own(self, name: str, kind: str) -> str:
-        """SQL for a column; null where there is none, or no times where they should be."""
-        column, found = f"t.{quoted(name)}", self.types.get(name, "")
-        if found and kind == TEXT:
-            return f"CAST({column} AS VARCHAR)"
-        if found == TIME:
-            return column
-        if found.startswith(("TIMESTAMP", "DATE")):
-            return f"timezone('UTC', CAST({column} AS TIMESTAMP))"
-        return f"CAST(NULL AS {kind})"
-
-
-@dataclass(frozen=True)
 class _Look:
     """The tables that there are, the view that there is, and the one that there should be."""
 
     connection: duckdb.DuckDBPyConnection
-    tables: list[_There]
+    tables: list[IncidentTable]
     without_table: list[str]
     before: str
     sql: str
@@ -187,7 +108,7 @@ class _Look:
         types: dict[tuple[str, str], dict[str, str]] = {}
         for schema, name, column, kind in columns:
             types.setdefault((schema, name), {})[column] = kind
-        found = [_There(table, types.get((table.schema, table.name), {})) for table in tables]
+        found = [IncidentTable(one, types.get((one.schema, one.name), {})) for one in tables]
         for one in found:
             if not one.table.takes_changes_alone:  # then it is the API's own field
                 one.types.pop(DELETED_AT, None)

@@ -6,14 +6,21 @@ staging tables, and a table that was dropped by hand. An index that somebody put
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dlt
 import duckdb
 from dlt.common.configuration import configspec, resolve_configuration
-from dlt.common.destination.client import RunnableLoadJob, StateInfo, StorageSchemaInfo
+from dlt.common.destination.client import (
+    LoadJob,
+    RunnableLoadJob,
+    StateInfo,
+    StorageSchemaInfo,
+)
+from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TSchemaTables
 from dlt.common.versioned_state import decompress_state
@@ -29,6 +36,7 @@ from incidents_dagster.ingestion.errors import cause_of
 from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.tables import quoted, staging_of
 from incidents_dagster.ingestion.warehouse import comments
+from incidents_dagster.ingestion.warehouse.change_log import ChangeLog
 from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold
 
 SNAKE_CASE = "snake_case"  # dlt's default, in files of earlier releases
@@ -54,9 +62,11 @@ class SyncDestination(dlt.destinations.duckdb):
 
     Attributes:
         hold: Opens the file for this sync; the caller ends it.
+        log: What the merge of its table changes is written to; None for no table.
     """
 
     hold: WriteHold
+    log: ChangeLog | None = None
 
     @property
     def client_class(self) -> type[DuckDbClient]:
@@ -71,10 +81,25 @@ class SyncDestination(dlt.destinations.duckdb):
     def client(
         self, schema: Schema, initial_config: DuckDbClientConfiguration | None = None
     ) -> DuckDbClient:
-        """dlt's client, with the hold."""
+        """dlt's client, with the hold and the log."""
         client = super().client(schema, initial_config)  # type: ignore[arg-type]
-        client.hold = self.hold  # type: ignore[attr-defined]
+        client.hold, client.log = self.hold, self.log  # type: ignore[attr-defined]
         return client
+
+
+class LoggedMerge(SqlLoadJob):
+    """dlt's merge, with what it changes written to the log in the same transaction."""
+
+    def __init__(self, file_path: str, log: ChangeLog, load_id: str) -> None:
+        super().__init__(file_path)
+        self._log, self._load = log, load_id
+
+    @contextmanager
+    def maybe_transaction(self, sql: str) -> Iterator[None]:
+        """The transaction of dlt's statements, and of ours after them."""
+        with super().maybe_transaction(sql):
+            yield
+            self._log.record(self._sql_client.native_connection, self._load)
 
 
 class SyncClient(DuckDbClient):
@@ -82,6 +107,7 @@ class SyncClient(DuckDbClient):
     between, a reader could open it and stop a load whose rows are in the table already."""
 
     hold: WriteHold
+    log: ChangeLog | None = None
     _healed = False
 
     def __enter__(self) -> "SyncClient":
@@ -116,6 +142,14 @@ class SyncClient(DuckDbClient):
             self.hold.keep = True
             self._load_indexes(job.job_file_info().table_name)
         super().prepare_load_job_execution(job)
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        """The merge of the log's table is one that writes the log."""
+        if SqlLoadJob.is_sql_job(file_path) and self.log and table["name"] == self.log.table.name:
+            return LoggedMerge(file_path, self.log, load_id)
+        return super().create_load_job(table, file_path, load_id, restore)
 
     def complete_load(self, load_id: str) -> None:
         """The last step of a load."""
