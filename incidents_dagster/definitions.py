@@ -8,6 +8,9 @@ import dagster as dg
 from incidents_dagster import assets, checks, incidents_view
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
+from incidents_dagster.insight import assets as insight_assets
+from incidents_dagster.insight.assets import insight_job
+from incidents_dagster.insight.sensor import insight_sensor
 from incidents_dagster.jobs import failing_jobs, reconcile_jobs, sync_jobs
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.schedules import schedule_of_wrong
@@ -15,14 +18,16 @@ from incidents_dagster.sensors import change_sensors, old_runs_sensor, sync_fail
 from incidents_dagster.sources import SOURCES, WRONG
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([assets, incidents_view], include_specs=True),
+    assets=dg.load_assets_from_modules(
+        [assets, incidents_view, insight_assets], include_specs=True
+    ),
     asset_checks=dg.load_asset_checks_from_modules([checks]),
-    jobs=[*sync_jobs.values(), *reconcile_jobs.values(), *failing_jobs.values()],
+    jobs=[*sync_jobs.values(), *reconcile_jobs.values(), *failing_jobs.values(), insight_job],
     schedules=[
         *(schedule for source in SOURCES.values() for schedule in source.schedules),
         *map(schedule_of_wrong, WRONG),
     ],
-    sensors=[*change_sensors, sync_failure_sensor, old_runs_sensor],
+    sensors=[*change_sensors, sync_failure_sensor, old_runs_sensor, insight_sensor],
     resources={
         "dlt": DagsterDltResource(),
         "duckdb": IncidentsDuckDB(database=str(database_path())),

@@ -13,6 +13,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.insight.sql_files import SCHEMA, sql_files
 from incidents_dagster.loaded_settings import loaded_settings
 from incidents_dagster.names import asset_key
 from incidents_dagster.schedules import schedules_of
@@ -39,9 +40,17 @@ class Source:
         """The source with these settings.
 
         Raises:
-            SettingsError: rest_api rejects them, or Dagster a cron.
+            SettingsError: rest_api rejects them, or Dagster a cron; or a resource has the name of
+                another asset.
         """
         declared = declared_source(settings)
+        for name in settings.resource_names:
+            if name in sql_files() and asset_key(settings.source, name) == dg.AssetKey(name):
+                raise SettingsError(
+                    f"The resource {name} in {settings.where('resources')} has the name of a table "
+                    f'of {SCHEMA}: give it another name, and `table_name = "{name}"` to keep its '
+                    "table."
+                )
         return cls(settings, declared, Table.all_of(declared), schedules_of(settings))
 
     @property

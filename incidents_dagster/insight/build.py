@@ -1,0 +1,153 @@
+"""Makes the tables of the schema `insight` in the DuckDB file, all in one transaction.
+
+Readers see the tables as they were, or all of them as they are now.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from incidents_dagster.ingestion.errors import NoDatabaseError, SettingsError
+from incidents_dagster.ingestion.rows.filled import Filled
+from incidents_dagster.ingestion.settings import Insight, hours_of
+from incidents_dagster.ingestion.tables import FILLED, FIRST, INCIDENTS, Table, quoted
+from incidents_dagster.ingestion.warehouse import change_log, sync_log
+from incidents_dagster.ingestion.warehouse.duckdb_file import holds_nothing, open_file
+from incidents_dagster.insight.rules import RULES, Found
+from incidents_dagster.insight.sql_files import SCHEMA, SqlFile, sql_files
+
+MADE_BY = "Made by incidents_dagster."
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was made.
+
+    Attributes:
+        rows: Table → its rows; views are left out.
+        found: What each of `RULES` found.
+    """
+
+    rows: dict[str, int]
+    found: list[Found]
+
+
+def build(
+    database: Path,
+    tables: Sequence[Table],
+    settings: Insight,
+    seconds: float,
+    report: Callable[[str], None] | None = None,
+) -> Built:
+    """Makes all tables anew, and checks them.
+
+    Args:
+        database: The DuckDB file.
+        tables: The incidents of each source.
+        settings: Time zone, business and sleep hours.
+        seconds: How long to wait for other processes that have the file open.
+        report: Receives a line if there is a wait.
+
+    Raises:
+        DatabaseBusyError: Another process has held the file for longer.
+        NoDatabaseError: No source has synced yet.
+        SettingsError: The schema has something of these names that somebody else has made.
+    """
+    if holds_nothing(database):
+        raise NoDatabaseError(f"There is no database at {database} yet: sync first (make run).")
+    with open_file(database, seconds, report) as connection:
+        _check_inputs(connection, database)
+        _refuse_others(connection)
+        _prepare(connection, tables, settings)
+        connection.begin()
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        sync_log.create(connection)
+        change_log.create(connection)
+        rows = {}
+        for name, file in sql_files().items():
+            _make(connection, file)
+            if not file.is_view:
+                counted = connection.execute(f"SELECT count(*) FROM {SCHEMA}.{name}").fetchall()
+                rows[name] = counted[0][0]
+        found = [rule.find(connection) for rule in RULES]
+        connection.commit()
+    return Built(rows, found)
+
+
+def phases_of(table: Table) -> dict[str | None, str]:
+    """Status, casefolded → its phase; None → the phase of what the API's list no longer has.
+
+    Empty if the phase depends on more than the status.
+    """
+    phase, status = table.declared.get("phase", {}), table.declared.get("status", {})
+    if FILLED not in phase:
+        return {}
+    by, of = Filled(**phase[FILLED]), status.get(FILLED, {"paths": ["status"]})
+    found: dict[str | None, str] = {}
+    if by.paths == of["paths"]:
+        found.update(by.phases)
+    if table.absent_phase:
+        found[None] = table.absent_phase
+    return found
+
+
+def _check_inputs(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_views() WHERE database_name = current_database() "
+        "AND schema_name = ? AND view_name = ?",
+        [FIRST, INCIDENTS],
+    ).fetchall()
+    if not found:
+        raise NoDatabaseError(
+            f"{database} has no view {FIRST}.{INCIDENTS} yet: sync first (make run)."
+        )
+
+
+def _refuse_others(connection: duckdb.DuckDBPyConnection) -> None:
+    existing = connection.execute(
+        "SELECT table_name, 'table', comment FROM duckdb_tables() "
+        "WHERE database_name = current_database() AND schema_name = ? "
+        "UNION ALL SELECT view_name, 'view', comment FROM duckdb_views() "
+        "WHERE database_name = current_database() AND schema_name = ? ORDER BY ALL",
+        [SCHEMA, SCHEMA],
+    ).fetchall()
+    for name, kind, comment in existing:
+        if name in sql_files() and not (comment or "").endswith(MADE_BY):
+            raise SettingsError(
+                f"{SCHEMA}.{name}, the name of a table of this project, is that of a {kind} which "
+                f"it has not made. Rename it: ALTER {kind.upper()} {SCHEMA}.{name} RENAME TO "
+                "another_name."
+            )
+
+
+def _prepare(
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], settings: Insight
+) -> None:
+    """What the SQL needs besides tables: the time zone, hours, and the phases of statuses."""
+    connection.execute("SET TimeZone = 'UTC'")
+    values = {
+        "timezone": settings.timezone,
+        "business_days": settings.weekdays,
+        "business_hours": hours_of(settings.business_hours),
+        "sleep_hours": hours_of(settings.sleep_hours),
+    }
+    for name, value in values.items():
+        connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
+    connection.execute("CREATE TEMP TABLE phases (source VARCHAR, status VARCHAR, phase VARCHAR)")
+    rows = [(t.schema, status, phase) for t in tables for status, phase in phases_of(t).items()]
+    if rows:
+        connection.executemany("INSERT INTO phases VALUES (?, ?, ?)", rows)
+
+
+def _make(connection: duckdb.DuckDBPyConnection, file: SqlFile) -> None:
+    kind, name = "VIEW" if file.is_view else "TABLE", f"{SCHEMA}.{file.name}"
+    connection.execute(f"CREATE OR REPLACE {kind} {name} AS {file.query}")
+    connection.execute(f"COMMENT ON {kind} {name} IS {_text(f'{file.description} {MADE_BY}')}")
+    for column, described in file.columns.items():
+        connection.execute(f"COMMENT ON COLUMN {name}.{quoted(column)} IS {_text(described)}")
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
