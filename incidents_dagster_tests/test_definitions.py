@@ -12,6 +12,8 @@ import yaml
 
 from incidents_dagster.definitions import defs
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
+from incidents_dagster.insight.rules import RULES
+from incidents_dagster.insight.sql_files import sql_files
 
 CHECKS = {
     "ids_are_unique",
@@ -37,9 +39,15 @@ import json
 from incidents_dagster.definitions import defs
 graph = defs.resolve_asset_graph()
 print(json.dumps({
-    "assets": sorted(key.to_user_string() for key in graph.get_all_asset_keys()),
+    "assets": sorted(
+        key.to_user_string()
+        for key in graph.get_all_asset_keys()
+        if graph.get(key).group_name != "insight"
+    ),
     "checks": sorted(
-        f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys
+        f"{key.asset_key.to_user_string()}:{key.name}"
+        for key in graph.asset_check_keys
+        if graph.get(key.asset_key).group_name != "insight"
     ),
 }))
 """
@@ -67,16 +75,18 @@ def test_names_are_exactly_these() -> None:
         "incident_data",
         "incident_api",
         "incidents",
+        *sql_files(),
     }
     assert graph.external_asset_keys == {dg.AssetKey("incident_api")}
-    assert {key.name for key in graph.asset_check_keys} == CHECKS
+    assert {key.name for key in graph.asset_check_keys} == CHECKS | {rule.name for rule in RULES}
     blocking = {key.name for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
     assert blocking == {"ids_are_unique", "ids_are_not_null"}
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {"incidents_sync", "incidents_reconcile"}
+    assert jobs == {"incidents_sync", "incidents_reconcile", "insight_refresh"}
     assert {schedule.name for schedule in repository.schedule_defs} == set(SCHEDULES)
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "incident_change_sensor",
+        "insight_sensor",
         "old_runs_sensor",
         "sync_failure_sensor",
     }

@@ -12,6 +12,7 @@ from fakes.incidents import incident
 from fakes.web import STARTED
 from faults.judging.search import Search
 from faults.sources import FIRST, SECOND
+from incidents_dagster.ingestion.tables import CHANGE_LOG, SYNCS
 
 KEY = "neighbour-key-0987654321"
 ROWS = 7
@@ -74,4 +75,14 @@ class Neighbour:
 
 
 def _tables(query: Query) -> dict[str, list[str]]:
-    return {name: sorted(map(str, query(f'FROM {FIRST}."{name}"'))) for (name,) in query(TABLES)}
+    return {
+        name: sorted(map(str, query(f'FROM {FIRST}."{name}" WHERE {_own(name)}')))
+        for (name,) in query(TABLES)
+    }
+
+
+def _own(table: str) -> str:
+    # These have the rows of all sources.
+    if table in (SYNCS, CHANGE_LOG):
+        return f"source = '{FIRST}'"
+    return "true"

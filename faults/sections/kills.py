@@ -16,6 +16,7 @@ from typing import Any
 
 from fakes.incidents import KEY
 from fakes.source import VERSION, Source
+from faults.judging.change_log import log_amiss
 from faults.judging.outcome import Outcome, Result
 from faults.running.forks import Child, Forks, Tell, forks, one_sync
 from faults.running.marked import mark_stages
@@ -27,7 +28,8 @@ TITLE = "Kills"
 WHAT = (
     "A sync in a process of its own is killed by SIGKILL at a random moment of each of its stages, "
     "a tenth of them as `python -m incidents_dagster`. The table must hold the whole old or the "
-    "whole new state, id by id with status and time of change. Then the source changes once more, "
+    "whole new state, id by id with status and time of change, and the log of changes must say of "
+    "each row what the table says, and nothing twice. Then the source changes once more, "
     "and the next sync must be green, without any repair, and equal the source. "
     + ON_A_SECOND_SOURCE
 )
@@ -61,6 +63,7 @@ class Trials:
     lost: int = 0
     doubled: int = 0
     repairs: int = 0
+    logs_amiss: int = 0
 
     def one(self, seed: int) -> Outcome:
         """A change, a sync that is killed, another change, a whole sync."""
@@ -81,6 +84,7 @@ class Trials:
         if after not in (before, new):
             wrong.append(f"the table of {len(after)} rows is neither the old nor the new one")
         lost, doubled = len(before.keys() - after.keys()), self._doubled()
+        wrong += self._log_amiss("after the kill")
 
         new = self._change()
         if message := self.processes.sync(self.project.source):
@@ -91,6 +95,7 @@ class Trials:
             differ = sum(final.get(row_id) != version for row_id, version in new.items())
             wrong.append(f"{differ} rows differ from the source at the end")
         doubled += self._doubled()
+        wrong += self._log_amiss("at the end")
         if (seed + 1) % 10 == 0 and (disturbed := self.project.disturbed()):
             wrong.append(disturbed)
         self.lost += lost
@@ -123,6 +128,11 @@ class Trials:
         )
         return self.project.versions(*VERSION) if self.project.query(exists) else {}
 
+    def _log_amiss(self, when: str) -> list[str]:
+        amiss = log_amiss(self.project)
+        self.logs_amiss += bool(amiss)
+        return [f"{when}, {amiss}"] if amiss else []
+
     def _doubled(self) -> int:
         found = self.project.query(
             "SELECT count(*) - count(DISTINCT id) FROM {schema}.incident_data"
@@ -143,6 +153,7 @@ def run(part: bool) -> Result:
         **{f"kills in {s}": stages[s] for s in ("start", *STAGES) if stages[s]},
         "rows lost": sum(one.lost for one in trials),
         "rows doubled": sum(one.doubled for one in trials),
+        "logs of changes that differ": sum(one.logs_amiss for one in trials),
         "hand repairs": sum(one.repairs for one in trials),
     }
     return Result(outcomes, figures)

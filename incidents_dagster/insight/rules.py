@@ -170,7 +170,7 @@ RULES = (
         "open_by_age",
         "Every open incident",
         "SELECT source, sum(open) AS theirs FROM insight.open_by_age GROUP BY source",
-        LIFECYCLE.format(count="count_if(is_open)"),
+        LIFECYCLE.format(count="count(*) FILTER (WHERE is_open)"),
     ),
     Rule(
         "backlog_daily",
@@ -184,7 +184,9 @@ RULES = (
             GROUP BY source
         )
         JOIN (
-            SELECT source, count_if(is_open) AS ours FROM insight.incident_lifecycle GROUP BY source
+            SELECT source, count(*) FILTER (WHERE is_open) AS ours
+            FROM insight.incident_lifecycle
+            GROUP BY source
         ) USING (source)
         WHERE open_at_end <> ours
         """,
@@ -213,7 +215,7 @@ RULES = (
         "arrivals",
         "Every incident of the last 13 weeks",
         "SELECT source, sum(incidents) AS theirs FROM insight.arrivals GROUP BY source",
-        LIFECYCLE.format(count=f"count_if({RECENT})"),
+        LIFECYCLE.format(count=f"count(*) FILTER (WHERE {RECENT})"),
     ),
     Rule(
         "noise",

@@ -1,4 +1,4 @@
-"""An incident API with a clock of its own, and syncs of it: for what depends on when it was read."""
+"""An incident API with a clock of its own, and syncs of it, for what depends on when it is read."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
