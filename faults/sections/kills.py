@@ -129,7 +129,7 @@ class Trials:
         return self.project.versions(*VERSION) if self.project.query(exists) else {}
 
     def _log_amiss(self, when: str) -> list[str]:
-        amiss = log_amiss(self.project)
+        amiss = log_amiss(self.project.query)
         self.logs_amiss += bool(amiss)
         return [f"{when}, {amiss}"] if amiss else []
 

@@ -20,13 +20,18 @@ WITH grouped AS (
     GROUP BY ALL
 ),
 
+-- A number for each curve: windows over five texts take twice as long.
+numbered AS (
+    SELECT *, hash(measure, source, cohort, severity, team) AS curve FROM grouped
+),
+
 steps AS (
     SELECT
         *,
         sum(CASE WHEN minutes IS NOT NULL THEN incidents END) OVER (
-            PARTITION BY measure, source, cohort, severity, team ORDER BY minutes DESC NULLS FIRST
+            PARTITION BY measure, cohort, curve ORDER BY minutes DESC NULLS FIRST ROWS UNBOUNDED PRECEDING
         )::DOUBLE AS at_risk
-    FROM grouped
+    FROM numbered
 ),
 
 curves AS (
@@ -36,7 +41,7 @@ curves AS (
         sum(CASE WHEN ended < at_risk THEN ended / (at_risk * (at_risk - ended)) END) OVER so_far
             AS variance
     FROM steps
-    WINDOW so_far AS (PARTITION BY measure, source, cohort, severity, team ORDER BY minutes NULLS LAST)
+    WINDOW so_far AS (PARTITION BY measure, cohort, curve ORDER BY minutes NULLS LAST ROWS UNBOUNDED PRECEDING)
 ),
 
 -- Where the share is neither 1 nor 0: products of fractions are rarely exact.

@@ -11,7 +11,7 @@ from incidents_dagster.definitions import defs
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.incidents_view import incidents
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
 from incidents_dagster.insight.assets import insight_tables
 from incidents_dagster.insight.rules import RULES
 from incidents_dagster.insight.sensor import insight_sensor
@@ -140,3 +140,10 @@ def test_a_resource_cannot_have_the_name_of_a_table(
     )
     with pytest.raises(SettingsError, match=r"The resource noise in .* has the name of a table"):
         Source.of(load_settings())
+
+
+def test_the_page_names_every_table_and_check() -> None:
+    page = (PROJECT_ROOT / "docs" / "insight.md").read_text()
+    assert all(f"`{name}`" in page for name in sql_files())
+    for rule in RULES:
+        assert f"| `{rule.table}` | `{rule.name}` | {rule.description[0].lower()}" in page
