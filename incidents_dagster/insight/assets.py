@@ -10,7 +10,7 @@ import dagster as dg
 
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.secrets.redaction import redact
-from incidents_dagster.ingestion.settings import Insight, load_settings
+from incidents_dagster.ingestion.settings import Insight
 from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
 from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path
 from incidents_dagster.insight.build import Built, build
@@ -20,6 +20,8 @@ from incidents_dagster.sources import SOURCES
 
 GROUP = "insight"
 WAIT_SECONDS = 60.0  # for each process that has the file
+# Those of the first source, for all; if they are wrong, the others go on.
+SETTINGS = SOURCES[FIRST].settings.insight if FIRST in SOURCES else Insight()
 
 
 def _spec(file: SqlFile) -> dg.AssetSpec:
@@ -53,19 +55,14 @@ def insight_tables(context: dg.AssetExecutionContext) -> Iterator[dg.Materialize
     """Makes all tables of `insight` anew in one transaction, and checks them."""
     tables = [source.tables[source.main] for source in SOURCES.values()]
     try:
-        settings = _settings()
         database = database_path().resolve()
-        built = build(database, tables, settings, WAIT_SECONDS, context.log.info)
+        built = build(database, tables, SETTINGS, WAIT_SECONDS, context.log.info)
     except Exception as error:
         raise dg.Failure(redact(explain(error))) from None
     told = ", ".join(f"{rows:,} in {name}" for name, rows in built.rows.items())
     context.log.info(f"{SCHEMA}: {told}.")
     for name in sql_files():
         yield _result(name, built)
-
-
-def _settings() -> Insight:
-    return load_settings(FIRST).insight
 
 
 def _result(name: str, built: Built) -> dg.MaterializeResult[Any]:

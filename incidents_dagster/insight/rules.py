@@ -120,7 +120,7 @@ RULES = (
         FROM (SELECT source, id, count(*) AS theirs FROM incidents.incidents GROUP BY ALL)
         FULL JOIN (SELECT source, id, count(*) AS ours FROM insight.incident_lifecycle GROUP BY ALL)
             USING (source, id)
-        WHERE theirs IS DISTINCT FROM 1 OR ours IS DISTINCT FROM 1
+        WHERE theirs IS DISTINCT FROM ours
         """,
     ),
     Rule(

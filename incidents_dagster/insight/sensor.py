@@ -4,21 +4,19 @@ import json
 
 import dagster as dg
 
-from incidents_dagster.insight.assets import insight_job
+from incidents_dagster.insight.assets import SETTINGS, insight_job
 from incidents_dagster.source_checks import syncs
 from incidents_dagster.sources import SOURCES, Source
-
-EVERY_MINUTES = next(iter(SOURCES.values())).settings.insight.every_minutes
 
 
 @dg.sensor(
     name="insight_sensor",
     job=insight_job,
-    minimum_interval_seconds=int(EVERY_MINUTES * 60),
+    minimum_interval_seconds=int(SETTINGS.every_minutes * 60),
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Starts insight_refresh if a sync has changed something since the last time, at most every "
-        f"{EVERY_MINUTES:g} minutes: see insight.every_minutes."
+        f"{SETTINGS.every_minutes:g} minutes: see insight.every_minutes."
     ),
 )
 def insight_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
