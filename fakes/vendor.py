@@ -16,7 +16,7 @@ import tomlkit
 
 from fakes.messages import Asked, Reply
 from fakes.vendor_pages import Paging
-from fakes.vendor_rows import Incident, holds, rendered, reply, values_of
+from fakes.vendor_rows import Incident, holds, key_of, rendered, reply, values_of
 from fakes.vendor_selection import Selection
 
 FOLDER = Path(__file__).parent / "vendors"
@@ -148,9 +148,7 @@ class Vendor:
         """The answer to a request for one incident, or for nothing that there is."""
         found = re.fullmatch(single.get("path", "").replace("{id}", "([^/]+)"), asked.path)
         key = unquote(found[1]) if found else None
-        rows = [
-            row for row in self.incidents.values() if str(values_of(row, self.dialect)["id"]) == key
-        ]
+        rows = [row for row in self.incidents.values() if str(key_of(row, self.dialect)) == key]
         if not rows:
             return reply(self.dialect.get("not_found", {"status": 404, "body": {}}))
         record = self.record(rows[0])

@@ -51,15 +51,19 @@ class Incident:
         return replace(self, status=status, updated=now.replace(microsecond=0))
 
 
+def key_of(incident: Incident, dialect: Mapping[str, Any]) -> Any:
+    """The id that the vendor's API gives an incident."""
+    parent = dialect.get("parent", "")
+    pattern = dialect["ids"].get("pattern", "{number}").replace("{parent}", parent)
+    return rendered(pattern, {"number": incident.number, "created": incident.created})
+
+
 def values_of(incident: Incident, dialect: Mapping[str, Any], base_url: str = "") -> dict[str, Any]:
     """What the placeholders of a record stand for."""
     n, status = incident.number, dialect["statuses"][incident.status]
     phase = status["phase"]
     taken_on = incident.created + timedelta(minutes=5) if phase != "open" else None
-    parent = dialect.get("parent", "")
-    pattern = dialect["ids"].get("pattern", "{number}").replace("{parent}", parent)
-    values = {"number": n, "created": incident.created}
-    key = rendered(pattern, values) if isinstance(pattern, str) else n
+    key = key_of(incident, dialect)
     return {
         "number": n,
         "id": key,
@@ -73,7 +77,7 @@ def values_of(incident: Incident, dialect: Mapping[str, Any], base_url: str = ""
         "acknowledged": taken_on,
         "resolved": incident.updated if phase == "closed" else None,
         "base_url": base_url,
-        "parent": parent,
+        "parent": dialect.get("parent", ""),
         **status,
     }
 

@@ -81,7 +81,10 @@ class Selection:
         return rows
 
     def _value(self, row: Incident, name: str) -> Any:
-        return values_of(row, self._dialect)[name]
+        if name in ("created", "updated"):  # all values of a row cost too much for each filter
+            return getattr(row, name)
+        status = self._dialect["statuses"][row.status]
+        return status[name] if name in status else values_of(row, self._dialect)[name]
 
     def _kept(self, rows: list[Incident], query: list[tuple[str, str]]) -> list[Incident]:
         for rule in self._dialect.get("filters", []):
