@@ -49,16 +49,17 @@ def test_a_schema_of_the_users_stays(
     "statement",
     [
         f"CREATE UNIQUE INDEX own ON {TABLE} (id)",
-        f"CREATE INDEX own ON {TABLE} (status)",
-        f"CREATE INDEX own ON {TABLE} (lower(status), updated_at)",
-        f"CREATE UNIQUE INDEX own ON {TABLE} (id, updated_at); CREATE INDEX two ON {TABLE} (id)",
+        f"CREATE INDEX own ON {TABLE} (status); "
+        f"CREATE INDEX two ON {TABLE} (lower(status), updated_at); "
+        f"CREATE UNIQUE INDEX three ON {TABLE} (id, updated_at); CREATE INDEX four ON {TABLE} (id)",
         f"ALTER TABLE {TABLE} ADD PRIMARY KEY (id)",
-        f"ALTER TABLE {TABLE} ALTER status SET NOT NULL",
-        f"ALTER TABLE {TABLE} ALTER status SET DEFAULT 'none'",
+        f"ALTER TABLE {TABLE} ALTER status SET NOT NULL; "
+        f"ALTER TABLE {TABLE} ALTER status SET DEFAULT 'none'; "
         f"ALTER TABLE {TABLE} ADD COLUMN note VARCHAR",
-        f"CREATE VIEW incidents.own AS SELECT * FROM {TABLE}",
-        f"CREATE MACRO incidents.own() AS TABLE FROM {TABLE}",
+        f"CREATE VIEW incidents.own AS SELECT * FROM {TABLE}; "
+        f"CREATE MACRO incidents.own_rows() AS TABLE FROM {TABLE}",
     ],
+    ids=["unique", "indexes", "key", "columns", "view and macro"],
 )
 @pytest.mark.sample(2)
 def test_indexes_views_and_constraints_of_the_users_stay_and_stop_no_sync(

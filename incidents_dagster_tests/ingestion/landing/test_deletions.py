@@ -242,7 +242,7 @@ def test_a_window_that_slides_a_few_rows_at_a_time_shows_after_a_while(it: Api, 
     _rows(it, 120)
     it.reads(incremental=None)  # every sync reads everything
     it.sync()
-    for gone in range(step, 60, step):
+    for gone in range(step, 31 + 3 * step, step):
         del it.pages.rows[:step]
         marked = it.sync()
         assert len(marked) < 20 + step

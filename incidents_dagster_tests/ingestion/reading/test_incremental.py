@@ -182,7 +182,7 @@ def test_two_updates_within_a_minute_both_arrive(
     assert bool(it.said) == (exclusive and not lag)
 
 
-HISTORIES = examples(8, 25)
+HISTORIES = examples(8, 12)
 ROUNDS = 4
 
 
