@@ -50,8 +50,14 @@ test-all: $(VENV)/dev  ## Run all tests, including rare faults (the browser test
 test-slow: $(VENV)/dev  ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
-# These do not depend on the version of DuckDB; `sql` shows the messages of the locked one.
-OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness ingestion/doctor ingestion/http ingestion/secrets presets test_commands.py)
+# These open no database, or only to show what a rule of the reading refused or read; `sql` shows
+# the messages of the locked DuckDB.
+OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness presets \
+	$(addprefix ingestion/,doctor http secrets rows/test_filled.py test_demo.py test_plain_text.py test_settings.py) \
+	$(addprefix ingestion/reading/test_,$(addsuffix .py,checked_paginator duplicates envelope first_page \
+	next_page paginators progress rest_api rest_api_refusals source)) \
+	$(addprefix test_,$(addsuffix .py,commands definition_settings definitions dependencies health \
+	loaded_settings traps_http)))
 
 test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB 2
 	@.venv-duckdb2/bin/python -m pytest -n auto --dist worksteal -m "not slow and not browser and not thorough" $(OFF_DUCKDB)

@@ -256,33 +256,30 @@ def test_a_file_that_is_in_use_is_told(api: Api, database: Path) -> None:
 
 
 def test_the_command_prints_lines_or_json_and_its_status_says_whether_it_can_be_proven(
-    api: Api, tmp_path: Path
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.configure()
-
-    def doctor(*options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "incidents_dagster", "doctor", *options],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "DAGSTER_HOME": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    lines = doctor()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    lines = subprocess.run(
+        [sys.executable, "-m", "incidents_dagster", "doctor"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (lines.returncode, lines.stdout.splitlines()[-1]) == (0, PROVABLE)
-    told = json.loads(doctor("--json").stdout)
+    told = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)
     assert told["provable"] is True
     last = {one["about"]: one["seen"] for one in told["findings"][-2:]}
     assert last["schedule"] == "Dagster is not running; `make dev` would sync at '0 * * * *'."
     assert last["freshness"] == "No proven sync is on record yet."
     assert {one["level"] for one in told["findings"]} <= {level.value for level in Level}
     api.status = 403
-    refused = doctor()
-    assert refused.returncode == 1
-    assert KEY not in refused.stdout + refused.stderr
+    refused = CliRunner().invoke(main, ["doctor"])
+    assert refused.exit_code == 1
+    assert KEY not in refused.output
 
 
 def test_a_record_has_the_shape_of_the_responses_and_no_content(api: Api, tmp_path: Path) -> None:
