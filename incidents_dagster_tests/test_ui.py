@@ -278,18 +278,19 @@ def test_a_bare_dagster_dev_is_the_same_project_with_the_same_history(
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("selected", [False, True])
 def test_a_run_after_a_change_of_the_columns_asks_for_a_reload(
-    checkout: Path, api: DemoServer, selected: bool
+    checkout: Path, api: DemoServer
 ) -> None:
     asset = {"path": ["incident_data"]}
     check = {"name": "statuses_are_present", "assetKey": asset}  # which is then no more
-    selection = {"assetSelection": [asset], "assetCheckSelection": [check]} if selected else {}
     with dagster_dev(checkout) as ui:
         config = checkout / ".dlt" / "config.toml"
         config.write_text(written_out().replace("columns.status]", "columns.state]"))
-        assert ui.ended(ui.launch(**selection)) == "FAILURE"
-        assert "reload the code location" in ui.log.read_text()
+        for selection in ({}, {"assetSelection": [asset], "assetCheckSelection": [check]}):
+            run_id = ui.launch(**selection)
+            assert ui.ended(run_id) == "FAILURE"
+            _, _, of_this_run = ui.log.read_text().partition(run_id)
+            assert "reload the code location" in of_this_run
     assert api.requests == []
 
 

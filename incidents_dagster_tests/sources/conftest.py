@@ -94,7 +94,7 @@ class Sources:
         """Adds a source with an API in a vendor's dialect; the first one has to be incidents."""
         vendor = Vendor(dialect, incidents)
         vendor.key = key
-        for number, one in vendor.incidents.items():  # so that 5,000 end before today
+        for number, one in vendor.incidents.items():  # so that all end before today
             sooner = APART * number / 2
             created, updated = one.created - sooner, one.updated - sooner
             vendor.incidents[number] = replace(one, created=created, updated=updated)

@@ -9,7 +9,7 @@ from fakes.vendor_rows import Incident
 from incidents_dagster_tests.expected import expected, open_ones
 from incidents_dagster_tests.sources.conftest import SomeSource, Sources
 
-INCIDENTS = 5_000
+INCIDENTS = 1_000
 DIALECTS = {
     "incidents": "pagerduty",
     "tickets": "servicenow",
