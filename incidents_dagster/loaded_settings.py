@@ -67,7 +67,7 @@ def _unpacked(text: str) -> dict[str, Settings | SettingsError]:
 
 
 def _without_secrets(settings: Settings) -> dict[str, Any]:
-    given = settings.model_dump(exclude={"webhook_url"})
+    given = settings.model_dump(exclude={"webhook_url": True, "alerts": {"urls"}})
     given["api"]["client"] = {"base_url": settings.base_url}
     del given["change_sensor"]["params"]
     resources = given["api"]["resources"]

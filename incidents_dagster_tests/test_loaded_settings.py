@@ -72,7 +72,8 @@ def test_no_secret_is_left(
 ) -> None:
     secrets = f'headers = {{ "X-Key" = "{KEY}" }}, params = {{ token = "{KEY}", page = 1 }}'
     write_config(
-        f'[sources.incidents]\nwebhook_url = "{KEY}"\n[sources.incidents.client]\n'
+        f'[sources.incidents]\nwebhook_url = "{KEY}"\nalerts.urls = ["json://{KEY}"]\n'
+        "[sources.incidents.client]\n"
         f'auth = {{ token = "{KEY}" }}\nheaders = {{ "X-Key" = "{KEY}" }}\n'
         f'[[sources.incidents.resources]]\nname = "x"\n'
         f'endpoint = {{ path = "/x?token={KEY}", {secrets} }}\n'

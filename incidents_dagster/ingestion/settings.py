@@ -214,6 +214,51 @@ def hours_of(text: str) -> list[int]:
     return [(begin + passed) % 24 for passed in range((end - begin) % 24)]
 
 
+def _with_a_service(url: str) -> str:
+    if "://" not in url or not url.isprintable():
+        raise PydanticCustomError("url", "Apprise's URLs, such as slack://TOKEN/TOKEN/TOKEN")
+    return url
+
+
+class Alerts(Section):
+    """What sync_failure_sensor tells, and whom."""
+
+    urls: list[Annotated[str, AfterValidator(_with_a_service)]] = Field(
+        default=[],
+        repr=False,
+        description="who is told of each alert, as "
+        "[Apprise's URLs](https://github.com/caronc/apprise/wiki); secrets, so they belong in "
+        "`secrets.toml`",
+    )
+    ui_url: str = Field(
+        default="http://127.0.0.1:3000",
+        description='where the Dagster UI is, for links to runs; `""`: no links. For all sources, '
+        "that of the first one counts",
+    )
+    unproven_minutes: float = Field(
+        default=360.0,
+        ge=0,
+        description="age of the last proven sync at which later, unproven ones are told; 0: never",
+    )
+    open_hours: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={},
+        description="severity → hours after which an open incident is told, such as "
+        "`{ sev1 = 4, any = 72 }`; `any` is for all other severities, and none",
+    )
+
+    @field_validator("ui_url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s?#]+", url):
+            raise PydanticCustomError("url", "an http(s) address, or empty")
+        return url.rstrip("/")
+
+    @field_validator("open_hours")
+    @classmethod
+    def _in_lower_case(cls, hours: dict[str, float]) -> dict[str, float]:
+        return {severity.lower(): most for severity, most in hours.items()}
+
+
 class Settings(Section):
     """What the user configured.
 
@@ -336,8 +381,9 @@ class Settings(Section):
     webhook_url: str = Field(
         default="",
         repr=False,
-        description='receives `{"text": …}` for each failed run; belongs in `secrets.toml`',
+        description='receives `{"text": …}` for each alert; belongs in `secrets.toml`',
     )
+    alerts: Alerts = Alerts()
 
     @property
     def section(self) -> SourceSection:
@@ -538,7 +584,7 @@ def refusal(
     error = refused.errors(include_url=False)[0]
     *tables, name = [str(part) for part in error["loc"] if isinstance(part, str)]
     setting = ".".join([*tables, name])
-    field = model.model_fields.get(setting)
+    field = _field(model, [*tables, name])
     must_be = SETTINGS_MUST_BE.get(setting) or TYPES_MUST_BE.get(error["type"])
     must_be = must_be or error["msg"].removeprefix("Input should be ")
     table = ".".join(filter(None, [place.name, *tables]))
@@ -553,6 +599,15 @@ def refusal(
     secret |= error["type"] in ("dict_type", "model_type", "list_type")  # never what was meant
     instead = f", {shown(error['input'], secret)}"
     return f"{setting} in {where} must be {must_be}{instead}."
+
+
+def _field(model: Any, path: list[str]) -> Any:
+    """The field of a setting, such as `alerts.urls`; None if there is none."""
+    field = None
+    for name in path:
+        field = getattr(model, "model_fields", {}).get(name)
+        model = getattr(field, "annotation", None)
+    return field
 
 
 def _unknown(name: str, known: list[str], place: str) -> str:

@@ -104,7 +104,7 @@ def test_the_shipped_config_mentions_every_setting_and_overrides_nothing() -> No
     for name, default, _ in all_settings():
         *tables, key = name.split(".")
         table = shown[tables[0]] if tables else shown
-        if name == "webhook_url":  # a secret
+        if name in ("webhook_url", "alerts.urls"):  # secrets
             assert key not in table
         elif name != "preset":
             assert table[key] == default, f"config.toml has another {name} than its default"
@@ -206,6 +206,11 @@ def test_an_unknown_setting_is_refused_with_a_guess(
         ({"deleted_share": "half"}, "deleted_share"),
         ({"freshness": {"newest_within_hours": 0.5}}, "greater than or equal to 1, not 0.5"),
         ({"webhook_url": 5}, "webhook_url"),
+        ({"alerts": {"urls": ["slack"]}}, "alerts.urls in"),
+        ({"alerts": {"ui_url": "127.0.0.1"}}, "an http(s) address, or empty, not '127.0.0.1'"),
+        ({"alerts": {"unproven_minutes": -1}}, "alerts.unproven_minutes"),
+        ({"alerts": {"open_hours": {"sev1": "4"}}}, "alerts.open_hours.sev1 in"),
+        ({"alerts": {"open_hours": {"sev1": 0}}}, "greater than 0, not 0"),
         ({"wait_seconds": -1}, "wait_seconds in"),
         ({"wait_seconds": "a minute"}, "must be a number, not 'a minute'"),
         ({"schedules": "0 * * * *"}, "schedules in"),
@@ -286,6 +291,13 @@ def test_a_secret_is_in_no_message(configure: Configure, wrong: Any) -> None:
         ("FETCH_AHEAD", '["s3cr3t"]', "must be a whole number, not a list"),
         ("FETCH_AHEAD", "4 s3cr3t " * 9, "must be a whole number, not text"),
         ("FETCH_AHEAD", "four", "must be a whole number, not 'four'"),
+        ("ALERTS__URLS", "slack://s3cr3t", "not text"),
+        (
+            "ALERTS__URLS",
+            '["s3cr3t"]',
+            "must be Apprise's URLs, such as slack://TOKEN/TOKEN/TOKEN, not text",
+        ),
+        ("ALERTS__URLS", '["s3cr3t://x", 5]', "must be text, not this value"),
     ],
 )
 def test_what_is_malformed_in_the_environment_is_named_without_its_content(
@@ -322,7 +334,11 @@ def test_a_wrong_value_is_shown_without_a_secret(
 
 def test_settings_show_no_secret(configure: Configure) -> None:
     client = {"auth": {"type": "bearer", "token": "s3cr3t"}}
-    settings = configure(resources=["x"], client=client, webhook_url="https://x/s3cr3t")
+    alerts = {"urls": ["slack://s3cr3t"]}
+    settings = configure(
+        resources=["x"], client=client, webhook_url="https://x/s3cr3t", alerts=alerts
+    )
+    assert settings.alerts.urls == alerts["urls"]
     assert settings.api["client"] == client
     assert "s3cr3t" not in f"{settings!r} {settings}"
 
