@@ -6,6 +6,7 @@ Assets and checks are collected from their modules, so your own are picked up th
 import dagster as dg
 
 from incidents_dagster import assets, checks, incidents_view
+from incidents_dagster.alerts.sensor import sync_failure_sensor
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 from incidents_dagster.insight import assets as insight_assets
@@ -14,7 +15,7 @@ from incidents_dagster.insight.sensor import insight_sensor
 from incidents_dagster.jobs import failing_jobs, reconcile_jobs, sync_jobs
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.schedules import schedule_of_wrong
-from incidents_dagster.sensors import change_sensors, old_runs_sensor, sync_failure_sensor
+from incidents_dagster.sensors import change_sensors, old_runs_sensor
 from incidents_dagster.sources import SOURCES, WRONG
 
 defs = dg.Definitions(

@@ -183,8 +183,8 @@ def conclude(outcome: Outcome) -> int:
 
 
 def _say_who_is_told() -> None:
-    # A failure sensor watches the runs of its code location, and a run in this process has none.
-    click.echo("Notified: nobody, as sync_failure_sensor only reports runs of `make dev`")
+    # It looks at the history, wherever a run was; and at what is still wrong when it starts.
+    click.echo("Notified: by sync_failure_sensor, as soon as `make dev` runs")
 
 
 def _run_several(sources: Sequence[str], mode: str) -> int:

@@ -139,7 +139,7 @@ def test_a_missing_key_is_one_message_and_no_success(
     assert line.startswith("incidents_sync FAILED")
     assert "api_key is missing" in line
     assert re.match(r"make(\[\d+\])?: \*\*\*", from_make)
-    assert "Notified: nobody" in process.stdout
+    assert "Notified: by sync_failure_sensor" in process.stdout
     assert "Traceback" not in process.stdout + process.stderr
 
     validated = subprocess.run(
@@ -255,7 +255,7 @@ def test_a_check_of_severity_error_fails_the_command_and_is_described(
     assert conclude(Outcome("ad_hoc", [], why_failed(result), "1 s")) == 1
     said = capsys.readouterr()
     assert said.err.endswith("FAILED in 1 s: these checks failed: own.\n")
-    assert said.out.startswith("Notified: nobody")
+    assert said.out.startswith("Notified: by sync_failure_sensor")
 
 
 @pytest.mark.thorough

@@ -1,8 +1,6 @@
-"""The sensors, tick by tick on a real instance."""
+"""The change sensor, tick by tick on a real instance; `alerts` has the tests of the other one."""
 
-import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,9 @@ import pytest
 from starlette.responses import Response
 
 from fakes.incidents import incident
-from fakes.messages import Asked, Reply
-from fakes.web import Web
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on
-from incidents_dagster.sensors import change_sensors, sync_failure_sensor
+from incidents_dagster.sensors import change_sensors
 
 Sync = Callable[..., dg.ExecuteInProcessResult]
 
@@ -162,103 +158,3 @@ def test_the_demo_api_is_watched_where_none_is_configured(ticker: Ticker) -> Non
 def test_the_change_sensor_is_off_until_somebody_turns_it_on() -> None:
     assert change_sensors[0].default_status == dg.DefaultSensorStatus.STOPPED
     assert change_sensors[0].minimum_interval_seconds == 60
-    assert sync_failure_sensor.default_status == dg.DefaultSensorStatus.RUNNING
-
-
-@pytest.fixture
-def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """What a real webhook on loopback was told."""
-    told: list[dict[str, Any]] = []
-
-    def answer(asked: Asked) -> Reply:
-        told.append(json.loads(asked.body))
-        return Reply(b"", 204)
-
-    with Web(answer) as server:
-        address = f"{server.base_url}/hooks/s3cr3t-path"
-        monkeypatch.setenv("SOURCES__INCIDENTS__WEBHOOK_URL", address)
-        yield told
-
-
-def report(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> None:
-    """Evaluates the failure sensor for the failed `result`."""
-    context = dg.build_run_status_sensor_context(
-        sensor_name="sync_failure_sensor",
-        dagster_instance=instance,
-        dagster_run=result.dagster_run,
-        dagster_event=result.get_run_failure_event(),
-    ).for_run_failure()
-    sync_failure_sensor(context)
-
-
-def test_a_failed_run_is_reported_with_its_reason(
-    api: DemoServer,
-    sync: Sync,
-    instance: dg.DagsterInstance,
-    webhook: list[dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("API_KEY", "not-the-right-key")
-    result = sync()
-    report(result, instance)
-    (told,) = webhook
-    assert result.run_id in told["text"]
-    assert "401" in told["text"]
-    assert "not-the-right-key" not in told["text"]
-
-
-def test_secrets_are_taken_out_of_a_report(
-    instance: dg.DagsterInstance, webhook: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("API_KEY", "k3y/with+signs")
-
-    @dg.asset
-    def leaky() -> None:
-        raise dg.Failure("GET https://api.example.com/?api_key=k3y%2Fwith%2Bsigns k3y/with+signs")
-
-    report(dg.materialize([leaky], instance=instance, raise_on_error=False), instance)
-    assert webhook[0]["text"].endswith("?api_key=*** ***")
-
-
-def test_an_apis_text_calls_nobody(
-    instance: dg.DagsterInstance, webhook: list[dict[str, Any]]
-) -> None:
-    @dg.asset
-    def failing() -> None:
-        raise dg.Failure("\x1b[31m<!here> @channel <@U012> said no")
-
-    report(dg.materialize([failing], instance=instance, raise_on_error=False), instance)
-    text = webhook[0]["text"]
-    assert text.replace("\u200b", "").endswith(": <!here> @channel <@U012> said no")
-    assert not [call for call in ("<!here>", "@channel", "<@U") if call in text]
-
-
-def test_a_webhooks_address_is_not_logged(
-    instance: dg.DagsterInstance, webhook: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
-) -> None:
-    @dg.asset
-    def failing() -> None:
-        raise dg.Failure("no reason")
-
-    caplog.set_level(logging.DEBUG)
-    report(dg.materialize([failing], instance=instance, raise_on_error=False), instance)
-    assert webhook
-    assert "POST" in caplog.text
-    assert "s3cr3t-path" not in caplog.text
-
-
-def test_a_dead_webhook_does_not_break_the_sensor(
-    instance: dg.DagsterInstance,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("SOURCES__INCIDENTS__WEBHOOK_URL", "http://127.0.0.1:9/hooks/s3cr3t-path")
-
-    @dg.asset
-    def failing() -> None:
-        raise dg.Failure("no reason")
-
-    report(dg.materialize([failing], instance=instance, raise_on_error=False), instance)
-    said = "".join(capfd.readouterr())
-    assert "Webhook delivery failed: ConnectionError." in said
-    assert "s3cr3t-path" not in said

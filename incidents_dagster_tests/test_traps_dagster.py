@@ -217,7 +217,7 @@ def test_a_failed_run_tells_the_causes_of_its_error() -> None:
 
 def test_a_failure_sensor_does_not_see_a_run_of_another_process() -> None:
     """It looks at the runs that its own code location launched, and a run that is executed in
-    process has none. `run.conclude` says that nobody is notified because of this."""
+    process has none. `alerts.sensor` is a plain sensor, also because of this."""
     seen: list[str] = []
 
     @dg.asset
@@ -254,7 +254,7 @@ def test_a_failure_sensor_does_not_see_a_run_of_another_process() -> None:
             tick(sensor, begin)
     assert "of all" in seen
     assert "own" not in seen, (
-        "The overlooking is mended upstream: delete the line `Notified` in run.conclude."
+        "The overlooking is mended upstream: alerts.failed_runs may be a run_failure_sensor."
     )
 
 
@@ -359,17 +359,17 @@ def test_dagster_without_a_home_forgets_and_a_pyproject_hides_the_workspace(
 
 def test_schedules_and_sensors_are_stopped_by_default() -> None:
     """Until somebody starts them in the UI, neither runs.
-    `schedules.schedule` and `sensors.sync_failure_sensor` set `default_status` for it."""
+    `schedules.schedule` and `alerts.sensor` set `default_status` for it."""
 
-    @dg.run_failure_sensor
-    def sensor(context: dg.RunFailureSensorContext) -> None: ...
+    @dg.sensor(job_name="job")
+    def sensor(context: dg.SensorEvaluationContext) -> None: ...
 
     schedule = dg.ScheduleDefinition(job_name="job", cron_schedule="0 * * * *")
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED, (
         "The stopped schedule is mended upstream: delete default_status in schedules."
     )
     assert sensor.default_status is dg.DefaultSensorStatus.STOPPED, (
-        "The stopped sensor is mended upstream: delete default_status in sensors."
+        "The stopped sensor is mended upstream: delete default_status in the sensors."
     )
 
 

@@ -80,7 +80,7 @@ def in_the_ui() -> tuple[list[Outcome], Search]:
 
             def skipped() -> bool:
                 ticks[0] = json.dumps(ui.ask(TICKS, repository=REPOSITORY))
-                return "returned 401" in ticks[0] and "Webhook delivery failed" in ticks[0]
+                return "returned 401" in ticks[0] and "Delivery to webhook_url" in ticks[0]
 
             wait_until(skipped, SECONDS, "a tick was skipped, and the webhook's failure logged")
             told = ui.ask(RUNS)
