@@ -25,7 +25,9 @@ from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.sources import SOURCES
 
 README = (PROJECT_ROOT / "README.md").read_text()
-PAGES = [f"docs/{name}.md" for name in ("architecture", "completeness", "own_api", "server")]
+PAGES = [
+    f"docs/{name}.md" for name in ("alerts", "architecture", "completeness", "own_api", "server")
+]
 ARCHITECTURE = (PROJECT_ROOT / "docs" / "architecture.md").read_text()
 
 
