@@ -10,15 +10,11 @@ from fakes.web import Web
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import run_sync
+from incidents_dagster_tests.ingestion.changing_api import iso
 
 START = datetime(2026, 3, 2, 12, tzinfo=timezone.utc)  # a Monday
 PHASES = {"new": "open", "working": "acknowledged", "done": "closed"}
 FIELDS = ("id", "status", "created_at", "updated_at", "severity", "service")
-
-
-def iso(moment: datetime) -> str:
-    """A time as most APIs write it."""
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 class ClockedApi:

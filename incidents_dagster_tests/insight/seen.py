@@ -46,6 +46,12 @@ def at(hours: float) -> datetime:
     return MONDAY + timedelta(hours=hours)
 
 
+def opened(name: str, hours: float, status: str = "new", **fields: Any) -> dict[str, Any]:
+    """A record that was opened then, and has not changed since."""
+    moment = at(hours)
+    return {"id": name, "status": status, "created_at": moment, "updated_at": moment, **fields}
+
+
 class Seen:
     """The incidents of a source as its syncs have seen them, one after the other.
 

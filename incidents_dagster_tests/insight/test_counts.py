@@ -7,19 +7,13 @@ import hypothesis
 from hypothesis import strategies
 
 from incidents_dagster_tests.examples import examples
-from incidents_dagster_tests.insight.seen import PHASES, Seen, amiss, at, built
+from incidents_dagster_tests.insight.seen import PHASES, Seen, amiss, at, built, opened
 
 Answers = Callable[[str], list[Any]]
 FLOWS = (
     "SELECT day::VARCHAR, opened, closed, reopened, deleted, returned, open_at_end, "
     "oldest_age_minutes, is_over FROM insight.backlog_daily ORDER BY day"
 )
-
-
-def opened(name: str, hours: float, **fields: Any) -> dict[str, Any]:
-    """A record that was opened then."""
-    moment = at(hours)
-    return {"id": name, "status": "new", "created_at": moment, "updated_at": moment, **fields}
 
 
 def test_each_day_has_what_came_and_went(seen: Seen, answers: Answers) -> None:

@@ -7,19 +7,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from incidents_dagster_tests.insight.seen import PHASES, Seen, amiss, at, built
+from incidents_dagster_tests.insight.seen import PHASES, Seen, amiss, at, built, opened
 
 Answers = Callable[[str], list[Any]]
 INTERVALS = (
     "SELECT id, status, entered_after, entered_by, evidence FROM insight.incident_status_history "
     "ORDER BY id, sequence"
 )
-
-
-def opened(name: str, hours: float, status: str = "new", **fields: Any) -> dict[str, Any]:
-    """A record that was opened then, and has not changed since."""
-    moment = at(hours)
-    return {"id": name, "status": status, "created_at": moment, "updated_at": moment, **fields}
 
 
 def test_bounds_are_the_polls_and_what_the_record_says(seen: Seen, answers: Answers) -> None:

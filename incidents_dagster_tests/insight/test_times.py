@@ -5,17 +5,11 @@ from typing import Any
 
 import pytest
 
-from incidents_dagster_tests.insight.seen import Seen, amiss, at, built
+from incidents_dagster_tests.insight.seen import Seen, amiss, at, built, opened
 
 Answers = Callable[[str], list[Any]]
 ALL = "cohort = 'all' AND severity = 'all' AND team = 'all'"
 COUNTS = "incidents, closed, still_open, deleted, without_times"
-
-
-def opened(name: str, hours: float, **fields: Any) -> dict[str, Any]:
-    """A record that was opened then."""
-    moment = at(hours)
-    return {"id": name, "status": "new", "created_at": moment, "updated_at": moment, **fields}
 
 
 def lived(seen: Seen, *minutes: float | None, until: float = 100.0) -> None:

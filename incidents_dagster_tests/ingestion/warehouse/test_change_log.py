@@ -12,8 +12,9 @@ from fakes.messages import Asked
 from fakes.web import Web
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.warehouse import change_log
-from incidents_dagster_tests.ingestion.clocked_api import FIELDS, PHASES, START, ClockedApi, iso
+from incidents_dagster.ingestion.warehouse import change_log, sync_log
+from incidents_dagster_tests.ingestion.changing_api import iso
+from incidents_dagster_tests.ingestion.clocked_api import FIELDS, PHASES, START, ClockedApi
 from incidents_dagster_tests.ingestion.other_process import OtherProcess
 
 Query = Callable[[str], list[Any]]
@@ -217,8 +218,6 @@ def test_a_sync_whose_row_finds_the_file_open_elsewhere_leaves_it_to_the_next(
     clocked.put("A", "new")
     clocked.sync()
     clocked.after(60)
-    from incidents_dagster.ingestion.warehouse import sync_log  # noqa: PLC0415
-
     monkeypatch.setattr(sync_log, "WAIT_SECONDS", 0.1)
     opened = sync_log.open_file
 
