@@ -91,7 +91,7 @@ SEVERITIES = (
 )
 WORK_BEGINS, WORK_ENDS = 8 * HOUR, 18 * HOUR
 ACKNOWLEDGED_SPREAD = 0.7
-LONGEST = 200 * DAY
+LONGEST = 120 * DAY
 NOTED_FOR = 14 * DAY  # then an open incident is forgotten
 # One in so many is resolved without having been taken on, and one in so many is open again later.
 UNACKNOWLEDGED, REOPENED = 12, 13

@@ -125,6 +125,12 @@ def test_about_a_thousand_incidents_by_the_end_of_november() -> None:
     assert 1_000 <= len(incidents_at(datetime(2026, 11, 30, tzinfo=timezone.utc))) <= 1_500
 
 
+def test_the_doctor_sees_the_same_from_december_on() -> None:
+    """README shows what it says of the first two pages, as of today."""
+    rows = incidents_at(datetime(2026, 11, 30, tzinfo=timezone.utc))[:200]
+    assert {row["status"] for row in rows} == {"resolved"}
+
+
 def test_a_moment_without_a_time_zone_is_refused() -> None:
     with pytest.raises(TypeError):
         incidents_at(datetime(2026, 10, 1))
