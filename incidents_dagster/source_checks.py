@@ -150,9 +150,12 @@ def _unmapped(
     source: Source, resource_name: str, connection: duckdb.DuckDBPyConnection, _: object
 ) -> Finding:
     table = source.tables[resource_name]
-    present = StoredTable(table, connection).present()
-    status = quoted("status" if "status" in table.declared else "phase")
-    sql = f"SELECT {status}, count(*) FROM {present} WHERE phase IS NULL GROUP BY ALL"
+    stored = StoredTable(table, connection)
+    names = {column.name for column in stored.columns()}
+    if "phase" not in names:  # no sync yet since phases was set
+        return f"{table.qualified} has no column phase. Materialize {resource_name} first.", {}
+    status = quoted("status" if "status" in names else "phase")
+    sql = f"SELECT {status}, count(*) FROM {stored.present()} WHERE phase IS NULL GROUP BY ALL"
     found = connection.execute(f"{sql} ORDER BY 2 DESC, 1").fetchall()
     metadata = {"unmapped_statuses": len(found), "rows": sum(n for _, n in found), "sql": sql}
     if not found:

@@ -129,16 +129,16 @@ def test_each_database_is_compared_with_its_own_last_sync(
     assert not check_alone(other).passed
 
 
-def phases(*statuses: tuple[str | None, str | None]) -> tuple[str, dict[str, Any]]:
-    """What the check of phases finds in a table with these statuses and phases."""
+def phases(
+    *rows: tuple[str | None, ...], columns: str = "status TEXT, phase TEXT"
+) -> tuple[str, dict[str, Any]]:
+    """What the check of phases finds in a table with these rows."""
     (check,) = (check for check in SOURCE_CHECKS if check.name == "statuses_have_a_phase")
     table = Table("x", ["id"], {"id": {}, "status": {}, "phase": {}})
     with duckdb.connect() as connection:
-        connection.execute(
-            "CREATE SCHEMA incidents; CREATE TABLE incidents.x (status TEXT, phase TEXT)"
-        )
-        for row in statuses:
-            connection.execute("INSERT INTO incidents.x VALUES (?, ?)", row)
+        connection.execute(f"CREATE SCHEMA incidents; CREATE TABLE incidents.x ({columns})")
+        for row in rows:
+            connection.execute(f"INSERT INTO incidents.x VALUES ({', '.join('?' * len(row))})", row)
         source = replace(SOURCES["incidents"], tables={"x": table})
         return check.find(source, "x", connection, dg.DagsterInstance.ephemeral())
 
@@ -148,6 +148,13 @@ def test_a_status_without_a_phase_is_counted_and_named() -> None:
     problem, metadata = phases(("a", "open"), ("new", None), ("new", None), (None, None))
     assert problem.startswith("3 rows have a status without a phase: 'new' (2), null (1). Add")
     assert metadata["unmapped_statuses"] == 2
+
+
+def test_a_table_that_was_loaded_before_there_were_phases_is_told() -> None:
+    assert phases(columns="status TEXT")[0] == (
+        '"incidents"."x" has no column phase. Materialize x first.'
+    )
+    assert phases((None,), columns="phase TEXT")[0].startswith("1 rows have a status without")
 
 
 def test_only_a_table_with_phases_has_the_check() -> None:
