@@ -48,7 +48,7 @@ def test_its_definition_is_what_the_ui_shows() -> None:
     assert "incidents.incident_data" in (spec.description or "")
     assert spec.freshness_policy is not None
     columns = {c.name: c for c in spec.metadata["dagster/column_schema"].columns}
-    assert list(columns) == ["id", "status", "created_at", "updated_at", "deleted_at"]
+    assert list(columns) == ["id", "status", "created_at", "updated_at", "phase", "deleted_at"]
     assert not columns["id"].constraints.nullable
     assert all(column.description for column in columns.values())
 
@@ -123,7 +123,7 @@ def test_a_sync_that_brings_nothing_succeeds_and_says_so(
     assert first.success
     assert shown(first)["rows_loaded"] == 0
     assert any("returned no rows" in line for line in log_lines(first, instance))
-    assert [check.passed for check in first.get_asset_check_evaluations()] == [True] * 9
+    assert [check.passed for check in first.get_asset_check_evaluations()] == [True] * 10
     second = sync()
     assert second.success
     assert shown(second)["dagster/row_count"] == 0
@@ -241,7 +241,7 @@ def test_an_unproven_sync_is_no_materialization_and_does_not_count_for_freshness
     assert why in warnings[0].user_message
     # Dagster by itself would skip them all.
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
-    assert len(checks) == 9
+    assert len(checks) == 10
     assert checks["ids_are_unique"].passed
     assert not checks["table_matches_source"].passed
     assert why in (checks["table_matches_source"].description or "")

@@ -82,7 +82,7 @@ def test_make_run_syncs_the_demo_api_twice_without_duplicates(checkout: Path) ->
     assert first.stdout.startswith("API:      demo API (no base_url is configured)\n")
     assert "incidents_sync succeeded" in first.stdout
     assert "Notified" not in first.stdout
-    assert first.stdout.count("passed") == 9
+    assert first.stdout.count("passed") == 10
     assert "  complete  proven: " in first.stdout
     file = checkout / "data" / "demo.duckdb"
     assert f"\nDatabase: {file}\nincident_data:\n" in first.stdout

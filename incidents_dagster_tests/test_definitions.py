@@ -25,6 +25,7 @@ CHECKS = {
     "table_matches_source",
     "incremental_misses_nothing",
     "quarantine_is_empty",
+    "statuses_have_a_phase",
     "every_incident_is_there_once",
 }
 # schedule → its job, and when
