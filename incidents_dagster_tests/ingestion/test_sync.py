@@ -102,6 +102,20 @@ def test_the_empty_table_has_the_declared_columns_with_their_types(
     assert query("SELECT count(*) FROM incidents.incident_data") == [(1,)]
 
 
+def test_the_usual_words_have_a_phase_and_others_have_none(
+    api: DemoServer, rows: Rows, query: Query
+) -> None:
+    phases = {
+        **{"triggered": "open", "New": "open", "FIRING": "open", "active": "open"},
+        **{"acknowledged": "acknowledged", "In Progress": "acknowledged"},
+        **{"resolved": "closed", "Closed": "closed", "done": "closed"},
+        **{"cancelled": "other", "in orbit": None},
+    }
+    rows[:] = [incident(n, status=status) for n, status in enumerate(phases)]
+    _sync()
+    assert dict(query("SELECT status, phase FROM incidents.incident_data")) == phases
+
+
 @pytest.mark.thorough
 def test_a_table_of_an_earlier_version_is_gone_on_with(
     api: DemoServer, rows: Rows, database: Path, query: Query
