@@ -41,6 +41,8 @@ DESCRIPTIONS = {
     "status": "The incident's status, as the API names it.",
     "created_at": "When the incident was opened, UTC.",
     "updated_at": "When the incident last changed, UTC.",
+    "phase": "open, acknowledged, closed, or other for what is no incident any more; null for a "
+    "status that phases does not name. From status.",
     "deleted_at": "When a full read no longer found the row; null while the API has it.",
 }
 CHECKS = (
@@ -53,6 +55,7 @@ CHECKS = (
     "table_matches_source",
     "incremental_misses_nothing",
     "quarantine_is_empty",
+    "statuses_have_a_phase",
 )
 # automation → whether it is on from the start
 AUTOMATIONS = {
