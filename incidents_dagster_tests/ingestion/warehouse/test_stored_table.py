@@ -48,12 +48,13 @@ def test_the_shipped_table_is_described_as_configured(synced: tuple[Table, Conne
     table, connection = synced
     assert table.qualified == '"incidents"."incident_data"'
     assert (table.primary_key, table.newest_first) == (["id"], "updated_at")
-    assert list(table.declared) == ["id", "status", "created_at", "updated_at", "deleted_at"]
+    own = ["id", "status", "created_at", "updated_at", "phase", "deleted_at"]
+    assert list(table.declared) == own
     assert StoredTable(table, connection).exists()
     assert StoredTable(table, connection).row_count() == 250
     columns = {column.name: column for column in StoredTable(table, connection).columns()}
     assert [name for name in columns if name != "_dlt_id"] == [
-        *("id", "status", "created_at", "updated_at", "title", "service", "tags"),
+        *("id", "status", "created_at", "updated_at", "phase", "title", "service", "tags"),
         *("deleted_at", "_dlt_load_id"),
     ]
     assert (columns["id"].type, columns["id"].nullable) == ("VARCHAR", False)
@@ -66,6 +67,7 @@ def test_the_shipped_table_is_described_as_configured(synced: tuple[Table, Conne
         ("status", "text"),
         ("created_at", "timestamp"),
         ("updated_at", "timestamp"),
+        ("phase", "text"),
         ("deleted_at", "timestamp"),
     ]
 
@@ -160,7 +162,7 @@ def test_the_preview_is_short_and_newest_first(synced: tuple[Table, Connection])
     preview = StoredTable(table, connection).preview()
     assert [row["id"] for row in preview] == [f"INC-{n:04}" for n in range(250, 245, -1)]
     assert list(preview[0]) == [
-        *("id", "status", "created_at", "updated_at", "title", "service", "tags", "deleted_at")
+        *("id", "status", "created_at", "updated_at", "phase", "title", "service", "tags")
     ]
     assert preview[0]["updated_at"] == "2026-11-01 04:10:00+00"
     assert preview[0]["tags"] == '["a","b"]'
