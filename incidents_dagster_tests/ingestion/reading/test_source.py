@@ -33,6 +33,7 @@ def test_the_shipped_resource_is_declared_with_key_and_columns() -> None:
         "status": "text",
         "created_at": "timestamp",
         "updated_at": "timestamp",
+        "phase": "text",
         "deleted_at": "timestamp",
     }
     assert schema["columns"]["id"]["primary_key"] is True
