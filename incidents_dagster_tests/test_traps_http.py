@@ -169,14 +169,14 @@ def test_the_key_is_in_the_text_of_a_refusal_unless_dlt_knows_the_parameters_nam
 
 def test_the_text_of_a_connection_error_holds_the_address() -> None:
     """For a webhook the path is the secret, and requests puts it into the text of its errors.
-    `sensors._post` reports only the type of the error because of this."""
+    `send.by_webhook` reports only the type of the error because of this."""
     with DemoServer(incidents=list) as gone:
         pass
     error = error_of(
         lambda: requests.post(f"{gone.base_url}/hooks/{KEY}", timeout=9), "It answered."
     )
     assert KEY in str(error), (
-        "The address in connection errors is mended upstream: sensors._post may show their text."
+        "The address in connection errors is mended upstream: send.by_webhook may show their text."
     )
 
 

@@ -60,6 +60,7 @@ CHECKS = (
 # automation → whether it is on from the start
 AUTOMATIONS = {
     "incident_change_sensor": False,
+    "insight_sensor": True,
     "incidents_reconcile_weekly": True,
     "incidents_sync_hourly": True,
     "old_runs_sensor": True,

@@ -28,6 +28,8 @@ FIELD = "x-field"
 DECLARED_FIELD = "x-declared-field"
 # Or how it is filled from paths in the records: see `rows.filled`.
 FILLED = "x-filled"
+# Of the columns that `fields` names.
+NAMED = "x-named"
 # Of the column `phase`: the phase of rows that the API's list no longer has.
 ABSENT = "x-absent"
 
@@ -159,6 +161,11 @@ class Table:
         by_key_alone = not any(column.get("merge_key") for column in self.declared.values())
         merged = self.keyed and self.write_disposition == "merge"
         return merged and deletes_first and by_key_alone
+
+    @property
+    def names_fields(self) -> bool:
+        """Whether `fields` says which of the API's fields are what."""
+        return any(NAMED in column for column in self.declared.values())
 
     @property
     def absent_phase(self) -> str:

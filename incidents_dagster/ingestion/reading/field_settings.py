@@ -14,7 +14,7 @@ from incidents_dagster.ingestion.reading.own_tables import check_names, paths_of
 from incidents_dagster.ingestion.rows.filled import TIME, Filled
 from incidents_dagster.ingestion.secrets.shown import shown
 from incidents_dagster.ingestion.settings_files import Place
-from incidents_dagster.ingestion.tables import ABSENT, FILLED
+from incidents_dagster.ingestion.tables import ABSENT, FILLED, NAMED
 
 # Column → its data_type and its description.
 COLUMNS: dict[str, tuple[str, str]] = {
@@ -56,6 +56,7 @@ def take_fields(resource: dict[str, Any], place: Place) -> None:
         SettingsError: There is a wrong name or value in them.
     """
     fields, times, phases = (take_table(resource, key, place) or {} for key in OWN_KEYS)
+    named = [*fields]
     absent = resource.pop("absent", "")
     if absent and (absent not in PHASES or not phases):
         raise SettingsError(
@@ -88,6 +89,8 @@ def take_fields(resource: dict[str, Any], place: Place) -> None:
         name: _hints(name, paths_of(paths, place / "fields" / name), times, phases)
         for name, paths in fields.items()
     }
+    for name in named:
+        columns[name][NAMED] = True
     if absent:
         columns["phase"][ABSENT] = absent
     newest = any("dedup_sort" in hints for hints in given.values())

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from incidents_dagster.ingestion.tables import DELETED_AT, Table, key_as_text_sql, quoted
 
 TEXT, TIME = "VARCHAR", "TIMESTAMP WITH TIME ZONE"
-# An API may mean anything by these, so they count only if the configuration names them.
-NAMED = ("acknowledged_at", "resolved_at")
+# An API may mean anything by these: if `fields` names columns, they count only if it names them.
+CONCLUDED_FROM = ("acknowledged_at", "resolved_at")
 # Column → its type, and its description. All but the first and the last are the tables' own.
 COLUMNS: dict[str, tuple[str, str]] = {
     "source": (TEXT, "The source, which is also its schema."),
@@ -72,7 +72,8 @@ class IncidentTable:
     def own(self, name: str, kind: str) -> str:
         """SQL for a column; null where there is none, or no times where they should be."""
         column, found = f"t.{quoted(name)}", self.types.get(name, "")
-        if name in NAMED and name not in self.table.declared:
+        left_out = self.table.names_fields and name not in self.table.declared
+        if name in CONCLUDED_FROM and left_out:
             found = ""
         if found and kind == TEXT:
             return f"CAST({column} AS VARCHAR)"
