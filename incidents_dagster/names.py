@@ -23,6 +23,16 @@ def reconcile_job(source: str) -> str:
     return f"{source}_reconcile"
 
 
+# The job that makes the tables of `insight`.
+INSIGHT_JOB = "insight_refresh"
+
+
+def jobs_of(source: str) -> list[str]:
+    """The jobs of a source; the first one also has what is made of all."""
+    every = [sync_job(source), reconcile_job(source)]
+    return [*every, INSIGHT_JOB] if source == FIRST else every
+
+
 def noun_of(source: str) -> str:
     """What the names of a source's checks and sensor begin with."""
     return "incident" if source == FIRST else source

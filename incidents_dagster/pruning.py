@@ -1,4 +1,4 @@
-"""Deletes old runs of the syncs from Dagster's history, with the events that they left.
+"""Deletes old runs of this project's jobs from Dagster's history, with the events that they left.
 
 Runs of other jobs stay, and so does the newest sync of each asset into each database: freshness and
 checks look at it.
@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from incidents_dagster.names import reconcile_job, sync_job
+from incidents_dagster.names import jobs_of
 from incidents_dagster.source_checks import syncs
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def prune(instance: dg.DagsterInstance, days: Mapping[str, float], now: datetime, most: int) -> int:
-    """Deletes ended runs of the syncs that are older than `days`, the oldest of a job first.
+    """Deletes ended runs of the sources' jobs that are older than `days`, the oldest first.
 
     Args:
         instance: Whose history.
@@ -30,7 +30,7 @@ def prune(instance: dg.DagsterInstance, days: Mapping[str, float], now: datetime
     old = [
         dg.RunsFilter(job_name=job, statuses=ENDED, created_before=now - timedelta(days=age))
         for source, age in days.items()
-        for job in (sync_job(source), reconcile_job(source))
+        for job in jobs_of(source)
         if age
     ]
     if not any(map(instance.get_runs_count, old)):
@@ -51,7 +51,7 @@ def prune(instance: dg.DagsterInstance, days: Mapping[str, float], now: datetime
 
 
 def _newest(instance: dg.DagsterInstance) -> set[str]:
-    """The run of the newest sync of each asset into each database."""
+    """The run of the newest sync of each asset into each database, and that of any other asset."""
     newest: dict[tuple[dg.AssetKey, str], str] = {}
     for key in instance.get_asset_keys():
         for run_id, metadata in syncs(instance, key):

@@ -57,7 +57,7 @@ change_sensors = [change_sensor(source, sync_jobs[name]) for name, source in SOU
     minimum_interval_seconds=PRUNE_EVERY_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Deletes runs of the syncs that are older than their source's keep_runs_days from "
+        "Deletes runs of the jobs that are older than their source's keep_runs_days from "
         "Dagster's history, but never the newest sync of an asset."
     ),
 )

@@ -18,6 +18,7 @@ from incidents_dagster.checks import source_checks
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.incidents_view import incidents
 from incidents_dagster.jobs import sync_jobs
+from incidents_dagster.names import INSIGHT_JOB
 from incidents_dagster.pruning import prune
 from incidents_dagster.resources import IncidentsDuckDB
 
@@ -181,3 +182,13 @@ def test_runs_of_other_jobs_stay(instance: dg.DagsterInstance) -> None:
     run = own.execute_in_process(instance=instance)
     assert prune(instance, DAY, datetime.now(timezone.utc) + timedelta(days=99), 10) == 0
     assert instance.get_run_by_id(run.run_id)
+
+
+@pytest.mark.usefixtures("api")
+def test_runs_that_made_the_tables_of_insight_are_deleted_too(instance: dg.DagsterInstance) -> None:
+    @dg.job(name=INSIGHT_JOB)
+    def made() -> None: ...
+
+    run = made.execute_in_process(instance=instance)
+    assert prune(instance, DAY, datetime.now(timezone.utc) + timedelta(days=99), 10) == 1
+    assert instance.get_run_by_id(run.run_id) is None

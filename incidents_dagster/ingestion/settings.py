@@ -211,7 +211,8 @@ class Insight(Section):
 def hours_of(text: str) -> list[int]:
     """The hours of such as `22-8`, from 0 to 23."""
     begin, end = map(int, text.split("-"))
-    return [(begin + passed) % 24 for passed in range((end - begin) % 24)]
+    count = (end - begin) % 24 or end - begin  # 0-24 is all of them
+    return [(begin + passed) % 24 for passed in range(count)]
 
 
 def _with_a_service(url: str) -> str:
@@ -367,7 +368,7 @@ class Settings(Section):
     keep_runs_days: int = Field(
         default=90,
         ge=0,
-        description="older runs of the syncs are deleted from Dagster's history, except the newest "
+        description="older runs of the jobs are deleted from Dagster's history, except the newest "
         "sync of an asset; 0: none",
     )
     owners: list[Owner] = Field(

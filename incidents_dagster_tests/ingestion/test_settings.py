@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from docs.settings_table import all_settings
 from fakes.configuration import written_out
 from incidents_dagster.ingestion.errors import SettingsError
-from incidents_dagster.ingestion.settings import PROJECT_ROOT, Settings, load_settings
+from incidents_dagster.ingestion.settings import PROJECT_ROOT, Settings, hours_of, load_settings
 from incidents_dagster.ingestion.settings_files import config_file
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
 
@@ -494,3 +494,11 @@ def test_a_database_cannot_be_called_like_its_schema(
     monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", given)
     with pytest.raises(SettingsError, match=f"INCIDENTS_DUCKDB_PATH={given}.*another name"):
         database_path()
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [("8-10", [8, 9]), ("22-1", [22, 23, 0]), ("0-24", [*range(24)]), ("8-8", [])],
+)
+def test_hours_of_a_day(text: str, hours: list[int]) -> None:
+    assert hours_of(text) == hours
