@@ -120,8 +120,13 @@ def test_a_secret_that_is_missing_raises_when_the_source_is_built() -> None:
     be imported without it. `source.declared_source` takes the auth out because of this."""
     settings = load_settings()
     client = {**settings.api["client"], "base_url": "https://api.example.com"}
+    # `phases` is this project's own.
+    resources = [
+        {name: value for name, value in resource.items() if name != "phases"}
+        for resource in settings.api["resources"]
+    ]
     error = error_of(
-        lambda: rest_api_source({**settings.api, "client": client}),
+        lambda: rest_api_source({**settings.api, "client": client, "resources": resources}),
         "The early look-up of secrets is mended upstream: delete the loop over auths in "
         "source.declared_source.",
     )

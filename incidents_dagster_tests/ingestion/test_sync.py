@@ -107,9 +107,8 @@ def test_the_usual_words_have_a_phase_and_others_have_none(
 ) -> None:
     phases = {
         **{"triggered": "open", "New": "open", "FIRING": "open", "active": "open"},
-        **{"acknowledged": "acknowledged", "In Progress": "acknowledged"},
-        **{"resolved": "closed", "Closed": "closed", "done": "closed"},
-        **{"cancelled": "other", "in orbit": None},
+        **{"acknowledged": "acknowledged", "In_Progress": "acknowledged"},
+        **{"resolved": "closed", "Closed": "closed", "in orbit": None},
     }
     rows[:] = [incident(n, status=status) for n, status in enumerate(phases)]
     _sync()

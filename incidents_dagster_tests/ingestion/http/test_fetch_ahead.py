@@ -487,7 +487,7 @@ def test_two_resources_share_what_may_be_in_flight(listen: Listen) -> None:
         with guard:
             now[0] += 1
             most[0] = max(most[0], now[0])
-        time.sleep(0.002)
+        time.sleep(0.02)
         with guard:
             now[0] -= 1
         return served[asked.headers["x-table"]](asked)
