@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile dev sql presets init doctor demo-api test test-all test-slow test-duckdb2 test-newest bench bench-sources faults vendors check format docs lock clean
+.PHONY: help run reconcile report dev sql presets init doctor demo-api test test-all test-slow test-duckdb2 test-newest bench bench-sources faults vendors check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ run: $(VENV)/run  ## Sync the incidents into DuckDB once and show a summary: mak
 
 reconcile: $(VENV)/run  ## Sync everything, and mark as deleted what is gone from the API
 	@$(BIN)/python -m incidents_dagster sync --reconcile
+
+report: $(VENV)/run  ## Make tables and one page of what the incidents say
+	@$(BIN)/python -m incidents_dagster report
 
 # `dagster dev` recommends `dg dev`, which does not read workspace.yaml.
 dev: export PYTHONWARNINGS := ignore:Function `dev_command` is superseded

@@ -1,7 +1,8 @@
-"""The command line, `python -m incidents_dagster`: sync, sql, presets, init, doctor, …
+"""The command line, `python -m incidents_dagster`: sync, report, sql, presets, init, doctor, …
 
-Options and exit statuses are here; what the commands do is in `run`, `sql`, `vendors`, `health`,
-`configured`, `demo_api` and `ingestion.doctor`, which are imported only when needed.
+Options and exit statuses are here; what the commands do is in `run`, `report.command`, `sql`,
+`vendors`, `health`, `configured`, `demo_api` and `ingestion.doctor`, which are imported only when
+needed.
 """
 
 import contextlib
@@ -90,6 +91,18 @@ def sync(full_refresh: bool, reconcile: bool, adopt: bool, sources: tuple[str, .
     chosen = {"adopt": adopt, "reconcile": reconcile, "full_refresh": full_refresh}
     mode = next((mode for mode, on in chosen.items() if on), "incremental")
     sys.exit(run.main(mode, sources))
+
+
+@main.command()
+def report() -> None:
+    """Make the tables of what the incidents say, and one page of them, and show where that is.
+
+    The run is recorded in the project's Dagster instance. The exit status is 1 if it or a check of
+    severity ERROR failed.
+    """
+    from incidents_dagster.report.command import main as make_report  # noqa: PLC0415
+
+    sys.exit(make_report())
 
 
 @main.command()

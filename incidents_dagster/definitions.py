@@ -13,6 +13,7 @@ from incidents_dagster.insight import assets as insight_assets
 from incidents_dagster.insight.assets import insight_job
 from incidents_dagster.insight.sensor import insight_sensor
 from incidents_dagster.jobs import failing_jobs, reconcile_jobs, sync_jobs
+from incidents_dagster.report import assets as report_assets
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.schedules import schedule_of_wrong
 from incidents_dagster.sensors import change_sensors, old_runs_sensor
@@ -20,7 +21,7 @@ from incidents_dagster.sources import SOURCES, WRONG
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(
-        [assets, incidents_view, insight_assets], include_specs=True
+        [assets, incidents_view, insight_assets, report_assets], include_specs=True
     ),
     asset_checks=dg.load_asset_checks_from_modules([checks]),
     jobs=[*sync_jobs.values(), *reconcile_jobs.values(), *failing_jobs.values(), insight_job],

@@ -7,6 +7,8 @@ import dagster as dg
 
 from incidents_dagster.ingestion.tables import FIRST
 
+REPORT = "incident_report"
+
 
 def asset_key(source: str, asset: str) -> dg.AssetKey:
     """The key of an asset of a source, such as that of a resource."""

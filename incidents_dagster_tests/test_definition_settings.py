@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, Name, Owner, load_settings
 from incidents_dagster.insight.sql_files import sql_files
+from incidents_dagster.names import REPORT
 from incidents_dagster.schedules import schedules_of
 
 LIST = """
@@ -82,7 +83,7 @@ def test_cron_zone_owners_and_group_are_those_of_the_settings(tmp_path: Path) ->
     assert reconcile == ["incidents_reconcile", "0 4 1 * *", "Europe/Berlin", "RUNNING"]
     assert "`0 4 1 * *`" in said
     of_an_asset = [["ann@example.com", "team:night shift"], "alerts_2"]
-    tables = {name: [of_an_asset[0], "insight"] for name in sql_files()}
+    tables = {name: [of_an_asset[0], "insight"] for name in (*sql_files(), REPORT)}
     assert found["assets"] == tables | {
         "incident_api": of_an_asset,
         "incident_data": of_an_asset,

@@ -76,6 +76,7 @@ def test_names_are_exactly_these() -> None:
         "incident_data",
         "incident_api",
         "incidents",
+        "incident_report",
         *sql_files(),
     }
     assert graph.external_asset_keys == {dg.AssetKey("incident_api")}

@@ -16,7 +16,7 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_
 from incidents_dagster.insight.build import Built, build
 from incidents_dagster.insight.rules import RULES, Found, Rule
 from incidents_dagster.insight.sql_files import SCHEMA, SqlFile, column_lineage, sql_files
-from incidents_dagster.names import INSIGHT_JOB
+from incidents_dagster.names import INSIGHT_JOB, REPORT
 from incidents_dagster.sources import SOURCES
 
 GROUP = "insight"
@@ -107,6 +107,7 @@ def _lineage(name: str) -> dg.TableColumnLineage:
 
 insight_job = dg.define_asset_job(
     INSIGHT_JOB,
-    selection=dg.AssetSelection.assets(insight_tables),
-    description="Makes the tables of the schema `insight` anew, and checks them.",
+    # By name, as the report is made of the tables.
+    selection=dg.AssetSelection.assets(insight_tables, REPORT),
+    description="Makes the tables of the schema `insight` anew, checks them, and writes a report.",
 )

@@ -1,0 +1,150 @@
+"""How many incidents were open at the end of each day, by phase: a stacked area."""
+
+from datetime import date
+
+from incidents_dagster.report.figures import Figures
+from incidents_dagster.report.picture import Picture, Table
+from incidents_dagster.report.scales import months, ticks
+from incidents_dagster.report.svg import Svg
+from incidents_dagster.report.words import count
+
+TITLE = "Backlog"
+LIMITS = (
+    "It does not show how old they are. Days before the first sync are there only if the API says "
+    "when incidents were closed, and which were acknowledged then is not known."
+)
+HEIGHT, TOP, BOTTOM = 240, 34, 216
+MOST_POINTS, FEW_POINTS = 700, 80
+WEEK, QUARTER = 7, 91  # days
+LEAST_DAYS = 2
+HATCH = 6  # pixels between two lines
+
+Days = list[tuple[date, int, int, int]]
+
+
+def picture(figures: Figures) -> Picture:
+    """The backlog of all sources."""
+    days = figures.backlog
+    if len(days) < LEAST_DAYS:
+        told = f"{count(days[-1][1], 'incident')} open on {days[-1][0]}. " if days else ""
+        return Picture(
+            "backlog",
+            TITLE,
+            count(len(days), "day"),
+            f"{told}A curve needs two days: it begins with the first proven sync.",
+            LIMITS,
+        )
+    sources = max(day[3] for day in days)
+    late = next((day for day, *_, known in days if known == sources), None)
+    limits = LIMITS
+    first_sync = _first_sync(figures)
+    if late and late != days[0][0]:
+        limits = f"{LIMITS} All {sources} sources are in it from {late} on."
+    return Picture(
+        "backlog",
+        TITLE,
+        count(len(days), "day"),
+        _reading(days),
+        limits,
+        _drawn(days, first_sync, MOST_POINTS),
+        _drawn(days, first_sync, FEW_POINTS),
+        _table(days, first_sync),
+    )
+
+
+def _first_sync(figures: Figures) -> date:
+    """The day from which on all phases are known."""
+    begun = [one.first_begun for one in figures.trust if one.first_begun]
+    return max(begun).date() if begun else date.max
+
+
+def _reading(days: Days) -> str:
+    last, open_now, acknowledged, _ = days[-1]
+    waiting = open_now - acknowledged
+    told = f"{open_now:,} open at the end of {last}"
+    if open_now:
+        told += f", {waiting:,} of them not acknowledged"
+    then = days[-1 - QUARTER] if len(days) > QUARTER else days[0]
+    change = open_now - then[1]
+    direction = "more" if change > 0 else "fewer"
+    compared = f"{abs(change):,} {direction} than" if change else "as many as"
+    most = max(days, key=lambda day: day[1])
+    return f"{told}; {compared} on {then[0]}. The most were {most[1]:,}, on {most[0]}."
+
+
+def _drawn(days: Days, first_sync: date, points: int) -> Svg:
+    svg = Svg(HEIGHT)
+    step = -(-len(days) // points)
+    shown = days[::-1][::step][::-1]  # the last day in any case
+    first, last = shown[0][0], shown[-1][0]
+    length = (last - first).days or 1
+    most = max(1, *(day[1] for day in shown))
+
+    def x(day: date) -> float:
+        return (day - first).days / length
+
+    def y(value: float) -> float:
+        return BOTTOM - (BOTTOM - TOP) * value / most
+
+    named = ticks(most)
+    for value in named:
+        svg.line(0, y(value), 1, y(value), "axis" if not value else "grid")
+    total = [(x(day), y(both)) for day, both, _, _ in shown]
+    known = [row for row in shown if row[0] >= first_sync]
+    acknowledged = [(x(day), y(held)) for day, _, held, _ in known]
+    unknown = total[: len(total) - len(known) + 1]
+    if len(unknown) > 1:
+        svg.path([*unknown, (unknown[-1][0], y(0)), (0.0, y(0))], "area unknown", filled=True)
+    if len(known) > 1:
+        begun = acknowledged[0][0]
+        svg.path([*acknowledged, (1.0, y(0)), (begun, y(0))], "area light", filled=True)
+        for line in range(HATCH, BOTTOM - TOP, HATCH):
+            _hatch(svg, acknowledged, BOTTOM - line)
+        svg.path([*total[-len(known) :], *acknowledged[::-1]], "area", filled=True)
+        _key(svg)
+    if len(unknown) > 1:
+        svg.box(0.52 if len(known) > 1 else 0, 4, 0.03, 11, "area unknown")
+        svg.text(0.56 if len(known) > 1 else 0.04, 14, "phase unknown", "muted")
+    svg.path(total, "curve")
+    for value in named[1:]:
+        svg.text(0, y(value) - 3, f"{value:,}", "muted")
+    for month in months(first, last):
+        svg.line(x(month), BOTTOM, x(month), BOTTOM + 4, "axis")
+        if 0.06 < x(month) < 0.94:  # noqa: PLR2004
+            svg.text(x(month), BOTTOM + 17, f"{month:%b %y}", "muted", "middle")
+    svg.text(1, 14, f"{shown[-1][1]:,} now", "strong", "end")
+    return svg
+
+
+def _key(svg: Svg) -> None:
+    svg.box(0, 4, 0.03, 11, "area")
+    svg.text(0.04, 14, "open")
+    svg.box(0.18, 4, 0.03, 11, "area light")
+    for line in (7, 11):
+        svg.line(0.18, line, 0.21, line, "hatch")
+    svg.text(0.22, 14, "acknowledged")
+
+
+def _hatch(svg: Svg, edge: list[tuple[float, float]], y: float) -> None:
+    """A horizontal line at `y` wherever the area reaches above it."""
+    begun: float | None = None
+    for (x, top), (_, before) in zip(edge, [edge[0], *edge[:-1]], strict=True):
+        inside = top < y and before < y
+        if inside and begun is None:
+            begun = x
+        if not inside and begun is not None:
+            svg.line(begun, y, x, y, "hatch")
+            begun = None
+    if begun is not None:
+        svg.line(begun, y, edge[-1][0], y, "hatch")
+
+
+def _table(days: Days, first_sync: date) -> Table:
+    weekly = days[::-1][: QUARTER + 1 : WEEK]
+    return Table(
+        ("Day", "Open", "Acknowledged of them"),
+        [
+            (str(day), f"{total:,}", f"{held:,}" if day >= first_sync else "unknown")
+            for day, total, held, _ in weekly
+        ],
+    )

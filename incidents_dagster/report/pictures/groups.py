@@ -1,0 +1,88 @@
+"""Sources and severities beside each other: half resolved within, with limits."""
+
+from incidents_dagster.report.figures import Figures, Group
+from incidents_dagster.report.picture import Picture, Table
+from incidents_dagster.report.pictures.ranges import Range, drawn
+from incidents_dagster.report.words import count, duration, limits, share
+
+LIMITS = (
+    "A dot is the time within which half are resolved, the line has its 95 % limits; where two "
+    "lines overlap, chance may have made the difference. It does not show why, and sources and "
+    "severities may mean different things."
+)
+MOST_ROWS, FEW_ROWS, MOST_IN_TABLE = 12, 6, 60
+
+
+def picture(figures: Figures) -> Picture | None:
+    """By source and severity; None if there is only one of both."""
+    several = len(figures.sources) > 1
+    rows = [one for one in figures.groups if one.severity != "all"]
+    severities: dict[str, int] = {}
+    for one in rows:
+        severities[one.source] = severities.get(one.source, 0) + 1
+    rows = [one for one in figures.groups if one.severity == "all" or severities[one.source] > 1]
+    if len(rows) < 2:  # noqa: PLR2004
+        return None
+    title = "By source and severity" if several else "By severity"
+    if several and not any(one.severity != "all" for one in rows):
+        title = "By source"
+    of_all = [one for one in rows if one.severity == "all"]
+    n = sum(one.incidents for one in of_all)
+    left = "; the picture has the first of them" if len(rows) > MOST_ROWS else ""
+    return Picture(
+        "groups",
+        title,
+        f"{count(n, 'incident')} in {count(len(rows), 'row')}{left}",
+        _reading(rows, several),
+        LIMITS,
+        drawn([_range(one, several) for one in rows[:MOST_ROWS]]),
+        drawn([_range(one, several) for one in rows[:FEW_ROWS]]),
+        _table(rows[:MOST_IN_TABLE], several),
+    )
+
+
+def _name(one: Group, several: bool) -> str:
+    if one.severity == "all":
+        return one.source if several else "all"
+    return f"{one.source}: {one.severity}" if several else one.severity
+
+
+def _range(one: Group, several: bool) -> Range:
+    told = f"{one.incidents:,}, {one.still_open:,} open"
+    return Range(_name(one, several), told, one.p50, one.low, one.high)
+
+
+def _reading(rows: list[Group], several: bool) -> str:
+    kinds = [one for one in rows if (one.severity == "all") is several]
+    reached = sorted((one.p50, _name(one, several), one) for one in kinds if one.p50 is not None)
+    left = len(kinds) - len(reached)
+    more = f" Of {count(left, 'row')}, half is not reached yet." if left else ""
+    if len(reached) < 2:  # noqa: PLR2004
+        return f"There is nothing to compare yet.{more}"
+    (_, fast, quickest), (_, slow, slowest) = reached[0], reached[-1]
+    apart = quickest.high is not None and slowest.low is not None and quickest.high < slowest.low
+    verdict = "more than chance makes" if apart else "which may be chance"
+    return (
+        f"{fast} is resolved soonest, half within {duration(quickest.p50)}, and {slow} last, half "
+        f"within {duration(slowest.p50)}: {verdict}.{more}"
+    )
+
+
+def _table(rows: list[Group], several: bool) -> Table:
+    headings = ("", "Incidents", "Closed", "Still open", "Half within", "95 % limits")
+    return Table(
+        (*headings, "Nine in ten within", "Within a day"),
+        [
+            (
+                _name(one, several),
+                f"{one.incidents:,}",
+                f"{one.closed:,}",
+                f"{one.still_open:,}",
+                duration(one.p50),
+                limits(one.low, one.high) if one.p50 is not None else "",
+                duration(one.p90),
+                share(one.within_1_d, "not known yet"),
+            )
+            for one in rows
+        ],
+    )

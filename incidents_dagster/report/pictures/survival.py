@@ -1,0 +1,143 @@
+"""How long incidents stay open: Kaplan-Meier curves over logarithmic time, and single incidents."""
+
+from incidents_dagster.report.figures import Dot, Figures, Group, Step
+from incidents_dagster.report.picture import Picture, Table
+from incidents_dagster.report.scales import LogTime
+from incidents_dagster.report.svg import Svg
+from incidents_dagster.report.words import count, duration, limits, share
+
+TITLE = "How long incidents stay open"
+LIMITS = (
+    "Open incidents count as long as they have been open, and are assumed to go on as others of "
+    "their age did. It does not show whether that took work or waiting."
+)
+KEY, PLOT, STRIP = 18, 200, 36  # heights in pixels
+PERCENT = (100, 75, 50, 25)
+FEW_DOTS, FEW_STEPS = 40, 24
+JITTERS = 5
+
+
+def picture(figures: Figures) -> Picture:
+    """The curves of several sources, or of all incidents and the severities of the only one."""
+    groups = figures.compared
+    drawn = [one for one in groups if (one.source, one.severity) in figures.curves]
+    n, still_open = _sum(figures, "incidents"), _sum(figures, "still_open")
+    counted = f"{count(n, 'incident')}, {still_open:,} of them still open"
+    missing = _sum(figures, "without_times")
+    if missing:
+        counted += f"; {missing:,} without times or a phase are in no curve"
+    if not drawn:
+        told = "No incident has times from which a curve could be made."
+        return Picture("time_to_resolve", TITLE, counted, told, LIMITS)
+    return Picture(
+        "time_to_resolve",
+        TITLE,
+        counted,
+        " ".join(_reading(one, figures) for one in drawn[: len(figures.sources)]),
+        LIMITS + _about_dots(figures.dots, n),
+        _drawn(figures, drawn, small=False),
+        _drawn(figures, drawn, small=True),
+        _table(figures, drawn),
+    )
+
+
+def _sum(figures: Figures, name: str) -> int:
+    return sum(getattr(one, name) for one in figures.groups if one.severity == "all")
+
+
+def _about_dots(dots: list[Dot], n: int) -> str:
+    return f" Of {n:,} incidents, {len(dots):,} picked by chance are dots." if len(dots) < n else ""
+
+
+def _reading(group: Group, figures: Figures) -> str:
+    of = f" of {group.source}" if len(figures.sources) > 1 else ""
+    if group.p50 is None:
+        return f"The time by which half{of} are resolved is not reached yet."
+    told = f"Half{of} are resolved within {duration(group.p50)}"
+    told += f" (95 % limits: {limits(group.low, group.high)})"
+    ninety = duration(group.p90)
+    return f"{told}; nine in ten {f'within {ninety}' if group.p90 is not None else ninety}."
+
+
+def _drawn(figures: Figures, groups: list[Group], small: bool) -> Svg:
+    top = KEY * len(groups) + 26
+    bottom, strips = top + PLOT, (top + PLOT + 24, top + PLOT + 24 + STRIP)
+    svg = Svg(strips[1] + STRIP + 2)
+    curves = [figures.curves[one.source, one.severity] for one in groups]
+    ends = [step.minutes for steps in curves for step in (steps[0], steps[-1])]
+    x = LogTime.over(*ends, *(dot.minutes for dot in figures.dots))
+
+    def y(value: float) -> float:
+        return bottom - PLOT * value
+
+    for percent in PERCENT:
+        svg.line(0, y(percent / 100), 1, y(percent / 100), "grid")
+    x.draw(svg, top, bottom)
+    svg.line(0, bottom, 1, bottom, "axis")
+    if len(figures.sources) == 1 and not small:
+        _band(svg, curves[0], x, y)
+    for number, steps in list(enumerate(curves))[::-1]:  # the first one above the others
+        some = steps[:: -(-len(steps) // FEW_STEPS)] if small else steps
+        svg.path(_stairs(some, x, y), f"curve c{number}")
+    for percent in PERCENT:
+        words = f"{percent} % still open" if percent == PERCENT[0] else f"{percent} %"
+        svg.text(0, y(percent / 100) - 3, words, "muted")
+    for number, one in enumerate(groups):
+        _key(svg, KEY * number + 6, number, figures.name_of(one), one)
+    dots = figures.dots[:FEW_DOTS] if small else figures.dots
+    for strip, is_open in zip(strips, (False, True), strict=True):
+        word = "still open" if is_open else "closed"
+        svg.text(0, strip + 14, word, "muted")
+        svg.line(0, strip + STRIP, 1, strip + STRIP, "grid")
+        for number, dot in enumerate(dots):
+            if dot.is_open is is_open:
+                told = "" if small else f"{dot.title}, {word}, {duration(dot.minutes)}"
+                height = strip + STRIP - 3 - number % JITTERS * 3
+                svg.dot(x(dot.minutes), height, 3, "open" if is_open else "closed", told)
+    return svg
+
+
+def _key(svg: Svg, top: float, number: int, name: str, group: Group) -> None:
+    svg.path([(0, top + 4), (0.09, top + 4)], f"curve c{number}")
+    shown = f"{name}: {group.incidents:,}, {group.still_open:,} open"
+    svg.text(0.11, top + 8, shown, "strong" if number == 0 else "")
+    half = duration(group.p50) if group.p50 is not None else "half not reached"
+    svg.text(1, top + 8, f"half in {half}" if group.p50 is not None else half, "", "end")
+
+
+def _stairs(steps: list[Step], x: LogTime, y: object) -> list[tuple[float, float]]:
+    assert callable(y)
+    points, share_before = [(0.0, float(y(1.0)))], 1.0
+    for step in steps:
+        points += [(x(step.minutes), y(share_before)), (x(step.minutes), y(step.share))]
+        share_before = step.share
+    return points
+
+
+def _band(svg: Svg, steps: list[Step], x: LogTime, y: object) -> None:
+    """The limits of 95 % of a curve, as far as there are any."""
+    known = [one for one in steps if one.low is not None and one.high is not None]
+    if len(known) > 1:
+        highs = _stairs([Step(s.minutes, s.high or 0.0, None, None) for s in known], x, y)
+        lows = _stairs([Step(s.minutes, s.low or 0.0, None, None) for s in known], x, y)
+        svg.path([*highs, *lows[::-1]], "band", filled=True)
+
+
+def _table(figures: Figures, groups: list[Group]) -> Table:
+    headings = ("", "Incidents", "Closed", "Still open", "Half within", "95 % limits")
+    return Table(
+        (*headings, "Nine in ten within", "Within a day"),
+        [
+            (
+                figures.name_of(one),
+                f"{one.incidents:,}",
+                f"{one.closed:,}",
+                f"{one.still_open:,}",
+                duration(one.p50),
+                limits(one.low, one.high) if one.p50 is not None else "",
+                duration(one.p90),
+                share(one.within_1_d, "not known yet"),
+            )
+            for one in groups
+        ],
+    )

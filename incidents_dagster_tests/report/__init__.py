@@ -1,0 +1,1 @@
+"""Tests of the report: its figures, its page, the asset, and both in a browser."""

@@ -1,0 +1,145 @@
+"""The figures of the report, from histories that are known."""
+
+from collections.abc import Callable
+
+import pytest
+
+from incidents_dagster.ingestion.errors import NoDatabaseError
+from incidents_dagster.report.assets import plotted
+from incidents_dagster.report.chance import count_range
+from incidents_dagster.report.figures import Figures, read
+from incidents_dagster.report.last_week import Row
+from incidents_dagster.report.pictures.all_pictures import pictures
+from incidents_dagster_tests.insight.seen import Seen, at, opened
+
+Read = Callable[..., Figures]
+WEEK = 7 * 24
+
+
+def closed(name: str, hours: float, after: float, **fields: str) -> dict[str, object]:
+    """A record that was opened then, and closed so many hours later, as the API says."""
+    return opened(name, hours, status="done", resolved_at=at(hours + after), **fields)
+
+
+def row(figures: Figures, name: str) -> Row:
+    """The row of last week's table."""
+    (found,) = [one for one in figures.last_week.rows if one.name == name]
+    return found
+
+
+def test_the_range_of_a_steady_count_is_that_of_poisson_with_an_uncertain_rate() -> None:
+    assert count_range([100] * 13) == (80, 121)  # Poisson's alone: 81 to 120
+    assert count_range([100]) == (74, 130)  # one week says little about the rate
+    assert count_range([0] * 13) == (0, 1)
+
+
+def test_the_range_is_wider_where_the_weeks_differ_more_than_by_chance() -> None:
+    low, high = count_range([20, 60, 20, 60, 20, 60])
+    assert low < 20
+    assert high > 60
+
+
+def test_last_week_is_compared_with_the_weeks_before(seen: Seen, figures: Read) -> None:
+    steady = [
+        closed(f"{week}-{n}", week * WEEK + 10 + n, 1 + n / 9)
+        for week in range(9)
+        for n in range(10)
+    ]
+    many = [closed(f"now-{n}", 9 * WEEK + 12 + n / 10, 100) for n in range(30)]
+    seen.sync(10 * WEEK + 9, *steady, *many)
+    found = figures()
+    assert found.last_week.weeks == 8
+    assert row(found, "opened") == Row("opened", "30", "10 a week", "4 to 17", "more", True)
+    assert row(found, "half resolved within").verdict == "longer"
+    # Ten hours from 10:00 on are no sleep hours; nor are 12:00 to 15:00.
+    assert row(found, "woken hours").last == "0"
+    assert found.disrupted == {"business": 9 * 8 + 3, "off hours": 9 * 2}
+
+
+def test_what_is_within_chance_is_no_change(seen: Seen, figures: Read) -> None:
+    rows = [
+        closed(f"{week}-{n}", week * WEEK + 23 + n * 24, 1 + n)
+        for week, many in enumerate((4, 5, 6, 5, 4, 6, 7))
+        for n in range(many)
+    ]
+    seen.sync(7 * WEEK + 22, *rows)
+    found = figures()
+    assert not any(one.is_change for one in found.last_week.rows)
+    assert row(found, "woken hours").last == "7"
+    assert found.last_week.woken == 7
+
+
+def test_before_two_weeks_are_known_there_is_nothing_to_compare_with(
+    seen: Seen, figures: Read
+) -> None:
+    seen.sync(5, opened("A", 1))
+    found = figures()
+    assert row(found, "opened").verdict == "nothing to compare with"
+    assert row(found, "half resolved within").last == "not reached"
+
+
+def test_closings_before_the_first_sync_are_unknown_where_the_api_does_not_say(
+    seen: Seen, figures: Read
+) -> None:
+    seen.sync(5 * WEEK, *(opened(str(n), n * 24, status="done") for n in range(30)))
+    found = figures()
+    assert found.last_week.closed is None
+    assert "closed" not in {one.name for one in found.last_week.rows}
+    assert "closed_last_week" not in plotted(found)
+
+
+def test_trust_says_what_is_proven_polled_and_unproven(seen: Seen, figures: Read) -> None:
+    seen.sync(0, opened("A", 0))
+    for hours in (1, 2, 3, 12):
+        seen.sync(hours)
+    seen.sync(13, opened("B", 13), opened("odd", 13, status="in orbit"), proven=False)
+    (found,) = figures().trust
+    assert found.proven_until == at(12)
+    assert (found.syncs, found.polled_minutes, found.longest_gap) == (5, 60, 540)
+    assert (found.incidents, found.unproven, found.without_phase) == (3, 2, 1)
+    assert found.statuses == ("in orbit",)
+
+
+def test_what_is_not_known_is_not_plotted(seen: Seen, figures: Read) -> None:
+    seen.sync(2, opened("A", 1), opened("B", 1))
+    assert plotted(figures()) == {
+        "incidents": 2,
+        "open": 2,
+        "opened_last_week": 2,
+        "woken_hours_last_week": 1,
+        "oldest_age_minutes": 60,
+        "without_phase": 0,
+        "unproven": 0,
+    }
+
+
+def test_a_curve_has_some_points_of_each_decade_and_the_share_at_them(
+    seen: Seen, figures: Read
+) -> None:
+    minutes = [1.04**n for n in range(120)]
+    seen.sync(20 * WEEK, *(closed(str(n), n / 10, one / 60) for n, one in enumerate(minutes)))
+    steps = figures().curves["incidents", "all"]
+    assert 60 < len(steps) < 120
+    for step in steps:
+        longer = sum(one > step.minutes * (1 + 1e-6) for one in minutes)
+        assert step.share == pytest.approx(longer / 120)
+
+
+def test_several_sources_are_beside_each_other_and_never_pooled(seen: Seen, figures: Read) -> None:
+    other = Seen(seen.file, "tickets")
+    seen.sync(30, *(closed(str(n), n, 1, severity=f"sev{n % 2}") for n in range(9)))
+    other.sync(31, *(closed(str(n), n, 20) for n in range(5)), opened("late", 2))
+    found = figures(other)
+    assert found.sources == ["incidents", "tickets"]
+    assert set(found.curves) == {("incidents", "all"), ("tickets", "all")}
+    assert plotted(found)["p50_minutes/incidents"] == 60
+    assert plotted(found)["p50_minutes/tickets"] == 1200
+    titles = {one.name: one.title for one in pictures(found)}
+    assert titles["groups"] == "By source and severity"
+
+
+def test_the_report_needs_the_tables(seen: Seen) -> None:
+    with pytest.raises(NoDatabaseError, match=r"sync first \(make run\)"):
+        read(seen.file.with_name("none.duckdb"), 1.0)
+    with pytest.raises(NoDatabaseError, match="run the job insight_refresh, or make report"):
+        read(seen.file, 1.0)

@@ -1,0 +1,198 @@
+"""The page: sensible with nothing to show, safe whatever an API says, never half written."""
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from incidents_dagster.ingestion.errors import IngestionError
+from incidents_dagster.ingestion.secrets.redaction import GONE, remember
+from incidents_dagster.report.page import page_path, write
+from incidents_dagster.report.words import NBSP, duration, link, share
+from incidents_dagster_tests.insight.seen import Seen, at, opened
+
+Page = Callable[..., str]
+SECRET = "k3y-9f8e7d6c5b4a-of-the-api"
+EMPTY_ELEMENTS = {"meta", "link", "br"}
+
+
+class Structure(HTMLParser):
+    """What a browser finds in a page: elements that are left open, links, sources, and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.pictures: list[dict[str, str | None]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in EMPTY_ELEMENTS:
+            self.open.append(tag)
+        given = dict(attrs)
+        self.links += [given[name] or "" for name in ("href", "src") if name in given]
+        if given.get("role") == "img":
+            self.pictures.append(given)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += f" {data}"
+
+
+def read(html: str) -> str:
+    """The text of a page, on one line; every element of it is closed."""
+    found = Structure(html)
+    assert found.open == []
+    return " ".join(found.text.split())
+
+
+def test_without_incidents_the_page_says_so_and_shows_no_figure(seen: Seen, page: Page) -> None:
+    seen.sync(1)
+    text = read(page())
+    assert "No incident is known yet." in text
+    assert "There are no incidents to compare." in text
+    assert "There are no incidents." in text
+    assert not re.search(r"\b0(\.0)? (min|h|d)\b|within 0|NaN|None|inf\b", text)
+
+
+def test_one_open_incident_is_not_reached_rather_than_a_number(seen: Seen, page: Page) -> None:
+    seen.sync(30, opened("A", 1, title="The only one"))
+    html = page()
+    text = read(html)
+    assert "1 open" in text
+    assert "The time by which half are resolved is not reached yet." in text
+    assert "1 of 1 have been open" not in text
+    assert "the oldest for 29 h: “The only one”" in text
+    assert "Nothing shows an acknowledgement" in text
+    assert "Poisson" in text
+    assert Structure(html).pictures
+    assert not re.search(r"NaN|\bNone\b|\binf\b|half resolved within 0", text)
+
+
+def test_statuses_without_a_phase_are_told_and_counted_nowhere_else(seen: Seen, page: Page) -> None:
+    seen.sync(1, opened("A", 0, status="in orbit"), opened("B", 0, status="lost"))
+    text = read(page())
+    assert (
+        "2 of 2 incidents have a status without a phase, and are in no figure of what is open or "
+        "closed: “in orbit” and “lost”."
+    ) in text
+    assert "No incident is open." in text
+    assert "2 without times or a phase are in no curve" in text
+
+
+def test_what_is_not_proven_is_told(seen: Seen, page: Page) -> None:
+    seen.sync(1, opened("A", 0), proven=False)
+    text = read(page())
+    assert "1 incident, of which no sync is proven." in text
+    assert "Not proven: incidents. 1 incident changed" in text
+
+
+def test_several_sources_have_a_line_of_trust_each(seen: Seen, page: Page) -> None:
+    other = Seen(seen.file, "tickets")
+    seen.sync(2, opened("A", 1, service="web"))
+    other.sync(3, opened("A", 1, service="web"), opened("B", 1))
+    text = read(page(other))
+    assert "incidents: Proven complete until 2026-03-02 02:00 UTC: 1 incident" in text
+    assert "tickets: Proven complete until 2026-03-02 03:00 UTC: 2 incidents" in text
+    assert "tickets: web" in text
+    assert "By source" in text
+
+
+def test_what_an_api_says_is_text_and_links_lead_to_the_web_alone(seen: Seen, page: Page) -> None:
+    remember(SECRET)
+    script = "<script>alert(1)</script>"
+    seen.sync(
+        30,
+        opened("A", 1, title=f"{script} & “x”", severity='"><img src=x>', service=script),
+        opened("B", 2, title=f"token={SECRET}", status="new"),
+        opened("C", 3, title="\x1b[31mred\u202e"),
+    )
+    html = page()
+    found = Structure(html)
+    assert read(html)
+    assert "script" not in found.tags
+    assert "img" not in found.tags
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; “x”" in html
+    assert SECRET not in html
+    assert f"token={GONE}" in html
+    assert "\x1b" not in html
+    assert "\u202e" not in html
+    assert all(one == "data:," for one in found.links), found.links
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://example.com/incidents/1?x=1", True),
+        ("http://tracker/1", True),
+        ("javascript:alert(1)", False),
+        ("JavaScript:alert(1)", False),
+        ("data:text/html,x", False),
+        ("//example.com/x", False),
+        ("https:///x", False),
+        ("https://user:pass@example.com/x", False),
+        (f"https://example.com/?key={SECRET}", False),
+        ("https://[", False),
+        (None, False),
+    ],
+)
+def test_links_are_http_without_secrets(url: str | None, kept: bool) -> None:
+    remember(SECRET)
+    assert link(url) == (url if kept else "")
+
+
+def test_times_and_shares_never_round_to_what_they_are_not() -> None:
+    told = [duration(one).replace(NBSP, " ") for one in (0.4, 1, 45, 150, 2880, 15000, None)]
+    assert told == ["under 1 min", "1 min", "45 min", "2.5 h", "2 d", "10 d", "not reached"]
+    shares = [share(one).replace(NBSP, " ") for one in (0, 0.001, 0.5, 0.999, 1, None)]
+    assert shares == ["0 %", "under 1 %", "50 %", "over 99 %", "100 %", "unknown"]
+
+
+def test_the_page_asks_for_nothing(seen: Seen, page: Page) -> None:
+    seen.sync(30, opened("A", 1), opened("B", 2, status="done", resolved_at=at(20)))
+    html = page()
+    found = Structure(html)
+    assert "default-src 'none'" in html
+    assert not {"script", "iframe", "object", "img"} & {*found.tags}
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_a_reader_has_the_old_page_or_the_new_one(tmp_path: Path) -> None:
+    path = page_path(tmp_path / "some.duckdb")
+    assert path == tmp_path / "report" / "index.html"
+    write("old", path)
+    with path.open() as reader:
+        write("new", path)
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+    assert [one.name for one in path.parent.iterdir()] == ["index.html"]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_page_that_cannot_be_written_is_told_in_a_line_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "report").write_text("a file in the way")
+    with pytest.raises(
+        IngestionError, match=r"cannot be written to .*index.html: .*DUCKDB_PATH\.$"
+    ):
+        write("new", page_path(tmp_path / "some.duckdb"))
+    (tmp_path / "report").unlink()
+    (tmp_path / "report" / "index.html").mkdir(parents=True)
+    with pytest.raises(IngestionError, match="cannot be written"):
+        write("new", page_path(tmp_path / "some.duckdb"))
+    assert [one.name for one in (tmp_path / "report").iterdir()] == ["index.html"]
