@@ -20,6 +20,7 @@ from fakes.dagster_dev import BARE_DEV, STOP_SECONDS, DagsterDev, dagster_dev, w
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.resources import IncidentsDuckDB
+from incidents_dagster_tests.report.looks import see_it_in_dagster, see_the_page
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 # As root in a container there is no sandbox; the others keep chromium from calling home.
@@ -121,6 +122,7 @@ def test_the_browser_shows_the_asset_and_materializes_it(
         see_the_checks(page, ui)
         see_the_materialization(page, ui)
         see_the_automations(page, ui)
+        see_the_report(page, ui, checkout, tmp_path)
     assert complaints == []
 
 
@@ -190,10 +192,14 @@ def passes(page: Page, ui: DagsterDev) -> bool:
 
 def screenshot(page: Page, tmp_path: Path, name: str) -> None:
     """The page as a picture."""
-    wanted = os.environ.get("UPDATE_SCREENSHOT") == "1"
-    picture = (PROJECT_ROOT / "docs" if wanted else tmp_path) / f"{name}.png"
     page.evaluate("document.fonts.ready")
-    page.screenshot(path=picture, animations="disabled")
+    page.screenshot(path=picture_of(name, tmp_path), animations="disabled")
+
+
+def picture_of(name: str, tmp_path: Path) -> Path:
+    """Where a picture goes."""
+    wanted = os.environ.get("UPDATE_SCREENSHOT") == "1"
+    return (PROJECT_ROOT / "docs" if wanted else tmp_path) / f"{name}.png"
 
 
 def see_the_checks(page: Page, ui: DagsterDev) -> None:
@@ -229,6 +235,18 @@ def see_the_automations(page: Page, ui: DagsterDev) -> None:
         expect(switch).to_be_checked(checked=is_on)
     expect(page.locator("a[href^='/locations/']")).to_have_count(len(AUTOMATIONS))
     quiet(page)
+
+
+def see_the_report(page: Page, ui: DagsterDev, checkout: Path, tmp_path: Path) -> None:
+    """What the incidents say, in Dagster and as a page without a network."""
+    view = ui.launch(assetSelection=[{"path": ["incidents"]}], assetCheckSelection=[])
+    assert ui.ended(view) == "SUCCESS"
+    assert ui.ended(ui.launch(jobName="insight_refresh")) == "SUCCESS"
+    see_it_in_dagster(page, ui.url)
+    browser = page.context.browser
+    assert browser
+    written = checkout / "data" / "report" / "index.html"
+    see_the_page(browser, written, picture_of("report", tmp_path))
 
 
 def labelled(page: Page, label: str) -> Locator:

@@ -20,6 +20,7 @@ from incidents_dagster.report.picture import Picture
 from incidents_dagster.report.pictures.all_pictures import pictures
 from incidents_dagster.sources import SOURCES
 
+DIGITS = 4  # of what is plotted
 MARKDOWN = r"\`*_{}[]()#+-.!|<>~&"  # what means something in it
 
 
@@ -51,7 +52,8 @@ def incident_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[A
         metadata={
             "page": dg.MetadataValue.path(str(path)),
             **plotted(figures),
-            **{one.name: dg.MetadataValue.md(_markdown(one)) for one in shown},
+            # In one entry, as the UI opens each in a dialog.
+            "pictures": dg.MetadataValue.md("\n\n".join(map(_markdown, shown))),
         },
     )
 
@@ -77,16 +79,16 @@ def plotted(figures: Figures) -> dict[str, float]:
     for one in figures.acknowledged:
         if one.cohort == "all":
             found[f"coverage/{one.source}" if several else "coverage"] = one.coverage
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: round(value, DIGITS) for name, value in found.items() if value is not None}
 
 
 def _markdown(picture: Picture) -> str:
     # Dagster leaves out <svg>, and shows images.
-    told = f"{_plain(picture.reading)}\n\n{_plain(picture.counted)}"
-    if not picture.small:
-        return told
-    image = base64.b64encode(picture.small.alone(picture.title).encode()).decode()
-    return f"![{picture.title}](data:image/svg+xml;base64,{image})\n\n{told}"
+    lines = [f"### {picture.title}", _plain(f"{picture.reading} n: {picture.counted}.")]
+    if picture.small:
+        image = base64.b64encode(picture.small.alone(picture.title).encode()).decode()
+        lines.append(f"![{picture.title}](data:image/svg+xml;base64,{image})")
+    return "\n\n".join(lines)
 
 
 def _plain(text: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.secrets.redaction import GONE, remember
 from incidents_dagster.report.page import page_path, write
+from incidents_dagster.report.pictures.arrivals import MOST_OPACITY
 from incidents_dagster.report.words import NBSP, duration, link, share
 from incidents_dagster_tests.insight.seen import Seen, at, opened
 
@@ -196,3 +197,33 @@ def test_a_page_that_cannot_be_written_is_told_in_a_line_and_leaves_nothing(
     with pytest.raises(IngestionError, match="cannot be written"):
         write("new", page_path(tmp_path / "some.duckdb"))
     assert [one.name for one in (tmp_path / "report").iterdir()] == ["index.html"]
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    """The relative luminance of WCAG 2, of red, green and blue from 0 to 1."""
+    parts = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in colour]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """The contrast of WCAG 2; AA is 4.5 for text."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_texts_are_legible_in_the_light_and_in_the_dark(seen: Seen, page: Page) -> None:
+    seen.sync(1)
+    palettes = re.findall(r":root\{([^}]*--ink[^}]*)\}", page())
+    assert len(palettes) == 2
+    for palette in palettes:
+        colours = {
+            name: tuple(int(value[at : at + 2], 16) / 255 for at in (0, 2, 4))
+            for name, value in re.findall(r"--(\w+):#(\w{6})", palette)
+        }
+        for text in ("ink", "muted", "accent", "second"):
+            for ground in ("surface", "page"):
+                assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+        both = zip(colours["accent"], colours["surface"], strict=True)
+        darkest = tuple(MOST_OPACITY * a + (1 - MOST_OPACITY) * b for a, b in both)
+        assert contrast(colours["ink"], darkest) >= 4.5
+        assert contrast(colours["accent"], colours["surface"]) >= 3
