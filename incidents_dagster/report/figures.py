@@ -140,7 +140,7 @@ class Figures:
     @property
     def sources(self) -> list[str]:
         """Those that have incidents."""
-        return [one.source for one in self.trust]
+        return [one.source for one in self.trust if one.incidents]
 
     @property
     def compared(self) -> list[Group]:
@@ -201,7 +201,7 @@ def _read(connection: duckdb.DuckDBPyConnection, file: str) -> Figures:
         rows(queries.BACKLOG),
         [Group(clean(s), clean(severity), *rest) for s, severity, *rest in rows(queries.GROUPS)],
         _curves(rows(queries.STEPS, by_severity=not several)),
-        [Dot(clean(title or ""), *rest) for title, *rest in rows(queries.DOTS, most=MOST_DOTS)],
+        [Dot(clean(title), *rest) for title, *rest in rows(queries.DOTS, most=MOST_DOTS)],
         rows(queries.AGES),
         [_open(row) for row in rows(queries.OLDEST)],
         rows(queries.ARRIVALS),

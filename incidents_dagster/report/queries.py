@@ -23,7 +23,7 @@ ORDER BY source, severity, max(minutes)
 """
 # By chance, but the same ones as long as there are the same incidents.
 DOTS = """
-SELECT title, first_closed_at IS NULL,
+SELECT coalesce(nullif(trim(title), ''), id), first_closed_at IS NULL,
     (epoch_us(coalesce(first_closed_at, open_until)) - epoch_us(opened_at)) / 6e7
 FROM insight.incident_lifecycle
 WHERE coalesce(first_closed_at, open_until) >= opened_at
@@ -31,7 +31,7 @@ WHERE coalesce(first_closed_at, open_until) >= opened_at
 ORDER BY hash(source, id) LIMIT $most
 """
 OLDEST = """
-SELECT coalesce(title, id), url, source, severity, status, age_minutes
+SELECT coalesce(nullif(trim(title), ''), id), url, source, severity, status, age_minutes
 FROM insight.incident_lifecycle WHERE is_open AND age_minutes IS NOT NULL
 ORDER BY age_minutes DESC, source, id LIMIT 10
 """

@@ -90,14 +90,14 @@ class Svg:
 
     def path(self, points: Sequence[tuple[float, float]], kind: str, filled: bool = False) -> None:
         """A line through points, or the area within."""
-        inner = ET.SubElement(
-            self._root,
-            "svg",
-            width="100%",
-            height=str(self.height),
-            viewBox=f"0 0 {SCALE} {self.height}",
-            preserveAspectRatio="none",
-        )
+        stretched = {
+            "width": "100%",
+            "height": str(self.height),
+            "viewBox": f"0 0 {SCALE} {self.height}",
+            "preserveAspectRatio": "none",
+            "aria-hidden": "true",  # a part of the picture, not one of its own
+        }
+        inner = ET.SubElement(self._root, "svg", stretched)
         drawn = " ".join(f"{_short(x * SCALE)},{_short(y)}" for x, y in points)
         ending = "Z" if filled else ""
         found = ET.SubElement(inner, "path", {"d": f"M{drawn}{ending}", "class": kind})

@@ -47,8 +47,8 @@ SELECT
     polled_minutes,
     longest_gap,
     coalesce(unproven.incidents, 0) AS unproven,
-    counted.incidents,
-    without_phase,
+    coalesce(counted.incidents, 0) AS incidents,
+    coalesce(without_phase, 0) AS without_phase,
     statuses
 FROM (
     SELECT
@@ -61,7 +61,7 @@ FROM (
     FROM insight.incident_lifecycle
     GROUP BY ALL
 ) AS counted
-LEFT JOIN synced USING (source)
+FULL JOIN synced USING (source)
 LEFT JOIN unproven USING (source)
 ORDER BY source
 """
@@ -101,7 +101,9 @@ class Trust:
 
 
 def read(connection: duckdb.DuckDBPyConnection) -> list[Trust]:
-    """One of each source that has incidents."""
+    """One of each source that has incidents; of each that has synced, if none has any."""
     found = connection.execute(SQL).fetchall()
     rows = [(clean(row[0]), *row[1:-1], tuple(map(clean, row[-1] or []))) for row in found]
-    return [Trust(*row) for row in rows]
+    all_of_them = [Trust(*row) for row in rows]
+    # Others may be configured no more; their syncs stay on record.
+    return [one for one in all_of_them if one.incidents] or all_of_them

@@ -42,6 +42,7 @@ def see_the_page(browser: Browser, file: Path, picture: Path) -> None:
             summary.click()  # the tables are as wide as the page, too
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.emulate_media(media="print")
+        assert is_dark(page, "color")
         assert not is_dark(page)
         # Nothing but the page itself, and its empty icon.
         assert [one for one in asked if not one.startswith("data:")] == [file.as_uri()]
@@ -64,9 +65,9 @@ def _see_the_pictures(page: Page) -> None:
         expect(tables.locator("details table tbody tr").first).to_be_attached()
 
 
-def is_dark(page: Page) -> bool:
-    """Whether the page is dark."""
-    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+def is_dark(page: Page, what: str = "backgroundColor") -> bool:
+    """Whether the page is dark, or its text."""
+    colour = page.evaluate(f"getComputedStyle(document.body).{what}")
     return max(int(part) for part in re.findall(r"\d+", colour)[:3]) < DARKEST
 
 

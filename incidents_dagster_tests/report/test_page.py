@@ -63,7 +63,7 @@ def read(html: str) -> str:
 def test_without_incidents_the_page_says_so_and_shows_no_figure(seen: Seen, page: Page) -> None:
     seen.sync(1)
     text = read(page())
-    assert "No incident is known yet." in text
+    assert "Proven complete until 2026-03-02 01:00 UTC: 0 incidents, read by 1 sync" in text
     assert "There are no incidents to compare." in text
     assert "There are no incidents." in text
     assert not re.search(r"\b0(\.0)? (min|h|d)\b|within 0|NaN|None|inf\b", text)

@@ -9,7 +9,8 @@ from incidents_dagster.report.words import count, duration, limits, share
 TITLE = "How long incidents stay open"
 LIMITS = (
     "Open incidents count as long as they have been open, and are assumed to go on as others of "
-    "their age did. It does not show whether that took work or waiting."
+    "their age did; a reopened one counts until it was first closed. It does not show whether "
+    "that took work or waiting."
 )
 KEY, PLOT, STRIP = 18, 200, 36  # heights in pixels
 PERCENT = (100, 75, 50, 25)
@@ -22,7 +23,7 @@ def picture(figures: Figures) -> Picture:
     groups = figures.compared
     drawn = [one for one in groups if (one.source, one.severity) in figures.curves]
     n, still_open = _sum(figures, "incidents"), _sum(figures, "still_open")
-    counted = f"{count(n, 'incident')}, {still_open:,} of them still open"
+    counted = f"{count(n, 'incident')}, {still_open:,} of them open and never closed"
     missing = _sum(figures, "without_times")
     if missing:
         counted += f"; {missing:,} without times or a phase are in no curve"
