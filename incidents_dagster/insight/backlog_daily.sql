@@ -145,7 +145,7 @@ SELECT
     coalesce(returned, 0) AS returned, -- Those of them that were there again, open.
     coalesce(open_at_end, 0) AS open_at_end, -- How many were open at its end.
     coalesce(acknowledged_at_end, 0) AS acknowledged_at_end, -- How many of those were acknowledged.
-    CASE WHEN least(day_end, as_of) >= oldest_created_at THEN epoch(least(day_end, as_of) - oldest_created_at) / 60 END AS oldest_age_minutes, -- How long the oldest of them had been open by then.
+    CASE WHEN least(day_end, as_of) >= oldest_created_at THEN (epoch_us(least(day_end, as_of)) - epoch_us(oldest_created_at)) / 6e7 END AS oldest_age_minutes, -- How long the oldest of them had been open by then.
     last_begun >= day_end AS is_over -- Whether a sync that began after its end was proven, so that the row stays.
 FROM ended
 LEFT JOIN flows USING (source, day)

@@ -20,7 +20,7 @@ WITH measured AS (
         CASE WHEN acknowledged_by IS NULL THEN coalesce(first_closed_at, open_until) END
             AS followed_until,
         acknowledged_by IS NOT NULL OR phase = 'closed' OR last_closed_at IS NOT NULL AS is_past,
-        epoch(acknowledged_by - acknowledged_after) / 60 AS gap_minutes
+        (epoch_us(acknowledged_by) - epoch_us(acknowledged_after)) / 6e7 AS gap_minutes
     FROM insight.incident_lifecycle
 ),
 
@@ -29,7 +29,7 @@ timed AS (
         *,
         CASE
             WHEN coalesce(ended_at, followed_until) >= opened_at
-                THEN epoch(coalesce(ended_at, followed_until) - opened_at) / 60
+                THEN (epoch_us(coalesce(ended_at, followed_until)) - epoch_us(opened_at)) / 6e7
         END AS minutes
     FROM measured
 ),

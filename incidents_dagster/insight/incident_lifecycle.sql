@@ -110,8 +110,8 @@ SELECT
     last_closed AS last_closed_at, -- When it was last closed.
     reopened, -- How often it was open again after it was closed.
     phase_now IN ('open', 'acknowledged') AS is_open, -- Whether it is open now; null: no phase is set for its status.
-    CASE WHEN is_open AND as_of >= created_at THEN epoch(as_of - created_at) / 60 END AS age_minutes, -- How long ago it was opened, if it is open.
-    CASE WHEN phase_now IS DISTINCT FROM 'deleted' AND as_of >= updated_at THEN epoch(as_of - updated_at) / 60 END AS minutes_since_update, -- How long it has not changed.
+    CASE WHEN is_open AND as_of >= created_at THEN (epoch_us(as_of) - epoch_us(created_at)) / 6e7 END AS age_minutes, -- How long ago it was opened, if it is open.
+    CASE WHEN phase_now IS DISTINCT FROM 'deleted' AND as_of >= updated_at THEN (epoch_us(as_of) - epoch_us(updated_at)) / 6e7 END AS minutes_since_update, -- How long it has not changed.
     CASE WHEN phase_now = 'deleted' THEN coalesce(entered_by, deleted_at) END AS deleted_at, -- When the API no longer had it.
     CASE
         WHEN was_closed THEN NULL
