@@ -227,4 +227,5 @@ def _open(row: Sequence[Any]) -> Open:
 
 def _noise(row: Sequence[Any], several: bool) -> Noise:
     source, service, *counts = row
+    service = "no service" if service == "none" else service
     return Noise(clean(f"{source}: {service}" if several else service), *counts)

@@ -20,7 +20,7 @@ MIN_SHOWN = 10  # below, a number has one decimal
 def clean(text: object) -> str:
     """A text from the API, on one line, without secrets and control characters."""
     line = " ".join(plain(redact_record(str(text))).split())
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    return fits(line, LONGEST)
 
 
 def link(url: object) -> str:
@@ -66,6 +66,11 @@ def share(part: float | None, missing: str = "unknown") -> str:
     if percent == 100 and part < 1 - 1e-9:  # noqa: PLR2004
         return f"over 99{NBSP}%"
     return f"{percent}{NBSP}%"
+
+
+def fits(name: str, most: int) -> str:
+    """A name where there is only so much room for it."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def limits(low: float | None, high: float | None) -> str:

@@ -11,7 +11,7 @@ LIMITS = (
     "time within which half are acknowledged, the line has its 95 % limits. It does not show "
     "whether whoever acknowledged it began to work on it."
 )
-MOST_MONTHS, FEW_MONTHS = 7, 4
+MOST_MONTHS, FEW_MONTHS, MOST_SENTENCES = 6, 4, 3
 
 
 def picture(figures: Figures) -> Picture:
@@ -32,7 +32,7 @@ def picture(figures: Figures) -> Picture:
         "time_to_acknowledge",
         TITLE,
         f"{count(n, 'incident')}, {known:,} of them with a known acknowledgement",
-        " ".join(_reading(one, several) for one in of_all[:MOST_MONTHS]),
+        " ".join(_reading(one, several) for one in of_all[:MOST_SENTENCES]),
         LIMITS,
         drawn([_range(one, several) for one in shown[-MOST_MONTHS:]]),
         drawn([_range(one, several) for one in shown[-FEW_MONTHS:]]),

@@ -6,17 +6,17 @@ from incidents_dagster.report.figures import Figures
 from incidents_dagster.report.picture import Picture, Table
 from incidents_dagster.report.scales import months, ticks
 from incidents_dagster.report.svg import Svg
-from incidents_dagster.report.words import count
+from incidents_dagster.report.words import count, listed
 
 TITLE = "Backlog"
 LIMITS = (
     "It does not show how old they are. Days before the first sync are there only if the API says "
     "when incidents were closed, and which were acknowledged then is not known."
 )
-HEIGHT, TOP, BOTTOM = 240, 34, 216
+HEIGHT, TOP, BOTTOM, KEY_LINE = 254, 48, 230, 17  # pixels
 MOST_POINTS, FEW_POINTS = 700, 80
 WEEK, QUARTER = 7, 91  # days
-LEAST_DAYS = 2
+LEAST_DAYS, LEAST_NAMED = 2, 2
 HATCH = 6  # pixels between two lines
 
 Days = list[tuple[date, int, int, int]]
@@ -40,6 +40,8 @@ def picture(figures: Figures) -> Picture:
     first_sync = _first_sync(figures)
     if late and late != days[0][0]:
         limits = f"{LIMITS} All {sources} sources are in it from {late} on."
+    if absent := [one.source for one in figures.trust if not one.proven_until]:
+        limits = f"{limits} Not in it, as no sync of it is proven: {listed(absent)}."
     return Picture(
         "backlog",
         TITLE,
@@ -103,12 +105,18 @@ def _drawn(days: Days, first_sync: date, points: int) -> Svg:
         svg.path([*total[-len(known) :], *acknowledged[::-1]], "area", filled=True)
         _key(svg)
     if len(unknown) > 1:
-        svg.box(0.52 if len(known) > 1 else 0, 4, 0.03, 11, "area unknown")
-        svg.text(0.56 if len(known) > 1 else 0.04, 14, "phase unknown", "muted")
+        line = KEY_LINE if len(known) > 1 else 0
+        svg.box(0, 4 + line, 0.03, 11, "area unknown")
+        svg.text(0.04, 14 + line, "phase unknown", "muted")
     svg.path(total, "curve")
     for value in named[1:]:
         svg.text(0, y(value) - 3, f"{value:,}", "muted")
-    for month in months(first, last):
+    named_months = months(first, last)
+    if len(named_months) < LEAST_NAMED:
+        svg.text(0, BOTTOM + 17, str(first), "muted")
+        svg.text(1, BOTTOM + 17, str(last), "muted", "end")
+        named_months = []
+    for month in named_months:
         svg.line(x(month), BOTTOM, x(month), BOTTOM + 4, "axis")
         if 0.06 < x(month) < 0.94:  # noqa: PLR2004
             svg.text(x(month), BOTTOM + 17, f"{month:%b %y}", "muted", "middle")

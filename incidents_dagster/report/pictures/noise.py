@@ -5,7 +5,7 @@ from itertools import accumulate
 from incidents_dagster.report.figures import Figures, Noise
 from incidents_dagster.report.picture import Picture, Table
 from incidents_dagster.report.svg import Svg
-from incidents_dagster.report.words import count, share
+from incidents_dagster.report.words import count, fits, share
 
 TITLE = "Noise by service"
 LIMITS = (
@@ -13,6 +13,7 @@ LIMITS = (
     "not worth waking somebody is a guess. It does not show who was woken."
 )
 MOST_ROWS, FEW_ROWS, MOST_IN_TABLE = 10, 6, 40
+ROOM = 20  # letters of a name
 ROW, BAR, TOP = 38, 12, 22  # heights in pixels
 
 
@@ -24,8 +25,6 @@ def picture(figures: Figures) -> Picture:
     if not n:
         told = "No incident was opened in the last 13 weeks."
         return Picture("noise", TITLE, counted, told, LIMITS)
-    if len(services) == 1 and services[0].service == "none":
-        counted = f"{count(n, 'incident')} of the last 13 weeks"
     return Picture(
         "noise",
         TITLE,
@@ -82,7 +81,7 @@ def _drawn(shown: list[Noise], services: list[Noise], n: int) -> Svg:
     for row, one in enumerate(shown):
         top = TOP + row * ROW
         so_far += one.incidents
-        svg.text(0, top + 15, _fits(one.service))
+        svg.text(0, top + 15, fits(one.service, ROOM))
         told = f"{one.incidents:,}"
         if one.short_lived:
             told += f", {one.short_lived:,} short-lived"
@@ -96,7 +95,3 @@ def _drawn(shown: list[Noise], services: list[Noise], n: int) -> Svg:
         told = f"and {count(len(rest), 'service')} more with {count(others, 'incident')}"
         svg.text(0, top, told, "muted")
     return svg
-
-
-def _fits(name: str, most: int = 24) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from incidents_dagster.report.scales import LogTime
 from incidents_dagster.report.svg import Svg
-from incidents_dagster.report.words import duration
+from incidents_dagster.report.words import duration, fits
 
-ROW, BOTTOM = 38, 22  # heights in pixels
+ROW, BOTTOM = 46, 22  # heights in pixels
+ROOM = 34  # letters of a name
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,13 @@ def drawn(ranges: list[Range]) -> Svg:
     svg.line(0, height, 1, height, "axis")
     for row, one in enumerate(ranges):
         top = row * ROW
-        svg.text(0, top + 14, one.name)
-        svg.text(0.74, top + 14, one.told, "muted", "end")
+        svg.text(0, top + 14, fits(one.name, ROOM))
+        svg.text(0, top + 28, one.told, "muted")
         svg.text(1, top + 14, duration(one.p50), "strong", "end")
         if one.low is not None:
             # Without an upper limit, the line goes to the edge.
             end = x(one.high) if one.high is not None else 1.0
-            svg.line(x(one.low), top + 26, end, top + 26, "range")
+            svg.line(x(one.low), top + 38, end, top + 38, "range")
         if one.p50 is not None:
-            svg.dot(x(one.p50), top + 26, 5, "point")
+            svg.dot(x(one.p50), top + 38, 5, "point")
     return svg

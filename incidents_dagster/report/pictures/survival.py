@@ -4,7 +4,7 @@ from incidents_dagster.report.figures import Dot, Figures, Group, Step
 from incidents_dagster.report.picture import Picture, Table
 from incidents_dagster.report.scales import LogTime
 from incidents_dagster.report.svg import Svg
-from incidents_dagster.report.words import count, duration, limits, share
+from incidents_dagster.report.words import count, duration, fits, limits, share
 
 TITLE = "How long incidents stay open"
 LIMITS = (
@@ -16,6 +16,8 @@ KEY, PLOT, STRIP = 18, 200, 36  # heights in pixels
 PERCENT = (100, 75, 50, 25)
 FEW_DOTS, FEW_STEPS = 40, 24
 JITTERS = 5
+ROOM = 16  # letters of a name
+MOST_SENTENCES = 3
 
 
 def picture(figures: Figures) -> Picture:
@@ -34,7 +36,9 @@ def picture(figures: Figures) -> Picture:
         "time_to_resolve",
         TITLE,
         counted,
-        " ".join(_reading(one, figures) for one in drawn[: len(figures.sources)]),
+        " ".join(
+            _reading(one, figures) for one in drawn[: min(len(figures.sources), MOST_SENTENCES)]
+        ),
         LIMITS + _about_dots(figures.dots, n),
         _drawn(figures, drawn, small=False),
         _drawn(figures, drawn, small=True),
@@ -100,7 +104,7 @@ def _drawn(figures: Figures, groups: list[Group], small: bool) -> Svg:
 
 def _key(svg: Svg, top: float, number: int, name: str, group: Group) -> None:
     svg.path([(0, top + 4), (0.09, top + 4)], f"curve c{number}")
-    shown = f"{name}: {group.incidents:,}, {group.still_open:,} open"
+    shown = f"{fits(name, ROOM)}: {group.incidents:,}, {group.still_open:,} open"
     svg.text(0.11, top + 8, shown, "strong" if number == 0 else "")
     half = duration(group.p50) if group.p50 is not None else "half not reached"
     svg.text(1, top + 8, f"half in {half}" if group.p50 is not None else half, "", "end")
