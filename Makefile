@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile report dev sql presets init doctor demo-api test test-all test-slow test-duckdb2 test-newest bench bench-sources faults vendors check format docs lock clean
+.PHONY: help run reconcile report dev sql presets init doctor demo-api test test-all test-slow test-duckdb2 test-newest bench bench-sources bench-insight faults vendors check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ bench: $(VENV)/run .venv-bench/plot  ## Compare syncs with plain dlt and a hand-
 
 bench-sources: $(VENV)/dev  ## Measure what fifty sources cost, beside one
 	@$(BIN)/python -m bench.sources
+
+bench-insight: $(VENV)/dev  ## Measure the tables and the report of 100,000 incidents
+	@$(BIN)/python -m bench.insight
 
 faults: $(VENV)/dev  ## Try what can go wrong with a sync and write docs/reliability.md: make faults ARGS='--part'
 	@$(BIN)/python -m faults $(ARGS)

@@ -10,6 +10,7 @@ from incidents_dagster.report.chance import count_range
 from incidents_dagster.report.figures import Figures, read
 from incidents_dagster.report.last_week import Row
 from incidents_dagster.report.pictures.all_pictures import pictures
+from incidents_dagster.report.words import NBSP
 from incidents_dagster_tests.insight.seen import Seen, at, opened
 
 Read = Callable[..., Figures]
@@ -50,7 +51,9 @@ def test_last_week_is_compared_with_the_weeks_before(seen: Seen, figures: Read) 
     found = figures()
     assert found.last_week.weeks == 8
     assert row(found, "opened") == Row("opened", "30", "10 a week", "4 to 17", "more", True)
-    assert row(found, "half resolved within").verdict == "longer"
+    times = row(found, "half resolved within")
+    assert times.last.startswith(f"4.2{NBSP}d (")
+    assert (times.before, times.verdict) == (f"87{NBSP}min", "longer")
     # Ten hours from 10:00 on are no sleep hours; nor are 12:00 to 15:00.
     assert row(found, "woken hours").last == "0"
     assert found.disrupted == {"business": 9 * 8 + 3, "off hours": 9 * 2}
