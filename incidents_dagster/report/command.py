@@ -14,8 +14,7 @@ from incidents_dagster.ingestion.errors import IngestionError, NoDatabaseError
 from incidents_dagster.ingestion.plain_text import plain
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, holds_nothing
-
-JOB = "insight_refresh"
+from incidents_dagster.names import INSIGHT_JOB
 
 
 def main() -> int:
@@ -40,12 +39,12 @@ def main() -> int:
         from incidents_dagster.report.page import page_path  # noqa: PLC0415
         from incidents_dagster.run import terminal, why_failed  # noqa: PLC0415
     except IngestionError as error:
-        click.echo(f"{JOB} did not start: {error}", err=True)
+        click.echo(f"{INSIGHT_JOB} did not start: {error}", err=True)
         return 1
     started = time.monotonic()
     job = dg.Definitions.merge(
         defs, dg.Definitions(loggers={"terminal": terminal})
-    ).resolve_job_def(JOB)
+    ).resolve_job_def(INSIGHT_JOB)
     with dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(
             instance=instance,
@@ -56,7 +55,11 @@ def main() -> int:
     if result.success:
         click.echo(f"Report:   {page_path(database.resolve())}")
     click.echo(
-        plain(f"{JOB} FAILED in {took}: {why}" if why else f"{JOB} succeeded in {took}."),
+        plain(
+            f"{INSIGHT_JOB} FAILED in {took}: {why}"
+            if why
+            else f"{INSIGHT_JOB} succeeded in {took}."
+        ),
         err=bool(why),
     )
     return 1 if why else 0
