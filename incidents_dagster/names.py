@@ -7,8 +7,6 @@ import dagster as dg
 
 from incidents_dagster.ingestion.tables import FIRST
 
-REPORT = "incident_report"
-
 
 def asset_key(source: str, asset: str) -> dg.AssetKey:
     """The key of an asset of a source, such as that of a resource."""
@@ -27,6 +25,8 @@ def reconcile_job(source: str) -> str:
 
 # The job that makes the tables of `insight`.
 INSIGHT_JOB = "insight_refresh"
+# The asset that follows them in it.
+REPORT = "incident_report"
 
 
 def jobs_of(source: str) -> list[str]:

@@ -26,7 +26,8 @@ from incidents_dagster.sources import SOURCES
 
 README = (PROJECT_ROOT / "README.md").read_text()
 PAGES = [
-    f"docs/{name}.md" for name in ("alerts", "architecture", "completeness", "own_api", "server")
+    f"docs/{name}.md"
+    for name in ("alerts", "architecture", "completeness", "own_api", "report", "server")
 ]
 ARCHITECTURE = (PROJECT_ROOT / "docs" / "architecture.md").read_text()
 

@@ -5,17 +5,23 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies
 
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.secrets.redaction import GONE, remember
-from incidents_dagster.report.page import page_path, write
+from incidents_dagster.report.figures import read as figures_of
+from incidents_dagster.report.page import page_path, rendered, write
+from incidents_dagster.report.pictures.all_pictures import pictures
 from incidents_dagster.report.pictures.arrivals import MOST_OPACITY
 from incidents_dagster.report.words import NBSP, duration, link, share
-from incidents_dagster_tests.insight.seen import Seen, at, opened
+from incidents_dagster_tests.examples import examples
+from incidents_dagster_tests.insight.seen import PHASES, Seen, at, built, opened
 
 Page = Callable[..., str]
 SECRET = "k3y-9f8e7d6c5b4a-of-the-api"
+NO_FIGURE = re.compile(r"NaN|\bNone\b|\binf\b|-\d")  # nor a negative number
 EMPTY_ELEMENTS = {"meta", "link", "br"}
 
 
@@ -227,3 +233,47 @@ def test_texts_are_legible_in_the_light_and_in_the_dark(seen: Seen, page: Page) 
         darkest = tuple(MOST_OPACITY * a + (1 - MOST_OPACITY) * b for a, b in both)
         assert contrast(colours["ink"], darkest) >= 4.5
         assert contrast(colours["accent"], colours["surface"]) >= 3
+
+
+# Hours since the one before, which incident, what becomes of it, and how long ago that began.
+HISTORIES = strategies.lists(
+    strategies.tuples(
+        strategies.integers(0, 400),
+        strategies.integers(0, 4),
+        strategies.sampled_from([*PHASES, "odd", "deleted"]),
+        strategies.sampled_from([None, 0, 1, 100, 3000]),
+    ),
+    max_size=12,
+)
+
+
+@hypothesis.settings(
+    deadline=None,
+    max_examples=examples(4, 15),
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(history=HISTORIES)
+def test_whatever_was_seen_the_page_shows_it_without_a_figure_that_is_none(
+    history: list[tuple[int, int, str, int | None]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    sources = [Seen(folder / "any.duckdb"), Seen(folder / "any.duckdb", "tickets")]
+    now, known = 0.0, set()
+    for source in sources:
+        source.sync(now)
+    for hours, number, status, ago in history:
+        now += hours
+        source, name = sources[number % 2], str(number)
+        if status == "deleted":
+            if name in known:
+                source.sync(now, {"id": name, "deleted": True})
+            continue
+        row = {"id": name, "status": status, "updated_at": at(now), "severity": f"sev{number}"}
+        if name not in known:
+            row["created_at"] = None if ago is None else at(now - ago)
+        known.add(name)
+        source.sync(now, row, proven=number != 3)
+    built(*sources)
+    figures = figures_of(folder / "any.duckdb", 5.0)
+    text = re.sub(r"\d{4}-\d\d(-\d\d)?", "", read(rendered(figures, pictures(figures))))
+    assert not NO_FIGURE.search(text), text
