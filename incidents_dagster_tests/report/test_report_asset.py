@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import dagster as dg
@@ -43,10 +44,12 @@ def test_it_follows_the_tables_in_their_job() -> None:
 
 
 def test_its_metadata_has_the_page_the_pictures_and_the_numbers(
-    api: DemoServer, instance: dg.DagsterInstance, sync: Sync, database: Path
+    api: DemoServer, rows: list[dict[str, Any]], sync: Sync, database: Path
 ) -> None:
+    for row in rows:
+        row["title"] = "![seen](https://example.com/seen.png)"
     assert sync().success
-    made = dg.materialize([incidents, insight_tables, incident_report], instance=instance)
+    made = dg.materialize([incidents, insight_tables, incident_report])
     (event,) = made.asset_materializations_for_node(REPORT)
     found = {name: entry.value for name, entry in event.metadata.items()}
     page = Path(str(found["page"]))
@@ -62,6 +65,8 @@ def test_its_metadata_has_the_page_the_pictures_and_the_numbers(
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert root.find("{http://www.w3.org/2000/svg}title").text == title  # type: ignore[union-attr]
     assert len(str(found["pictures"])) < 100_000
+    # An image of a title would tell another server who looks at the asset.
+    assert r"\!\[seen\]\(https://example\.com/seen\.png\)" in str(found["pictures"])
 
 
 def test_without_tables_or_room_for_the_page_it_fails_with_one_line(
