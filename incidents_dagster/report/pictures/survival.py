@@ -1,5 +1,7 @@
 """How long incidents stay open: Kaplan-Meier curves over logarithmic time, and single incidents."""
 
+from collections.abc import Callable
+
 from incidents_dagster.report.figures import Dot, Figures, Group, Step
 from incidents_dagster.report.picture import Picture, Table
 from incidents_dagster.report.scales import LogTime
@@ -18,6 +20,8 @@ FEW_DOTS, FEW_STEPS = 40, 24
 JITTERS = 5
 ROOM = 16  # letters of a name
 MOST_SENTENCES = 3
+
+Height = Callable[[float], float]  # of a share, in pixels
 
 
 def picture(figures: Figures) -> Picture:
@@ -110,16 +114,15 @@ def _key(svg: Svg, top: float, number: int, name: str, group: Group) -> None:
     svg.text(1, top + 8, f"half in {half}" if group.p50 is not None else half, "", "end")
 
 
-def _stairs(steps: list[Step], x: LogTime, y: object) -> list[tuple[float, float]]:
-    assert callable(y)
-    points, share_before = [(0.0, float(y(1.0)))], 1.0
+def _stairs(steps: list[Step], x: LogTime, y: Height) -> list[tuple[float, float]]:
+    points, share_before = [(0.0, y(1.0))], 1.0
     for step in steps:
         points += [(x(step.minutes), y(share_before)), (x(step.minutes), y(step.share))]
         share_before = step.share
     return points
 
 
-def _band(svg: Svg, steps: list[Step], x: LogTime, y: object) -> None:
+def _band(svg: Svg, steps: list[Step], x: LogTime, y: Height) -> None:
     """The limits of 95 % of a curve, as far as there are any."""
     known = [one for one in steps if one.low is not None and one.high is not None]
     if len(known) > 1:
