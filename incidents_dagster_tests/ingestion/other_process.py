@@ -19,6 +19,11 @@ for line in sys.stdin:
                 connection.execute("INSERT INTO other.notes VALUES (1)")
         elif line == "take\\n":
             held = duckdb.connect(sys.argv[1], read_only=True)
+        elif line == "take to write\\n":
+            held = duckdb.connect(sys.argv[1])
+        elif line.startswith("ask "):
+            print(held.execute(line[4:]).fetchall()[0][0], flush=True)
+            continue
         elif line == "give back\\n":
             held.close()
         print("done", flush=True)
@@ -64,6 +69,14 @@ class OtherProcess:
     def take(self) -> None:
         """Opens the file to read, and keeps it open."""
         assert self._does("take") == "done"
+
+    def take_to_write(self) -> bool:
+        """Opens the file to write, and keeps it open; whether it may."""
+        return self._does("take to write") == "done"
+
+    def ask(self, query: str) -> str:
+        """The first value that a query brings, of the file that it has open."""
+        return self._does(f"ask {query}")
 
     def give_back(self) -> None:
         """Closes it."""

@@ -77,6 +77,11 @@ def catalog(database: Path) -> str:
     return database.name.split(".")[0]
 
 
+def read_copy_path(database: Path) -> Path:
+    """The copy of `database` for readers, which DuckDB calls the same: see `file_copy`."""
+    return database.with_name(f"{database.stem}.read{database.suffix}")
+
+
 def file_of(connection: duckdb.DuckDBPyConnection) -> str:
     """The file that a connection has open, without symbolic links; "" for one in memory."""
     ((path,),) = connection.execute(
@@ -216,7 +221,7 @@ def when_free(
         if now - since >= seconds:
             raise DatabaseBusyError(
                 f"{database} is open in {holder}, and has been for over {seconds:g} s: close "
-                "it there (a DuckDB shell, a notebook), then try again."
+                f"it there (a DuckDB shell, a notebook), then try again.{_instead(database)}"
             )
         if now - begun >= most:
             raise DatabaseBusyError(
@@ -227,6 +232,11 @@ def when_free(
             report(f"{database} is open in {holder}: waiting for it, up to {seconds:g} s.")
             report = None
         time.sleep(RETRY_SECONDS)
+
+
+def _instead(database: Path) -> str:
+    copy = read_copy_path(database)
+    return f" To read, open {copy} there instead: no sync waits for it." if copy.exists() else ""
 
 
 def _holder(error: duckdb.Error) -> str | None:
