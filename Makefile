@@ -67,7 +67,7 @@ test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB
 
 # The tests that use Dagster.
 ON_DAGSTER := $(addprefix incidents_dagster_tests/test_,$(addsuffix .py,assets checks commands definitions \
-	dependencies freshness history readme reconcile resources sensors source_checks traps_dagster)) incidents_dagster_tests/alerts \
+	dependencies freshness history read_copy readme reconcile resources sensors source_checks traps_dagster)) incidents_dagster_tests/alerts \
 	incidents_dagster_tests/insight/test_insight_assets.py
 
 test-newest: .venv-newest/dev  ## Run the tests that use Dagster on the newest one, without dagster-embedded-elt

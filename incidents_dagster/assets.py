@@ -28,6 +28,7 @@ from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.metadata import summary, sync_metadata, table_metadata
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.sources import SOURCES, Source
+from incidents_dagster.who_started import waiting
 
 # Dagster's private mark of a result that is not a materialization. The only public way is to yield
 # no result, but then Dagster skips the checks, even those of all other resources.
@@ -165,7 +166,7 @@ def assets_of(source: Source) -> dg.AssetsDefinition:
         metadata, and a warning in the run's log; the checks run after either.
         """
         try:
-            current = load_settings(source.name)
+            current = waiting(load_settings(source.name), context.run)
             _check_unchanged(source, current)
             with open_sync(current, context.log.info, config.mode) as sync:
                 yield from _results(context, sync, dlt, duckdb)

@@ -5,7 +5,7 @@ Assets and checks are collected from their modules, so your own are picked up th
 
 import dagster as dg
 
-from incidents_dagster import assets, checks, incidents_view
+from incidents_dagster import assets, checks, incidents_view, read_copy
 from incidents_dagster.alerts.sensor import sync_failure_sensor
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
@@ -21,7 +21,7 @@ from incidents_dagster.sources import SOURCES, WRONG
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(
-        [assets, incidents_view, insight_assets, report_assets], include_specs=True
+        [assets, incidents_view, insight_assets, report_assets, read_copy], include_specs=True
     ),
     asset_checks=dg.load_asset_checks_from_modules([checks]),
     jobs=[*sync_jobs.values(), *reconcile_jobs.values(), *failing_jobs.values(), insight_job],

@@ -11,11 +11,12 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.names import reconcile_job, sync_job
+from incidents_dagster.read_copy import read_copy
 from incidents_dagster.sources import SOURCES, WRONG
 
 
 def _selection(assets: dg.AssetsDefinition) -> dg.AssetSelection:
-    return dg.AssetSelection.assets(assets, incidents)
+    return dg.AssetSelection.assets(assets, incidents, read_copy)
 
 
 def _failing(source: str, error: SettingsError) -> dg.JobDefinition:

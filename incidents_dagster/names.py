@@ -7,6 +7,9 @@ import dagster as dg
 
 from incidents_dagster.ingestion.tables import FIRST
 
+# The asset of the copy that readers open.
+READ_COPY = "read_copy"
+
 
 def asset_key(source: str, asset: str) -> dg.AssetKey:
     """The key of an asset of a source, such as that of a resource."""

@@ -27,8 +27,10 @@ from incidents_dagster.ingestion.reading.proof import times
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
-from incidents_dagster.names import reconcile_job, sync_job
+from incidents_dagster.names import READ_COPY, reconcile_job, sync_job
 
+# What each job makes of the tables when they are synced.
+AFTERWARDS = (dg.AssetKey(INCIDENTS), dg.AssetKey(READ_COPY))
 PRUNED_PER_RUN = 10  # takes 1 s
 # Not forked from this process, as DuckDB and Dagster have threads. What all runs need is imported
 # once: the definitions, and Dagster's history, which takes half a second of CPU.
@@ -328,7 +330,7 @@ def report(
         for name, why in (left_out or {}).get(asset, {}).items():
             yield _line("no check", f"{name}: {why}")
     for check in result.get_asset_check_evaluations():
-        if check.asset_key == dg.AssetKey(INCIDENTS) and not check.passed:
+        if check.asset_key in AFTERWARDS and not check.passed:
             yield _told(check, described)
     if result.success:
         for table in tables:
@@ -382,7 +384,7 @@ def _synced(
             found = event.asset_observation_data.asset_observation
         else:
             continue
-        if found.asset_key != dg.AssetKey(INCIDENTS):
+        if found.asset_key not in AFTERWARDS:
             yield found
 
 

@@ -15,8 +15,15 @@ from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.insight.sql_files import SCHEMA, sql_files
 from incidents_dagster.loaded_settings import loaded_settings
-from incidents_dagster.names import REPORT, asset_key
+from incidents_dagster.names import READ_COPY, REPORT, asset_key
 from incidents_dagster.schedules import schedules_of
+
+# Names of other assets: what they are.
+OTHERS = {
+    **dict.fromkeys(sql_files(), f"a table of {SCHEMA}"),
+    REPORT: "the report",
+    READ_COPY: "the copy for readers",
+}
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,12 @@ class Source:
                 another asset.
         """
         declared = declared_source(settings)
-        taken = {**dict.fromkeys(sql_files(), f"a table of {SCHEMA}"), REPORT: "the report"}
         for name in settings.resource_names:
-            if name in taken and asset_key(settings.source, name) == dg.AssetKey(name):
+            if name in OTHERS and asset_key(settings.source, name) == dg.AssetKey(name):
                 raise SettingsError(
                     f"The resource {name} in {settings.where('resources')} has the name of "
-                    f'{taken[name]}: give it another name, and `table_name = "{name}"` to keep its '
-                    "table."
+                    f'{OTHERS[name]}: give it another name, and `table_name = "{name}"` to keep '
+                    "its table."
                 )
         return cls(settings, declared, Table.all_of(declared), schedules_of(settings))
 

@@ -88,6 +88,7 @@ def test_cron_zone_owners_and_group_are_those_of_the_settings(tmp_path: Path) ->
         "incident_api": of_an_asset,
         "incident_data": of_an_asset,
         "incidents": [of_an_asset[0], "incidents"],
+        "read_copy": [of_an_asset[0], "incidents"],
     }
 
 

@@ -27,6 +27,7 @@ CHECKS = {
     "quarantine_is_empty",
     "statuses_have_a_phase",
     "every_incident_is_there_once",
+    "read_copy_is_current",
 }
 # schedule → its job, and when
 SCHEDULES = {
@@ -77,6 +78,7 @@ def test_names_are_exactly_these() -> None:
         "incident_api",
         "incidents",
         "incident_report",
+        "read_copy",
         *sql_files(),
     }
     assert graph.external_asset_keys == {dg.AssetKey("incident_api")}
@@ -115,6 +117,7 @@ def test_a_job_is_the_asset_with_its_checks_in_one_process(name: str) -> None:
         "incidents_dlt",
         "incident_checks",
         "incidents",
+        "read_copy",
     }
     assert job.executor_def.name == "in_process"
     # Materialize in the UI uses Dagster's own job of all assets.
@@ -131,12 +134,13 @@ def test_schedules_are_on_from_the_start(name: str) -> None:
 
 def test_one_run_at_a_time_uses_the_file() -> None:
     job = defs.resolve_job_def("incidents_sync")
-    # The view is made with no other write between, so it needs no pool.
+    # The view is made with no other write between, and the copy under a lock of its own.
     pools_of = {node.name: node.definition.pool for node in job.nodes}
     assert pools_of == {
         "incidents_dlt": "incidents_duckdb",
         "incident_checks": "incidents_duckdb",
         "incidents": None,
+        "read_copy": None,
     }
     pools = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())["concurrency"]["pools"]
     assert pools == {"default_limit": 1, "granularity": "run"}
@@ -146,7 +150,12 @@ def test_one_run_at_a_time_uses_the_file() -> None:
 def test_it_loads_from_an_empty_directory_with_a_bare_environment(tmp_path: Path) -> None:
     process = loaded_elsewhere(tmp_path)
     assert process.returncode == 0, process.stderr
-    assert json.loads(process.stdout)["assets"] == ["incident_api", "incident_data", "incidents"]
+    assert json.loads(process.stdout)["assets"] == [
+        "incident_api",
+        "incident_data",
+        "incidents",
+        "read_copy",
+    ]
     assert "dagster-embedded-elt" not in process.stderr
     assert list((tmp_path / "empty").iterdir()) == []
 
@@ -170,7 +179,7 @@ def test_a_further_resource_gets_its_asset_and_checks_without_code(tmp_path: Pat
     process = loaded_elsewhere(tmp_path, SOURCES__INCIDENTS__RESOURCES=json.dumps(resources))
     assert process.returncode == 0, process.stderr
     assert json.loads(process.stdout) == {
-        "assets": ["alerts", "incident_api", "incident_data", "incidents"],
+        "assets": ["alerts", "incident_api", "incident_data", "incidents", "read_copy"],
         "checks": [
             "alerts:ids_are_not_null",
             "alerts:ids_are_unique",
@@ -184,6 +193,7 @@ def test_a_further_resource_gets_its_asset_and_checks_without_code(tmp_path: Pat
             "incident_data:statuses_are_present",
             "incident_data:table_matches_source",
             "incidents:every_incident_is_there_once",
+            "read_copy:read_copy_is_current",
         ],
     }
 

@@ -21,13 +21,14 @@ from incidents_dagster.ingestion.reading.incremental import SUPPORTED
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, REST_API_KEYS, load_settings
+from incidents_dagster.read_copy import CHECK as COPY_CHECK
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.sources import SOURCES
 
 README = (PROJECT_ROOT / "README.md").read_text()
 PAGES = [
     f"docs/{name}.md"
-    for name in ("alerts", "architecture", "completeness", "own_api", "report", "server")
+    for name in ("alerts", "architecture", "completeness", "own_api", "reading", "report", "server")
 ]
 ARCHITECTURE = (PROJECT_ROOT / "docs" / "architecture.md").read_text()
 
@@ -102,7 +103,7 @@ def test_the_tables_name_what_is_defined() -> None:
     rows = README[README.index("| | name | |") :].split("\n\n")[0].splitlines()[2:]
     assert {row.split("|")[2].strip(" `") for row in rows} == named
     checks = checks_for(SOURCES["incidents"].tables["incident_data"])
-    assert first_cells("| check | blocking |") == {*checks, *OPTIONAL, CHECK}
+    assert first_cells("| check | blocking |") == {*checks, *OPTIONAL, CHECK, COPY_CHECK}
     for check in checks.values():
         assert f"| `{check.name}` | {'yes' if check.blocking else 'no'} |" in README
 

@@ -51,7 +51,8 @@ class Checkout:
 
     def newest_database(self) -> Path:
         """The DuckDB file that was written to last."""
-        files = [*self.folder.glob("data/**/*.duckdb")]
+        found = self.folder.glob("data/**/*.duckdb")
+        files = [file for file in found if not file.stem.endswith(".read")]  # the copy for readers
         return max(files, key=lambda file: file.stat().st_mtime)
 
     def readable_by_others(self) -> list[str]:

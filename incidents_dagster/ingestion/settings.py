@@ -43,7 +43,7 @@ from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 # What counts for all sources.
-OF_ALL = (ALSO, "insight")
+OF_ALL = (ALSO, "insight", "read_copy")
 NIGHT_HOURS = 6  # of Sunday, in which further sources are reconciled
 
 # Dagster's rules for asset groups and owners.
@@ -306,6 +306,16 @@ class Settings(Section):
         ge=0,
         description="how long a sync waits for another sync, or for a reader, to release the file",
     )
+    wait_seconds_scheduled: float = Field(
+        default=900.0,
+        ge=0,
+        description="the same for one that a schedule or a sensor has started, if that is longer",
+    )
+    read_copy: bool = Field(
+        default=True,
+        description="whether readers get [a copy of the file](docs/reading.md) after each sync "
+        "that changed something; for all sources, only in `[sources.incidents]`",
+    )
     allow_plain_http: bool = Field(
         default=False, description="whether secrets may go over plain http to another machine"
     )
@@ -404,6 +414,11 @@ class Settings(Section):
     def resource_names(self) -> list[str]:
         """Names of the configured resources, in their order; the first is the main one."""
         return [r if isinstance(r, str) else str(r["name"]) for r in self.api["resources"]]
+
+    def as_scheduled(self) -> "Settings":
+        """The same for a sync that nobody sits in front of, which waits longer for the file."""
+        waits = max(self.wait_seconds, self.wait_seconds_scheduled)
+        return self.model_copy(update={"wait_seconds": waits})
 
     def description_of(self, name: str) -> str:
         """What the configuration says about a resource, for people; empty if it says nothing."""

@@ -17,10 +17,11 @@ from incidents_dagster.insight.build import Built, build
 from incidents_dagster.insight.rules import RULES, Found, Rule
 from incidents_dagster.insight.sql_files import SCHEMA, SqlFile, column_lineage, sql_files
 from incidents_dagster.names import INSIGHT_JOB, REPORT
+from incidents_dagster.read_copy import read_copy
 from incidents_dagster.sources import SOURCES
+from incidents_dagster.who_started import waiting
 
 GROUP = "insight"
-WAIT_SECONDS = 60.0  # for each process that has the file
 # Those of the first source, for all; if they are wrong, the others go on.
 SETTINGS = SOURCES[FIRST].settings.insight if FIRST in SOURCES else Insight()
 
@@ -57,7 +58,8 @@ def insight_tables(context: dg.AssetExecutionContext) -> Iterator[dg.Materialize
     tables = [source.tables[source.main] for source in SOURCES.values()]
     try:
         database = database_path().resolve()
-        built = build(database, tables, SETTINGS, WAIT_SECONDS, context.log.info)
+        wait = waiting(next(iter(SOURCES.values())).settings, context.run).wait_seconds
+        built = build(database, tables, SETTINGS, wait, context.log.info)
     except Exception as error:
         raise dg.Failure(redact(explain(error))) from None
     told = ", ".join(f"{rows:,} in {name}" for name, rows in built.rows.items())
@@ -107,7 +109,7 @@ def _lineage(name: str) -> dg.TableColumnLineage:
 
 insight_job = dg.define_asset_job(
     INSIGHT_JOB,
-    # By name, as the report is made of the tables.
-    selection=dg.AssetSelection.assets(insight_tables, REPORT),
+    # The report by name, as it is made of the tables.
+    selection=dg.AssetSelection.assets(insight_tables, REPORT, read_copy),
     description="Makes the tables of the schema `insight` anew, checks them, and writes a report.",
 )

@@ -11,7 +11,7 @@ import dagster as dg
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
-from incidents_dagster.insight.assets import GROUP, WAIT_SECONDS
+from incidents_dagster.insight.assets import GROUP
 from incidents_dagster.insight.sql_files import sql_files
 from incidents_dagster.names import REPORT
 from incidents_dagster.report.figures import Figures, read
@@ -19,6 +19,7 @@ from incidents_dagster.report.page import page_path, rendered, write
 from incidents_dagster.report.picture import Picture
 from incidents_dagster.report.pictures.all_pictures import pictures
 from incidents_dagster.sources import SOURCES
+from incidents_dagster.who_started import waiting
 
 DIGITS = 4  # of what is plotted
 MARKDOWN = r"\`*_{}[]()#+-.!|<>~&"  # what means something in it
@@ -40,7 +41,8 @@ def incident_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[A
     """Reads the tables of `insight`, and writes the page."""
     try:
         database = database_path().resolve()
-        figures = read(database, WAIT_SECONDS)
+        wait = waiting(next(iter(SOURCES.values())).settings, context.run).wait_seconds
+        figures = read(database, wait)
         shown = pictures(figures)
         path = page_path(database)
         write(rendered(figures, shown), path)
