@@ -4,11 +4,13 @@ from typing import Any
 
 import dagster as dg
 
+from incidents_dagster.run import AFTERWARDS
+
 
 def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     """The metadata of the one sync in `result`, by name."""
     events = result.get_asset_materialization_events()
-    (event,) = (event for event in events if event.asset_key != dg.AssetKey("incidents"))
+    (event,) = (event for event in events if event.asset_key not in AFTERWARDS)
     return {name: entry.value for name, entry in event.materialization.metadata.items()}
 
 

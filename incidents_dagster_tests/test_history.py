@@ -20,6 +20,7 @@ from incidents_dagster.incidents_view import incidents
 from incidents_dagster.jobs import sync_jobs
 from incidents_dagster.names import INSIGHT_JOB
 from incidents_dagster.pruning import prune
+from incidents_dagster.read_copy import read_copy
 from incidents_dagster.resources import IncidentsDuckDB
 
 ASSET = dg.AssetKey("incident_data")
@@ -53,7 +54,7 @@ def run_job(instance: dg.DagsterInstance, database: Path, monkeypatch: pytest.Mo
 
     def run(file: Path = database) -> str:
         definitions = dg.Definitions(
-            assets=[*apis, *synced, incidents],
+            assets=[*apis, *synced, incidents, read_copy],
             asset_checks=source_checks,
             jobs=[*sync_jobs.values()],
             resources={
@@ -143,7 +144,9 @@ def test_old_runs_are_deleted_but_never_the_newest_sync(
     checkout: Path, instance: dg.DagsterInstance, run_job: Sync, rows: list[dict[str, Any]]
 ) -> None:
     now = datetime.now(timezone.utc)
-    first, second = run_job(), run_job()
+    first = run_job()
+    rows.append(incident(251))  # else the first has made the newest copy for readers
+    second = run_job()
     history = checkout / "data" / "dagster"
     assert prune(instance, {"incidents": 90}, now + timedelta(days=89), 10) == 0
     assert prune(instance, {"incidents": 0}, now + timedelta(days=999), 10) == 0
@@ -155,7 +158,7 @@ def test_old_runs_are_deleted_but_never_the_newest_sync(
     assert newest.run_id == second
     assert prune(instance, {"incidents": 90}, now + timedelta(days=91), 10) == 0
 
-    rows.append(incident(251))
+    rows.append(incident(252))
     third, _ = run_job(), run_job()
     assert prune(instance, {"incidents": 90}, now + timedelta(days=91), 1) == 1
     assert instance.get_run_by_id(second) is None
@@ -165,9 +168,10 @@ def test_old_runs_are_deleted_but_never_the_newest_sync(
 @pytest.mark.usefixtures("api")
 @pytest.mark.thorough
 def test_the_newest_sync_into_each_database_stays(
-    instance: dg.DagsterInstance, run_job: Sync, database: Path
+    instance: dg.DagsterInstance, run_job: Sync, database: Path, rows: list[dict[str, Any]]
 ) -> None:
     one, other = run_job(), run_job(database.with_name("other.duckdb"))
+    rows.append(incident(251))
     run_job(database.with_name("other.duckdb"))
     assert prune(instance, DAY, datetime.now(timezone.utc) + timedelta(days=2), 10) == 1
     assert instance.get_run_by_id(one)

@@ -14,6 +14,7 @@ from incidents_dagster.checks import source_checks
 from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.incidents_view import incidents
 from incidents_dagster.jobs import reconcile_jobs
+from incidents_dagster.read_copy import read_copy
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster_tests.results import failure, log_lines, shown
 
@@ -31,7 +32,7 @@ def reconcile(database: Path, instance: dg.DagsterInstance) -> Reconcile:
         "duckdb": IncidentsDuckDB(database=str(database)),
     }
     job = dg.Definitions(
-        assets=[*apis, *synced, incidents],
+        assets=[*apis, *synced, incidents, read_copy],
         asset_checks=source_checks,
         jobs=[*reconcile_jobs.values()],
         resources=resources,

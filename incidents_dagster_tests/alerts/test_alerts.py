@@ -17,6 +17,7 @@ from incidents_dagster.embedded_elt import DagsterDltResource
 from incidents_dagster.incidents_view import incidents
 from incidents_dagster.ingestion.warehouse.all_incidents import COLUMNS
 from incidents_dagster.jobs import sync_jobs
+from incidents_dagster.read_copy import read_copy
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster_tests.alerts.conftest import Ears, Ticker
 
@@ -61,7 +62,7 @@ class World:
 def project(database: Path) -> dg.Definitions:
     """The project's own definitions, into this test's file."""
     return dg.Definitions(
-        assets=[*apis, *synced, incidents],
+        assets=[*apis, *synced, incidents, read_copy],
         jobs=[*sync_jobs.values()],
         resources={"dlt": DagsterDltResource(), "duckdb": IncidentsDuckDB(database=str(database))},
     )
