@@ -43,6 +43,7 @@ import os, resource, signal, sys
 from pathlib import Path
 from incidents_dagster.ingestion.warehouse.file_copy import refreshed
 database, moment = Path(sys.argv[1]), sys.argv[2]
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 if moment == "half":
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     half = database.stat().st_size // 2
