@@ -237,6 +237,9 @@ def run_sync(
 ) -> LoadInfo:
     """Fetches every resource of a source and merges it into DuckDB, without Dagster.
 
+    The view over all sources and the copy for readers are made afterwards, by the jobs or by
+    `all_incidents.refreshed` and `file_copy.refreshed` of `warehouse`.
+
     Args:
         settings: As from `load_settings()`.
         report: Receives a line of progress every few seconds.
