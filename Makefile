@@ -96,9 +96,10 @@ format: $(VENV)/dev  ## Format the code and fix what the linter can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(VENV)/dev  ## Generate README's table of settings and the vendors' pages from the code
+docs: $(VENV)/dev  ## Generate README's table of settings, the vendors' pages and docs/ask.md from the code
 	@$(BIN)/python -m docs.settings_table
 	@$(BIN)/python -m docs.vendor_pages
+	@$(BIN)/python -m docs.ask_page
 
 vendors: export UPDATE_VENDORS := 1
 vendors: $(VENV)/dev  ## Try every preset against its emulator, and write docs/vendors.json

@@ -28,7 +28,10 @@ from incidents_dagster.sources import SOURCES
 README = (PROJECT_ROOT / "README.md").read_text()
 PAGES = [
     f"docs/{name}.md"
-    for name in ("alerts", "architecture", "completeness", "own_api", "reading", "report", "server")
+    for name in (
+        *("alerts", "architecture", "ask", "completeness", "insight", "own_api", "reading"),
+        *("report", "server"),
+    )
 ]
 ARCHITECTURE = (PROJECT_ROOT / "docs" / "architecture.md").read_text()
 

@@ -1,4 +1,5 @@
 -- view: How long the incidents of each cohort take, by Kaplan-Meier; of both measures.
+--
 -- Products of fractions are rarely exact, hence the small number beside a share.
 WITH summed AS (
     SELECT
