@@ -47,7 +47,7 @@ test: $(VENV)/dev  ## Run the tests that an ordinary change needs, on all cores
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not thorough"
 
 test-all: export THOROUGH := 1
-test-all: $(VENV)/dev  ## Run all tests, including rare faults (the browser test needs Debian's chromium)
+test-all: $(VENV)/dev .venv-survival/dev  ## Run all tests, including rare faults (the browser test needs Debian's chromium)
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(VENV)/dev  ## Run the tests that take minutes
@@ -107,18 +107,20 @@ vendors: $(VENV)/dev  ## Try every preset against its emulator, and write docs/v
 	@$(MAKE) --no-print-directory docs
 
 # With hashes, and for every platform and Python.
-COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
-	--no-header --no-strip-extras --no-emit-find-links --extra build pyproject.toml
+RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
+	--no-header --no-strip-extras --no-emit-find-links
+COMPILE = $(RESOLVE) --extra build pyproject.toml
 
 lock: $(VENV)/dev  ## Resolve the dependencies again into the lock files
 	@$(BIN)/python -m pip install --quiet uv
 	@$(COMPILE) --constraint constraints.txt -o requirements.lock
 	@$(COMPILE) --constraint requirements.lock --extra dev -o requirements-dev.lock
 	@$(COMPILE) --constraint requirements.lock --extra bench -o requirements-bench.lock
+	@$(RESOLVE) --group survival -o requirements-survival.lock
 	@echo dagster-embedded-elt | $(COMPILE) --constraint constraints.txt --extra dev --excludes /dev/stdin -o requirements-newest.lock
 
 clean:  ## Remove environments and caches; data/ stays
-	@rm -rf .venv .venv-bench .venv-duckdb2 .venv-newest .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-bench .venv-duckdb2 .venv-newest .venv-survival .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
 # One marker per set of packages: if it is newer than its lock file, there is nothing to install.
 $(VENV)/run: requirements.lock pyproject.toml
@@ -138,6 +140,12 @@ $(VENV)/dev: requirements-dev.lock $(VENV)/run
 	@$(PYTHON) -m venv .venv-bench
 	@echo "Installing what draws the plot into .venv-bench ..."
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+.venv-survival/dev: requirements-survival.lock
+	@$(PYTHON) -m venv .venv-survival
+	@echo "Installing lifelines into .venv-survival ..."
+	@.venv-survival/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-survival.lock
 	@touch $@
 
 .venv-duckdb2/dev: requirements-dev.lock pyproject.toml
