@@ -78,7 +78,11 @@ spans AS (
     SELECT
         *,
         timezone(getvariable('timezone'), first_begun)::DATE AS first_synced_day,
-        timezone(getvariable('timezone'), as_of)::DATE AS last_day
+        timezone(getvariable('timezone'), as_of)::DATE AS last_day,
+        CASE
+            WHEN source IN (FROM unknown) THEN first_synced_day
+            ELSE least(first_moved_day, first_synced_day)
+        END AS first_day
     FROM synced
     LEFT JOIN (SELECT source, min(day) AS first_moved_day FROM dated GROUP BY source) USING (source)
 ),
@@ -88,14 +92,7 @@ days AS (
         source,
         last_begun,
         as_of,
-        unnest(generate_series(
-            CASE
-                WHEN source IN (FROM unknown) THEN first_synced_day
-                ELSE least(first_moved_day, first_synced_day)
-            END,
-            last_day,
-            INTERVAL 1 DAY
-        ))::DATE AS day
+        unnest(generate_series(first_day, last_day, INTERVAL 1 DAY))::DATE AS day
     FROM spans
 ),
 
@@ -112,19 +109,28 @@ flows AS (
     GROUP BY ALL
 ),
 
+-- The days at whose end each is open: from its day on, until the day on which it moves again.
+open_days AS (
+    SELECT
+        source,
+        phase,
+        created_at,
+        unnest(range(
+            greatest(day, first_day), least(coalesce(until_day, last_day + 1), last_day + 1), INTERVAL 1 DAY
+        ))::DATE AS day
+    FROM dated
+    JOIN spans USING (source)
+    WHERE move NOT IN ('closed', 'deleted')
+),
+
 standing AS (
     SELECT
-        days.source,
-        days.day,
+        source,
+        day,
         count(*) AS open_at_end,
-        count(*) FILTER (WHERE dated.phase = 'acknowledged') AS acknowledged_at_end,
-        min(dated.created_at) AS oldest_created_at
-    FROM days
-    JOIN dated
-        ON dated.source = days.source
-        AND dated.day <= days.day
-        AND (dated.until_day > days.day OR dated.until_day IS NULL)
-    WHERE dated.move NOT IN ('closed', 'deleted')
+        count(*) FILTER (WHERE phase = 'acknowledged') AS acknowledged_at_end,
+        min(created_at) AS oldest_created_at
+    FROM open_days
     GROUP BY ALL
 ),
 
