@@ -77,11 +77,11 @@ bench: $(VENV)/run .venv-bench/plot  ## Compare syncs with plain dlt and a hand-
 	@$(BIN)/python -m bench $(ARGS)
 	@.venv-bench/bin/python -m bench --render
 
+bench-insight: $(VENV)/dev  ## Measure what the tables of insight and the report cost, of 100,000 incidents
+	@$(BIN)/python -m bench.insight $(ARGS)
+
 bench-sources: $(VENV)/dev  ## Measure what fifty sources cost, beside one
 	@$(BIN)/python -m bench.sources
-
-bench-insight: $(VENV)/dev  ## Measure the tables and the report of 100,000 incidents
-	@$(BIN)/python -m bench.insight
 
 faults: $(VENV)/dev  ## Try what can go wrong with a sync and write docs/reliability.md: make faults ARGS='--part'
 	@$(BIN)/python -m faults $(ARGS)
