@@ -17,7 +17,7 @@ def look_at_dagster(source: str, found: Diagnosis) -> None:
     """Adds findings about this project's Dagster instance, and the last sync of a source."""
     os.environ["DAGSTER_HOME"] = os.environ.get("DAGSTER_HOME") or str(PROJECT_ROOT)
     settings, now = load_settings(source), time.time()
-    name = settings.resource_names[0]
+    name = settings.main
     with dg.DagsterInstance.get() as instance:
         beat = instance.get_daemon_heartbeats().get(SCHEDULER)
         record = instance.get_latest_materialization_event(asset_key(source, name))

@@ -68,7 +68,7 @@ class Source:
     @property
     def main(self) -> str:
         """Its first resource, which has the incidents."""
-        return self.settings.resource_names[0]
+        return self.settings.main
 
     def key(self, asset: str) -> dg.AssetKey:
         """The key of one of its assets, such as that of a resource."""

@@ -27,7 +27,7 @@ def first_changes(settings: Settings) -> tuple[pa.Table, str | None]:
     Raises:
         Exception: The request failed, or a sync is running; `explain` says why.
     """
-    name, database = settings.resource_names[0], database_path()
+    name, database = settings.main, database_path()
     with (
         configured_or_demo(settings) as asked,
         open_api(asked, lambda _: None, 1, settings.change_sensor.params) as api,

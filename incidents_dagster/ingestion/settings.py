@@ -412,8 +412,13 @@ class Settings(Section):
 
     @property
     def resource_names(self) -> list[str]:
-        """Names of the configured resources, in their order; the first is the main one."""
+        """Names of the configured resources, in their order."""
         return [r if isinstance(r, str) else str(r["name"]) for r in self.api["resources"]]
+
+    @property
+    def main(self) -> str:
+        """The first resource, which has the incidents."""
+        return self.resource_names[0]
 
     def as_scheduled(self) -> "Settings":
         """The same for a sync that nobody sits in front of, which waits longer for the file."""

@@ -103,9 +103,9 @@ def open_sync(
         hold = WriteHold(database, settings.wait_seconds, report)
         sources = source_ids(settings, api.declared)
         changes: dict[str, Changes] = {}
-        main = settings.resource_names[0]
-        table, syncs = Table.of(api.declared, main), SyncLog(database, settings.source, report)
-        log = ChangeLog(table, settings.tracked, syncs)
+        main = settings.main
+        syncs = SyncLog(database, settings.source, report)
+        log = ChangeLog(Table.of(api.declared, main), settings.tracked, syncs)
 
         def pipeline() -> dlt.Pipeline:
             return build_pipeline(settings.source, database, folder, hold, log)
@@ -157,7 +157,7 @@ def _backfill(
 
     def rows(backfill: Backfill) -> Iterator[Any]:
         proof = yield from backfill.rows()
-        if backfill.name == api.settings.resource_names[0]:
+        if backfill.name == api.settings.main:
             log.seen = _seen(proof)
 
     for backfill in backfills:
@@ -224,7 +224,7 @@ def build_pipeline(
         staging_dataset_name_layout=staging_of(source),
     )
     destination.hold = hold or WriteHold(database, seconds=0)
-    destination.log = log if log and log.table.takes_changes_alone else None
+    destination.log = log
     return dlt.pipeline(
         source, destination=destination, dataset_name=source, pipelines_dir=str(working_folder)
     )

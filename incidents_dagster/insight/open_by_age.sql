@@ -18,31 +18,26 @@ sources AS (
     SELECT DISTINCT source FROM insight.incident_lifecycle
 ),
 
-open_ones AS (
-    SELECT source, age_minutes, minutes_since_update FROM insight.incident_lifecycle WHERE is_open
+-- Each open incident twice.
+measured AS (
+    SELECT source, 'open' AS measure, age_minutes AS minutes FROM insight.incident_lifecycle WHERE is_open
+    UNION ALL
+    SELECT source, 'not updated', minutes_since_update FROM insight.incident_lifecycle WHERE is_open
 )
 
 SELECT
     sources.source, -- The source.
     buckets.bucket, -- How long, such as 1 h to 4 h; unknown: without the time of the opening.
     buckets.position, -- The buckets in their order.
-    (
-        SELECT count(*) FROM open_ones
-        WHERE
-            open_ones.source = sources.source
-            AND CASE
-                WHEN buckets.at_least IS NULL THEN age_minutes IS NULL
-                ELSE age_minutes >= buckets.at_least AND coalesce(age_minutes < buckets.below, true)
-            END
-    ) AS open, -- Incidents that have been open so long.
-    (
-        SELECT count(*) FROM open_ones
-        WHERE
-            open_ones.source = sources.source
-            AND CASE
-                WHEN buckets.at_least IS NULL THEN minutes_since_update IS NULL
-                ELSE minutes_since_update >= buckets.at_least AND coalesce(minutes_since_update < buckets.below, true)
-            END
-    ) AS not_updated -- Open incidents that have not changed for so long.
-FROM sources, buckets
-ORDER BY source, position
+    count(*) FILTER (measured.measure = 'open') AS open, -- Incidents that have been open so long.
+    count(*) FILTER (measured.measure = 'not updated') AS not_updated -- Open incidents that have not changed for so long.
+FROM sources
+CROSS JOIN buckets
+LEFT JOIN measured ON
+    measured.source = sources.source
+    AND CASE
+        WHEN buckets.at_least IS NULL THEN measured.minutes IS NULL
+        ELSE measured.minutes >= buckets.at_least AND coalesce(measured.minutes < buckets.below, true)
+    END
+GROUP BY sources.source, buckets.bucket, buckets.position
+ORDER BY sources.source, buckets.position

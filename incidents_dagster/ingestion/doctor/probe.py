@@ -39,7 +39,7 @@ def open_probe(settings: Settings) -> Iterator["Probe"]:
         SettingsError: As `open_api`.
     """
     with open_api(settings, lambda _: None, 1) as api, api.once():
-        yield Probe(api, settings.resource_names[0])
+        yield Probe(api, settings.main)
 
 
 class Probe:

@@ -14,7 +14,7 @@ import duckdb
 from incidents_dagster.ingestion.tables import CHANGE_LOG, DELETED_AT, FIRST, Table, quoted
 from incidents_dagster.ingestion.warehouse.incident_columns import TEXT, TIME, IncidentTable
 from incidents_dagster.ingestion.warehouse.sync_log import TABLE as SYNCS_TABLE
-from incidents_dagster.ingestion.warehouse.sync_log import SyncLog, SyncRow
+from incidents_dagster.ingestion.warehouse.sync_log import SyncLog, SyncRow, create_table
 
 TABLE = f"{quoted(FIRST)}.{quoted(CHANGE_LOG)}"
 # What an entry has of the row: as in the view over all sources.
@@ -77,7 +77,8 @@ class ChangeLog:
     def record(self, connection: duckdb.DuckDBPyConnection, load_id: str) -> None:
         """Writes the entries of the rows of one load, in the caller's transaction.
 
-        Of all rows, if the source has no entry yet: what was there when the log began.
+        Of all rows, if the source has no entry yet: what was there when the log began. Of none, if
+        the rows that a load merges do not say alone what has changed.
 
         Args:
             connection: Writes the file.
@@ -168,5 +169,4 @@ class ChangeLog:
 
 def create(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates the table if there is none."""
-    columns = ", ".join(f"{quoted(name)} {kind}" for name, (kind, _) in COLUMNS.items())
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} ({columns})")
+    create_table(connection, TABLE, COLUMNS)

@@ -5,7 +5,7 @@ somebody has the file open, leaves it in a file beside the database for the next
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -93,9 +93,16 @@ class SyncLog:
 
 def create(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates the table if there is none."""
+    create_table(connection, TABLE, COLUMNS)
+
+
+def create_table(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, tuple[str, str]]
+) -> None:
+    """Creates a table of the first source's schema, with such columns, if there is none."""
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(FIRST)}")
-    columns = ", ".join(f"{quoted(name)} {kind}" for name, (kind, _) in COLUMNS.items())
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} ({columns})")
+    declared = ", ".join(f"{quoted(name)} {kind}" for name, (kind, _) in columns.items())
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
