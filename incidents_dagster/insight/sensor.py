@@ -4,6 +4,7 @@ import json
 
 import dagster as dg
 
+from incidents_dagster.ingestion.tables import INCIDENTS
 from incidents_dagster.insight.assets import SETTINGS, insight_job
 from incidents_dagster.source_checks import syncs
 from incidents_dagster.sources import SOURCES, Source
@@ -29,6 +30,12 @@ def insight_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             changed |= rows > 0
     if newest == seen or not changed:
         return dg.SensorResult(skip_reason="Nothing has changed.", cursor=json.dumps(newest))
+    if not context.instance.get_latest_materialization_event(dg.AssetKey(INCIDENTS)):
+        # Only a resource was materialized, in the UI.
+        return dg.SensorResult(
+            skip_reason=f"The asset {INCIDENTS}, of which the tables are made, is still to come.",
+            cursor=context.cursor,
+        )
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=json.dumps(newest))], cursor=json.dumps(newest)
     )

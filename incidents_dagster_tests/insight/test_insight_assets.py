@@ -128,6 +128,8 @@ def test_the_sensor_asks_for_a_run_once_after_a_sync_that_changed_something(
 
     assert tick() == 0
     sync()
+    assert tick() == 0  # the view of which the tables are made is still to come
+    dg.materialize([incidents], instance=instance)
     assert [tick(), tick()] == [1, 0]
     sync()  # nothing has changed
     assert tick() == 0
