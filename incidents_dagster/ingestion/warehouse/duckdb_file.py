@@ -56,11 +56,13 @@ def database_path() -> Path:
     given = given or (OWN_FILE if has_api(sources) else DEMO_FILE)
     path = PROJECT_ROOT / Path(given).expanduser()
     for source in sources:
-        if catalog(path).lower() in (source, staging_of(source)) or "'" in str(path):
+        catalogs = {catalog(file).lower() for file in (path, read_copy_path(path))}
+        if catalogs & {source, staging_of(source)} or "'" in str(path):
             raise SettingsError(
-                f"INCIDENTS_DUCKDB_PATH={given}: DuckDB names its catalog after the file, which "
-                f"must differ from the schemas {source} and {staging_of(source)}, and dlt allows "
-                "no quote in it. Give the file another name."
+                f"INCIDENTS_DUCKDB_PATH={given}: DuckDB names its catalog after the file, which, "
+                f"as that of its copy for readers ({read_copy_path(path).name}), must differ from "
+                f"the schemas {source} and {staging_of(source)}, and dlt allows no quote in it. "
+                "Give the file, or the source, another name."
             )
     return path
 
@@ -78,7 +80,13 @@ def catalog(database: Path) -> str:
 
 
 def read_copy_path(database: Path) -> Path:
-    """The copy of `database` for readers, which DuckDB calls the same: see `file_copy`."""
+    """The copy of `database` for readers: see `file_copy`.
+
+    The file of `OWN_FILE` has `read.duckdb`, any other file its own name with `.read` in it, as the
+    demo's is in the same folder.
+    """
+    if database.name == Path(OWN_FILE).name:
+        return database.with_name("read.duckdb")
     return database.with_name(f"{database.stem}.read{database.suffix}")
 
 
