@@ -2,8 +2,9 @@
 --
 -- A day is over once a sync that began later was proven; from then on its row stays as it is,
 -- whatever comes later: what turns up too late counts on the day on which it was first seen. Days
--- before the first sync are there if the API says when each closed incident was closed.
-WITH phased AS (
+-- before the first sync are there if the API says when each closed incident was closed; who had taken
+-- on what by then is known from the API's times alone.
+WITH seen AS (
     SELECT
         *,
         phase IN ('open', 'acknowledged') AS is_open,
@@ -22,18 +23,44 @@ WITH phased AS (
     WINDOW incident AS (PARTITION BY source, id ORDER BY sequence)
 ),
 
--- Of what was closed when it was first seen, the opening and the closing; else one move each.
+-- An incident's first interval may begin after it was opened and acknowledged.
+phased AS (
+    SELECT
+        *,
+        number = 1 AND (is_open OR (phase = 'closed' AND (seen_after IS NOT NULL OR evidence = 'field')))
+            AS is_first,
+        coalesce(
+            phase IN ('acknowledged', 'closed')
+            AND acknowledged_at >= appeared_at
+            AND acknowledged_at <= CASE WHEN is_open THEN seen_by ELSE entered_at END,
+            false
+        ) AS was_acknowledged
+    FROM seen
+),
+
+-- Up to three of what is first seen: opened, acknowledged, closed. Then one an interval.
 moves AS (
-    SELECT source, id, number, appeared_at AS moved_at, 'opened' AS move, phase, created_at
+    SELECT
+        source,
+        id,
+        number,
+        1 AS step,
+        appeared_at AS moved_at,
+        'opened' AS move,
+        CASE WHEN was_acknowledged THEN 'open' ELSE phase END AS phase,
+        created_at
     FROM phased
-    WHERE
-        number = 1
-        AND (is_open OR (phase = 'closed' AND (seen_after IS NOT NULL OR evidence = 'field')))
+    WHERE is_first
+    UNION ALL
+    SELECT source, id, number, 2, acknowledged_at, 'moved', 'acknowledged', created_at
+    FROM phased
+    WHERE is_first AND was_acknowledged
     UNION ALL
     SELECT
         source,
         id,
         number,
+        3,
         CASE WHEN number = 1 THEN greatest(appeared_at, entered_at) ELSE entered_at END AS moved_at,
         CASE
             WHEN is_open AND last_live_phase = 'closed' THEN 'reopened'
@@ -48,7 +75,7 @@ moves AS (
     FROM phased
     WHERE
         (number > 1 AND (is_open OR was_open))
-        OR (number = 1 AND phase = 'closed' AND (seen_after IS NOT NULL OR evidence = 'field'))
+        OR (is_first AND phase = 'closed')
 ),
 
 dated AS (
@@ -57,7 +84,7 @@ dated AS (
         timezone(getvariable('timezone'), moved_at)::DATE AS day,
         lead(timezone(getvariable('timezone'), moved_at)::DATE) OVER incident AS until_day
     FROM moves
-    WINDOW incident AS (PARTITION BY source, id ORDER BY number, moved_at, move = 'closed')
+    WINDOW incident AS (PARTITION BY source, id ORDER BY number, step)
 ),
 
 synced AS (
@@ -72,6 +99,11 @@ unknown AS (
     SELECT DISTINCT source
     FROM phased
     WHERE number = 1 AND phase = 'closed' AND seen_after IS NULL AND evidence <> 'field'
+),
+
+-- Else all that was closed at the first sync would count as never acknowledged.
+acknowledging AS (
+    SELECT DISTINCT source FROM phased WHERE seen_after IS NULL AND acknowledged_at IS NOT NULL
 ),
 
 spans AS (
@@ -92,6 +124,7 @@ days AS (
         source,
         last_begun,
         as_of,
+        first_synced_day,
         unnest(generate_series(first_day, last_day, INTERVAL 1 DAY))::DATE AS day
     FROM spans
 ),
@@ -150,7 +183,7 @@ SELECT
     coalesce(deleted, 0) AS deleted, -- Open ones that the API no longer had, or that became no incidents.
     coalesce(returned, 0) AS returned, -- Those of them that were there again, open.
     coalesce(open_at_end, 0) AS open_at_end, -- How many were open at its end.
-    coalesce(acknowledged_at_end, 0) AS acknowledged_at_end, -- How many of those were acknowledged.
+    CASE WHEN day >= first_synced_day OR source IN (FROM acknowledging) THEN coalesce(acknowledged_at_end, 0) END AS acknowledged_at_end, -- How many of those were acknowledged; null: unknown, as the API gives no such times.
     CASE WHEN least(day_end, as_of) >= oldest_created_at THEN (epoch_us(least(day_end, as_of)) - epoch_us(oldest_created_at)) / 6e7 END AS oldest_age_minutes, -- How long the oldest of them had been open by then.
     last_begun >= day_end AS is_over -- Whether a sync that began after its end was proven, so that the row stays.
 FROM ended

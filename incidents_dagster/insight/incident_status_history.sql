@@ -146,6 +146,7 @@ SELECT
     CASE WHEN is_given THEN 'field' WHEN is_updated THEN 'update' ELSE 'poll' END AS evidence, -- What narrows the bounds of entering: a field of the API, the last update, or only the polls.
     lead(sequence) OVER incident IS NULL AS is_current, -- Whether the incident still is in it.
     created_at, -- When the incident was opened, as the API said then.
+    acknowledged_at, -- When somebody took it on, likewise.
     seen_before AS seen_after, -- When the last sync began that saw the state before; null: none did.
     sync_ended AS seen_by -- When the sync that saw this status had read it.
 FROM ordered

@@ -104,7 +104,8 @@ class Figures:
 
     Attributes:
         file: The name of the DuckDB file.
-        backlog: Day, open at its end, acknowledged of those, and how many sources are known.
+        backlog: Day, open at its end, acknowledged of those (None: unknown), and how many sources
+            are known.
         curves: Of (source, severity), the steps of the curve.
         ages: Bucket, open, not updated for so long.
         arrivals: Weekday, hour, incidents, class.
@@ -115,7 +116,7 @@ class Figures:
     file: str
     trust: list[Trust]
     last_week: LastWeek
-    backlog: list[tuple[date, int, int, int]]
+    backlog: list[tuple[date, int, int | None, int]]
     groups: list[Group]
     curves: dict[tuple[str, str], list[Step]]
     dots: list[Dot]

@@ -8,7 +8,9 @@ TIMES = (
     "p50_high, p90_minutes, within_1_d"
 )
 BACKLOG = """
-SELECT day, sum(open_at_end)::BIGINT, sum(acknowledged_at_end)::BIGINT, count(*)
+SELECT day, sum(open_at_end)::BIGINT,
+    CASE WHEN count(*) = count(acknowledged_at_end) THEN sum(acknowledged_at_end)::BIGINT END,
+    count(*)
 FROM insight.backlog_daily GROUP BY day ORDER BY day
 """
 # At most forty steps from 1 minute to 10, from 10 to 100, and so on: the last one of each.

@@ -17,7 +17,6 @@ WITH gaps AS (
 synced AS (
     SELECT
         source,
-        min(begun) AS first_begun,
         max(begun) AS proven_until,
         max(ended) AS read_until,
         max_by(proof, begun) AS proof,
@@ -40,7 +39,6 @@ unproven AS (
 SELECT
     source,
     as_of,
-    first_begun,
     proven_until,
     coalesce(proof = 'accepted', false) AS accepted,
     coalesce(syncs, 0) AS syncs,
@@ -74,7 +72,6 @@ class Trust:
     Attributes:
         source: The source.
         as_of: When its newest sync had read all, proven or not.
-        first_begun: When its first proven sync began, with which its history begins.
         proven_until: When its last proven sync began; None: there was none.
         accepted: Whether the settings did without a proof in that sync.
         syncs: How many were proven.
@@ -88,7 +85,6 @@ class Trust:
 
     source: str
     as_of: datetime | None
-    first_begun: datetime | None
     proven_until: datetime | None
     accepted: bool
     syncs: int

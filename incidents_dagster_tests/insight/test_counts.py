@@ -68,6 +68,43 @@ def test_the_days_before_the_first_sync_are_there_if_all_closings_are_known(
     assert amiss(built(other)) == []
 
 
+def test_what_was_acknowledged_before_the_first_sync_is_known_from_the_apis_times(
+    seen: Seen, answers: Answers
+) -> None:
+    acknowledged = "SELECT day::VARCHAR, acknowledged_at_end FROM insight.backlog_daily ORDER BY day"
+    seen.sync(
+        73,
+        opened("A", 0, status="done", acknowledged_at=at(25), resolved_at=at(49)),
+        opened("B", 1, status="working", acknowledged_at=at(26)),
+        opened("C", 2),
+        opened("D", 3, status="done", resolved_at=at(50)),
+        # What the API says may make no sense.
+        opened("E", 4, status="done", acknowledged_at=at(-1), resolved_at=at(51)),
+        opened("F", 5, acknowledged_at=at(6)),
+    )
+    assert amiss(built(seen)) == []
+    assert answers(acknowledged) == [
+        ("2026-03-02", 0),
+        ("2026-03-03", 2),
+        ("2026-03-04", 1),
+        ("2026-03-05", 1),
+    ]
+    seen.sync(75, opened("G", 73.5, status="done", acknowledged_at=at(74), resolved_at=at(74.5)))
+    seen.sync(97, {"id": "A", "status": "working", "acknowledged_at": at(96.5)})
+    assert amiss(built(seen)) == []
+    assert answers(acknowledged)[:3] == [("2026-03-02", 0), ("2026-03-03", 2), ("2026-03-04", 1)]
+
+
+def test_without_such_times_it_is_unknown_until_the_first_sync(
+    seen: Seen, answers: Answers
+) -> None:
+    seen.sync(49, opened("A", 0, status="done", resolved_at=at(25)), opened("B", 26, "working"))
+    seen.sync(73)
+    assert amiss(built(seen)) == []
+    acknowledged = answers("SELECT acknowledged_at_end FROM insight.backlog_daily ORDER BY day")
+    assert acknowledged == [(None,), (None,), (1,), (1,)]
+
+
 def test_days_are_those_of_the_time_zone(seen: Seen, answers: Answers) -> None:
     seen.sync(23.5, opened("A", 23))
     seen.sync(24.5)

@@ -75,6 +75,19 @@ def test_without_incidents_the_page_says_so_and_shows_no_figure(seen: Seen, page
     assert not re.search(r"\b0(\.0)? (min|h|d)\b|within 0|NaN|None|inf\b", text)
 
 
+def test_the_backlog_shows_no_phase_before_the_first_sync_unless_the_api_gives_times(
+    seen: Seen, page: Page
+) -> None:
+    closed = opened("A", 0, status="done", resolved_at=at(25))
+    seen.sync(73, closed, opened("B", 1, status="working"))
+    assert "phase unknown" in read(page())
+    again = Seen(seen.file.with_name("again.duckdb"))
+    again.sync(73, {**closed, "acknowledged_at": at(2)}, opened("B", 1, status="working"))
+    built(again)
+    shown = figures_of(again.file, 5.0)
+    assert "phase unknown" not in read(rendered(shown, pictures(shown)))
+
+
 def test_one_open_incident_is_not_reached_rather_than_a_number(seen: Seen, page: Page) -> None:
     seen.sync(30, opened("A", 1, title="The only one"))
     html = page()

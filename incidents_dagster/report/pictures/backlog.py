@@ -11,7 +11,7 @@ from incidents_dagster.report.words import count, listed
 TITLE = "Backlog"
 LIMITS = (
     "It does not show how old they are. Days before the first sync are there only if the API says "
-    "when incidents were closed, and which were acknowledged then is not known."
+    "when incidents were closed, and what was acknowledged then only if it says when."
 )
 HEIGHT, TOP, BOTTOM, KEY_LINE = 254, 48, 230, 17  # pixels
 MOST_POINTS, FEW_POINTS = 700, 80
@@ -19,7 +19,7 @@ WEEK, QUARTER = 7, 91  # days
 LEAST_DAYS, LEAST_NAMED = 2, 2
 HATCH = 6  # pixels between two lines
 
-Days = list[tuple[date, int, int, int]]
+Days = list[tuple[date, int, int | None, int]]
 
 
 def picture(figures: Figures) -> Picture:
@@ -37,7 +37,6 @@ def picture(figures: Figures) -> Picture:
     sources = max(day[3] for day in days)
     late = next((day for day, *_, known in days if known == sources), None)
     limits = LIMITS
-    first_sync = _first_sync(figures)
     if late and late != days[0][0]:
         limits = f"{LIMITS} All {sources} sources are in it from {late} on."
     if absent := [one.source for one in figures.trust if not one.proven_until]:
@@ -48,24 +47,17 @@ def picture(figures: Figures) -> Picture:
         count(len(days), "day"),
         _reading(days),
         limits,
-        _drawn(days, first_sync, MOST_POINTS),
-        _drawn(days, first_sync, FEW_POINTS),
-        _table(days, first_sync),
+        _drawn(days, MOST_POINTS),
+        _drawn(days, FEW_POINTS),
+        _table(days),
     )
-
-
-def _first_sync(figures: Figures) -> date:
-    """The day from which on all phases are known."""
-    begun = [one.first_begun for one in figures.trust if one.first_begun]
-    return max(begun).date() if begun else date.max
 
 
 def _reading(days: Days) -> str:
     last, open_now, acknowledged, _ = days[-1]
-    waiting = open_now - acknowledged
     told = f"{open_now:,} open at the end of {last}"
-    if open_now:
-        told += f", {waiting:,} of them not acknowledged"
+    if open_now and acknowledged is not None:
+        told += f", {open_now - acknowledged:,} of them not acknowledged"
     then = days[-1 - QUARTER] if len(days) > QUARTER else days[0]
     change = open_now - then[1]
     direction = "more" if change > 0 else "fewer"
@@ -74,7 +66,7 @@ def _reading(days: Days) -> str:
     return f"{told}; {compared} on {then[0]}. The most were {most[1]:,}, on {most[0]}."
 
 
-def _drawn(days: Days, first_sync: date, points: int) -> Svg:
+def _drawn(days: Days, points: int) -> Svg:
     svg = Svg(HEIGHT)
     step = -(-len(days) // points)
     shown = days[::-1][::step][::-1]  # the last day in any case
@@ -92,9 +84,12 @@ def _drawn(days: Days, first_sync: date, points: int) -> Svg:
     for value in named:
         svg.line(0, y(value), 1, y(value), "axis" if not value else "grid")
     total = [(x(day), y(both)) for day, both, _, _ in shown]
-    known = [row for row in shown if row[0] >= first_sync]
-    acknowledged = [(x(day), y(held)) for day, _, held, _ in known]
-    unknown = total[: len(total) - len(known) + 1]
+    # From the last day on of which it is not known what was acknowledged.
+    unknowns = [number for number, (*_, held, _) in enumerate(shown) if held is None]
+    begin = unknowns[-1] + 1 if unknowns else 0
+    known = shown[begin:]
+    acknowledged = [(x(day), y(held or 0)) for day, _, held, _ in known]
+    unknown = total[: begin + 1] if begin else []
     if len(unknown) > 1:
         svg.path([*unknown, (unknown[-1][0], y(0)), (0.0, y(0))], "area unknown", filled=True)
     if len(known) > 1:
@@ -119,9 +114,13 @@ def _drawn(days: Days, first_sync: date, points: int) -> Svg:
     for month in named_months:
         svg.line(x(month), BOTTOM, x(month), BOTTOM + 4, "axis")
         if 0.06 < x(month) < 0.94:  # noqa: PLR2004
-            svg.text(x(month), BOTTOM + 17, f"{month:%b %y}", "muted", "middle")
+            svg.text(x(month), BOTTOM + 17, _month(month), "muted", "middle")
     svg.text(1, 14, f"{shown[-1][1]:,} now", "strong", "end")
     return svg
+
+
+def _month(day: date) -> str:
+    return f"{day:%b %Y}" if day.month == 1 else f"{day:%b}"
 
 
 def _key(svg: Svg) -> None:
@@ -147,12 +146,12 @@ def _hatch(svg: Svg, edge: list[tuple[float, float]], y: float) -> None:
         svg.line(begun, y, edge[-1][0], y, "hatch")
 
 
-def _table(days: Days, first_sync: date) -> Table:
+def _table(days: Days) -> Table:
     weekly = days[::-1][: QUARTER + 1 : WEEK]
     return Table(
         ("Day", "Open", "Acknowledged of them"),
         [
-            (str(day), f"{total:,}", f"{held:,}" if day >= first_sync else "unknown")
+            (str(day), f"{total:,}", "unknown" if held is None else f"{held:,}")
             for day, total, held, _ in weekly
         ],
     )
