@@ -1,9 +1,10 @@
 """Sources and severities beside each other: half resolved within, with limits."""
 
 from incidents_dagster.report.figures import Figures, Group
-from incidents_dagster.report.picture import Picture, Table
+from incidents_dagster.report.picture import Picture
 from incidents_dagster.report.pictures.ranges import Range, drawn
-from incidents_dagster.report.words import count, duration, limits, share
+from incidents_dagster.report.pictures.times_table import times_table
+from incidents_dagster.report.words import count, duration
 
 LIMITS = (
     "A dot is the time within which half are resolved, the line has its 95 % limits; where two "
@@ -37,7 +38,7 @@ def picture(figures: Figures) -> Picture | None:
         LIMITS,
         drawn([_range(one, several) for one in rows[:MOST_ROWS]]),
         drawn([_range(one, several) for one in rows[:FEW_ROWS]]),
-        _table(rows[:MOST_IN_TABLE], several),
+        times_table([(_name(one, several), one) for one in rows[:MOST_IN_TABLE]]),
     )
 
 
@@ -65,24 +66,4 @@ def _reading(rows: list[Group], several: bool) -> str:
     return (
         f"{fast} is resolved soonest, half within {duration(quickest.p50)}, and {slow} last, half "
         f"within {duration(slowest.p50)}: {verdict}.{more}"
-    )
-
-
-def _table(rows: list[Group], several: bool) -> Table:
-    headings = ("", "Incidents", "Closed", "Still open", "Half within", "95 % limits")
-    return Table(
-        (*headings, "Nine in ten within", "Within a day"),
-        [
-            (
-                _name(one, several),
-                f"{one.incidents:,}",
-                f"{one.closed:,}",
-                f"{one.still_open:,}",
-                duration(one.p50),
-                limits(one.low, one.high) if one.p50 is not None else "",
-                duration(one.p90),
-                share(one.within_1_d, "not known yet"),
-            )
-            for one in rows
-        ],
     )

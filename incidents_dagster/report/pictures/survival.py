@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from incidents_dagster.report.figures import Dot, Figures, Group, Step
-from incidents_dagster.report.picture import Picture, Table
+from incidents_dagster.report.picture import Picture
+from incidents_dagster.report.pictures.times_table import times_table
 from incidents_dagster.report.scales import LogTime
 from incidents_dagster.report.svg import Svg
-from incidents_dagster.report.words import count, duration, fits, limits, share
+from incidents_dagster.report.words import count, duration, fits, limits
 
 TITLE = "How long incidents stay open"
 LIMITS = (
@@ -46,7 +47,7 @@ def picture(figures: Figures) -> Picture:
         LIMITS + _about_dots(figures.dots, n),
         _drawn(figures, drawn, small=False),
         _drawn(figures, drawn, small=True),
-        _table(figures, drawn),
+        times_table([(figures.name_of(one), one) for one in drawn]),
     )
 
 
@@ -129,23 +130,3 @@ def _band(svg: Svg, steps: list[Step], x: LogTime, y: Height) -> None:
         highs = _stairs([Step(s.minutes, s.high or 0.0, None, None) for s in known], x, y)
         lows = _stairs([Step(s.minutes, s.low or 0.0, None, None) for s in known], x, y)
         svg.path([*highs, *lows[::-1]], "band", filled=True)
-
-
-def _table(figures: Figures, groups: list[Group]) -> Table:
-    headings = ("", "Incidents", "Closed", "Still open", "Half within", "95 % limits")
-    return Table(
-        (*headings, "Nine in ten within", "Within a day"),
-        [
-            (
-                figures.name_of(one),
-                f"{one.incidents:,}",
-                f"{one.closed:,}",
-                f"{one.still_open:,}",
-                duration(one.p50),
-                limits(one.low, one.high) if one.p50 is not None else "",
-                duration(one.p90),
-                share(one.within_1_d, "not known yet"),
-            )
-            for one in groups
-        ],
-    )
