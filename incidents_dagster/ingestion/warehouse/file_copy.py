@@ -27,10 +27,11 @@ from incidents_dagster.ingestion.warehouse.file_errors import file_errors
 
 # In the copy alone: when it was made, and a digest of what was in the file.
 MADE = f"{quoted(FIRST)}.{quoted('_read_copy')}"
-# dlt's tables are compared by their loads, others by what is in them if they are small, and all by
-# how many rows they have: a sync without news looks at no large table.
+# dlt's tables are compared by their loads, others by their first rows, and all by how many they have:
+# a sync without news reads no large table. That those of `insight` were made anew is in each row of
+# `incident_lifecycle`.
 LOADS, BY_DLT = "_dlt_loads", "_dlt_load_id"
-SMALL = 10_000  # rows
+FIRST_ROWS = 10_000
 READABLE = 0o444  # a reader who forgets read_only=True is told so, and cannot leave a log beside it
 
 
@@ -153,6 +154,7 @@ def _content(connection: duckdb.DuckDBPyConnection) -> str:
         "SELECT schema_name, view_name, sql FROM duckdb_views() "
         "WHERE database_name = current_database() AND NOT internal ORDER BY ALL"
     ).fetchall()
+    loaded = {schema for schema, name, _, _ in tables if name == LOADS}
     told, queries = [], ["SELECT NULL"]
     for schema, name, sql, rows in tables:
         table = f"{quoted(schema)}.{quoted(name)}"
@@ -160,8 +162,9 @@ def _content(connection: duckdb.DuckDBPyConnection) -> str:
             queries.append(f"SELECT max(load_id) FROM {table}")
         elif (schema, name) != (FIRST, SYNCS) and not name.startswith("_dlt_"):
             told.append((schema, name, sql, rows))
-            if rows <= SMALL and BY_DLT not in sql:
-                queries.append(f"SELECT sum(hash(t))::VARCHAR FROM {table} t")
+            if schema not in loaded or BY_DLT not in sql:
+                first = f"SELECT * FROM {table} LIMIT {FIRST_ROWS}"
+                queries.append(f"SELECT sum(hash(*COLUMNS(*)))::VARCHAR FROM ({first})")
     digests = ", ".join(f"({query})" for query in queries)
     found = connection.execute(f"SELECT {digests}").fetchall()
     return hashlib.sha256(repr((told, views, found)).encode()).hexdigest()

@@ -176,13 +176,28 @@ def test_a_copy_is_made_only_if_there_is_something_new(
     rows[0]["title"] = "another"  # which is not tracked
     rows[0]["updated_at"] = "2026-11-20T00:00:00Z"
     assert sync().made
-    for sql in ("CREATE TABLE mine AS SELECT 1 AS n", "UPDATE mine SET n = 2"):
-        with duckdb.connect(str(database)) as connection:
-            connection.execute(sql)
-        assert refreshed(database, 60).made
-    assert answer(copy, "FROM mine") == [(2,)]
     copy.unlink()
     assert sync().made
+
+
+def test_what_changes_in_tables_of_ones_own_is_seen(
+    sync: Sync, database: Path, copy: Path
+) -> None:
+    sync()
+    # With columns that `hash(t)`, and dlt, would mean; and one that is too large to be read whole.
+    large = "CREATE OR REPLACE TABLE large AS SELECT range AS n, {} AS made FROM range(20000)"
+    for sql in (
+        "CREATE TABLE mine AS SELECT 1 AS n, 'a' AS t, 'b' AS _dlt_load_id",
+        "UPDATE mine SET n = 2",
+        large.format(1),
+        large.format(2),
+    ):
+        with duckdb.connect(str(database)) as connection:
+            connection.execute(sql)
+        assert refreshed(database, 60).made, sql
+        assert not refreshed(database, 60).made, sql
+    assert answer(copy, "SELECT n FROM mine") == [(2,)]
+    assert answer(copy, "SELECT DISTINCT made FROM large") == [(2,)]
 
 
 @pytest.mark.parametrize("moment", ["half", "os.rename", "shutil.copyfile"])
