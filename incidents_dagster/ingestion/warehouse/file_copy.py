@@ -27,9 +27,9 @@ from incidents_dagster.ingestion.warehouse.file_errors import file_errors
 
 # In the copy alone: when it was made, and a digest of what was in the file.
 MADE = f"{quoted(FIRST)}.{quoted('_read_copy')}"
-# dlt's tables are compared by their loads, others by their first rows, and all by how many they have:
-# a sync without news reads no large table. That those of `insight` were made anew is in each row of
-# `incident_lifecycle`.
+# dlt's tables are compared by their loads, others by their first rows, and all by how many rows they
+# have: a sync without news reads no large table. Each row of `incident_lifecycle` tells when it was
+# made.
 LOADS, BY_DLT = "_dlt_loads", "_dlt_load_id"
 FIRST_ROWS = 10_000
 READABLE = 0o444  # a reader who forgets read_only=True is told so, and cannot leave a log beside it
@@ -107,7 +107,7 @@ def removed(database: Path, seconds: float) -> bool:
         return False
     with file_errors(copy), _alone_on(copy, seconds):
         _without_leftovers(copy)
-        if _content_of(copy) is None:  # somebody else's
+        if not _content_of(copy):  # somebody else's
             return False
         copy.unlink()
     return True
@@ -171,19 +171,23 @@ def _content(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _content_of(copy: Path) -> str | None:
-    """The digest of the file that the copy was made of; None if it is none, or cannot be read."""
+    """The digest of what the copy was made of; "" if it is no copy, None if it cannot be read."""
     if not copy.is_file():
         return None
     try:
         with duckdb.connect(str(copy), read_only=True) as connection:
             return str(connection.execute(f"SELECT made_of FROM {MADE}").fetchall()[0][0])
-    except (duckdb.Error, IndexError):
+    except (duckdb.CatalogException, duckdb.BinderException, IndexError):
+        return ""
+    except duckdb.Error:
         return None
 
 
 def _refuse_others(copy: Path, content: str | None) -> None:
+    if content or not copy.exists():
+        return
     # A copy that cannot be read, as somebody has it open to write, is still read-only itself.
-    if content is None and copy.exists() and copy.stat().st_mode & ~READABLE & 0o777:
+    if content == "" or copy.stat().st_mode & ~READABLE & 0o777:
         raise SettingsError(
             f"{copy} is no copy that this project has made, or cannot be read: move it away, and "
             "the next sync makes one."

@@ -180,9 +180,7 @@ def test_a_copy_is_made_only_if_there_is_something_new(
     assert sync().made
 
 
-def test_what_changes_in_tables_of_ones_own_is_seen(
-    sync: Sync, database: Path, copy: Path
-) -> None:
+def test_what_changes_in_tables_of_ones_own_is_seen(sync: Sync, database: Path, copy: Path) -> None:
     sync()
     # With columns that `hash(t)`, and dlt, would mean; and one that is too large to be read whole.
     large = "CREATE OR REPLACE TABLE large AS SELECT range AS n, {} AS made FROM range(20000)"
@@ -259,11 +257,13 @@ def test_a_full_disk_is_named_and_leaves_the_copy_before(
     assert not beside(database)
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o400])
 def test_a_file_of_somebody_else_is_neither_replaced_nor_removed(
-    sync: Sync, database: Path, copy: Path
+    sync: Sync, database: Path, copy: Path, mode: int
 ) -> None:
     with duckdb.connect(str(copy)) as connection:
         connection.execute("CREATE TABLE dear AS SELECT 1 AS n")
+    copy.chmod(mode)
     with pytest.raises(SettingsError, match=f"{copy} is no copy that this project has made"):
         sync()
     assert not removed(database, 60)
