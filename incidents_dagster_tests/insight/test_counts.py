@@ -71,7 +71,9 @@ def test_the_days_before_the_first_sync_are_there_if_all_closings_are_known(
 def test_what_was_acknowledged_before_the_first_sync_is_known_from_the_apis_times(
     seen: Seen, answers: Answers
 ) -> None:
-    acknowledged = "SELECT day::VARCHAR, acknowledged_at_end FROM insight.backlog_daily ORDER BY day"
+    acknowledged = (
+        "SELECT day::VARCHAR, acknowledged_at_end FROM insight.backlog_daily ORDER BY day"
+    )
     seen.sync(
         73,
         opened("A", 0, status="done", acknowledged_at=at(25), resolved_at=at(49)),
