@@ -103,11 +103,14 @@ def test_the_file_may_not_have_the_name_of_a_source(
     sources: Sources, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     two(sources)
-    monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(tmp_path / "Tickets.duckdb"))
-    with pytest.raises(
-        SettingsError, match="must differ from the schemas tickets and _dlt_tickets"
-    ):
-        database_path()
+    link = tmp_path / "link.duckdb"
+    link.symlink_to("Tickets.duckdb")
+    for file in (tmp_path / "Tickets.duckdb", link):
+        monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(file))
+        with pytest.raises(
+            SettingsError, match="must differ from the schemas tickets and _dlt_tickets"
+        ):
+            database_path()
 
 
 @pytest.mark.parametrize(

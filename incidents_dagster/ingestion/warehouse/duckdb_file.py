@@ -55,12 +55,13 @@ def database_path() -> Path:
     given = os.environ.get("INCIDENTS_DUCKDB_PATH", "")
     given = given or (OWN_FILE if has_api(sources) else DEMO_FILE)
     path = PROJECT_ROOT / Path(given).expanduser()
+    copy = read_copy_path(path)
     for source in sources:
-        catalogs = {catalog(file).lower() for file in (path, read_copy_path(path))}
+        catalogs = {catalog(file).lower() for file in (path, _real(path), copy)}
         if catalogs & {source, staging_of(source)} or "'" in str(path):
             raise SettingsError(
                 f"INCIDENTS_DUCKDB_PATH={given}: DuckDB names its catalog after the file, which, "
-                f"as that of its copy for readers ({read_copy_path(path).name}), must differ from "
+                f"as that of its copy for readers ({copy.name}), must differ from "
                 f"the schemas {source} and {staging_of(source)}, and dlt allows no quote in it. "
                 "Give the file, or the source, another name."
             )
@@ -80,14 +81,19 @@ def catalog(database: Path) -> str:
 
 
 def read_copy_path(database: Path) -> Path:
-    """The copy of `database` for readers: see `file_copy`.
+    """The copy of `database` for readers, beside the real file: see `file_copy`.
 
     The file of `OWN_FILE` has `read.duckdb`, any other file its own name with `.read` in it, as the
     demo's is in the same folder.
     """
+    database = _real(database)
     if database.name == Path(OWN_FILE).name:
         return database.with_name("read.duckdb")
     return database.with_name(f"{database.stem}.read{database.suffix}")
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # resolve() may raise, and this is called on import
 
 
 def file_of(connection: duckdb.DuckDBPyConnection) -> str:

@@ -27,9 +27,9 @@ from incidents_dagster.ingestion.warehouse.file_errors import file_errors
 
 # In the copy alone: when it was made, and a digest of what was in the file.
 MADE = f"{quoted(FIRST)}.{quoted('_read_copy')}"
-# dlt's tables are compared by their loads, others by their first rows, and all by how many rows they
-# have: a sync without news reads no large table. Each row of `incident_lifecycle` tells when it was
-# made.
+# dlt's tables are compared by their loads, others by their first rows, and all by how many rows
+# they have: a sync without news reads no large table. Each row of `incident_lifecycle` tells when
+# it was made.
 LOADS, BY_DLT = "_dlt_loads", "_dlt_load_id"
 FIRST_ROWS = 10_000
 READABLE = 0o444  # a reader who forgets read_only=True is told so, and cannot leave a log beside it

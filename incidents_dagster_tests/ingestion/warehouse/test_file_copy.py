@@ -217,6 +217,16 @@ def test_a_killed_copy_leaves_the_one_before_and_the_next_one_clears_up(
     assert not beside(database)
 
 
+def test_a_file_behind_a_symbolic_link_has_its_copy_beside_it(
+    sync: Sync, database: Path, copy: Path
+) -> None:
+    sync()
+    link = database.with_name("link")
+    link.symlink_to(database)
+    assert read_copy_path(link) == copy
+    assert not refreshed(link, 60).made
+
+
 def test_two_processes_do_not_make_it_at_once(sync: Sync, database: Path, copy: Path) -> None:
     sync()
     with (
