@@ -82,7 +82,8 @@ def refreshed(
                 began = time.monotonic()
                 content = _content(connection)
                 known = _content_of(copy)
-                if made := content != known:
+                # Who had the copy before open to write has left a log, which is not this one's.
+                if made := content != known or _log_of(copy).exists():
                     _refuse_others(copy, known)
                     _copy(database, new)
             held = time.monotonic() - began

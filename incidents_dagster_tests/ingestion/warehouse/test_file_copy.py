@@ -161,7 +161,18 @@ def test_who_opens_it_to_write_spoils_no_later_copy(
         rows.append(incident(900, updated_at="2026-11-20T00:00:00Z"))
         assert sync().made
         assert answer(copy, COUNT) == [(251,)]
-        assert not answer(copy, "FROM duckdb_tables() WHERE table_name = 'mine_alone'")
+        alone = "FROM duckdb_tables() WHERE table_name = 'mine_alone'"
+        assert not answer(copy, alone)
+        reader.give_back()
+        reader.take_to_write()
+        with duckdb.connect(str(database)) as connection:
+            connection.execute("CREATE TABLE mine AS SELECT 1 AS n")
+        assert refreshed(database, 60).made
+        reader.ask("CREATE TABLE mine_alone AS SELECT 1 AS n")
+        assert answer(copy, alone)  # DuckDB takes the log of the copy before for this one's
+        assert refreshed(database, 60).made
+        assert not answer(copy, alone)
+        assert not refreshed(database, 60).made
 
 
 def test_a_copy_is_made_only_if_there_is_something_new(
