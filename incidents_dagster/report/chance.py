@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from math import ceil, exp, floor, lgamma, log, sqrt
 
 TAIL = 0.025  # on each side, so that 95 of 100 weeks are within
+# Of a median: fewer incidents than these all take longer than it in more than so many cases.
+FEWEST_OF_A_LIMIT = 6
 
 
 def count_range(before: Sequence[int]) -> tuple[int, int]:

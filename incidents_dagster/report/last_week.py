@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from incidents_dagster.report.chance import count_range
+from incidents_dagster.report.chance import FEWEST_OF_A_LIMIT, count_range
 from incidents_dagster.report.words import clean, duration, limits, number
 
 MOST_WEEKS = 13
@@ -62,7 +62,8 @@ LEFT JOIN (
     SELECT source, min(day)::TIMESTAMPTZ AS first_day FROM insight.backlog_daily GROUP BY ALL
 ) USING (source)
 """
-# As in insight.survival, for these cohorts.
+# As in insight.survival, for these cohorts; but the formula has a lower limit even of one incident,
+# and that would be called longer every other week.
 TIMES = """
 WITH timed AS (
     SELECT
@@ -110,6 +111,7 @@ SELECT
     min(minutes) FILTER (WHERE share <= 0.5 + 1e-9),
     min(minutes) FILTER (
         WHERE CASE WHEN share < 1e-12 THEN 0 ELSE pow(share, power) END <= 0.5 + 1e-9
+        AND at_risk >= $fewest
     ),
     min(minutes) FILTER (WHERE pow(share, 1 / power) <= 0.5 + 1e-9)
 FROM spread
@@ -189,7 +191,8 @@ def _count_row(name: str, counts: Sequence[int], weeks: int) -> Row:
 
 def _time_rows(connection: duckdb.DuckDBPyConnection, weeks: int) -> list[Row]:
     found: dict[str, dict[bool, tuple[Any, ...]]] = {}
-    for source, is_last, *figures in connection.execute(TIMES, {"weeks": weeks}).fetchall():
+    values = {"weeks": weeks, "fewest": FEWEST_OF_A_LIMIT}
+    for source, is_last, *figures in connection.execute(TIMES, values).fetchall():
         found.setdefault(source, {})[is_last] = tuple(figures)
     rows = []
     for source, of in list(found.items())[:MOST_SOURCES]:

@@ -59,6 +59,32 @@ def test_last_week_is_compared_with_the_weeks_before(seen: Seen, figures: Read) 
     assert found.disrupted == {"business": 9 * 8 + 3, "off hours": 9 * 2}
 
 
+def test_a_few_slow_incidents_are_no_change_and_not_compared(seen: Seen, figures: Read) -> None:
+    usual = [
+        closed(f"{week}-{n}", week * WEEK + 10 + n, 1 + n / 9, severity="low")
+        for week in range(9)
+        for n in range(10)
+    ]
+    slow = [closed(f"slow-{n}", 9 * WEEK + 12, 100 + n, severity="high") for n in range(5)]
+    seen.sync(10 * WEEK + 9, *usual, *slow)
+    found = figures()
+    assert row(found, "half resolved within").verdict == "within chance"
+    (told,) = [one.reading for one in pictures(found) if one.name == "groups"]
+    assert told == "There is nothing to compare yet. Of 1 row, fewer than 6 incidents are closed."
+
+
+def test_of_many_severities_those_with_the_most_incidents_are_drawn(
+    seen: Seen, figures: Read
+) -> None:
+    few = [closed(f"few-{n}", n, 1, severity=f"sev{n:02}") for n in range(20)]
+    many = [closed(f"many-{n}", n, 9, severity="usual") for n in range(9)]
+    seen.sync(99, *few, *many)
+    (shown,) = [one for one in pictures(figures()) if one.name == "groups"]
+    assert shown.svg
+    assert ">usual<" in shown.svg.alone("groups")
+    assert shown.counted.endswith("the picture has the largest of them")
+
+
 def test_what_is_within_chance_is_no_change(seen: Seen, figures: Read) -> None:
     rows = [
         closed(f"{week}-{n}", week * WEEK + 23 + n * 24, 1 + n)

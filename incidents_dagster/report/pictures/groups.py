@@ -1,5 +1,6 @@
 """Sources and severities beside each other: half resolved within, with limits."""
 
+from incidents_dagster.report.chance import FEWEST_OF_A_LIMIT
 from incidents_dagster.report.figures import Figures, Group
 from incidents_dagster.report.picture import Picture
 from incidents_dagster.report.pictures.ranges import Range, drawn
@@ -29,17 +30,23 @@ def picture(figures: Figures) -> Picture | None:
         title = "By source"
     of_all = [one for one in rows if one.severity == "all"]
     n = sum(one.incidents for one in of_all)
-    left = "; the picture has the first of them" if len(rows) > MOST_ROWS else ""
+    left = "; the picture has the largest of them" if len(rows) > MOST_ROWS else ""
     return Picture(
         "groups",
         title,
         f"{count(n, 'incident')} in {count(len(rows), 'row')}{left}",
         _reading(rows, several),
         LIMITS,
-        drawn([_range(one, several) for one in rows[:MOST_ROWS]]),
-        drawn([_range(one, several) for one in rows[:FEW_ROWS]]),
-        times_table([(_name(one, several), one) for one in rows[:MOST_IN_TABLE]]),
+        drawn([_range(one, several) for one in _largest(rows, MOST_ROWS)]),
+        drawn([_range(one, several) for one in _largest(rows, FEW_ROWS)]),
+        times_table([(_name(one, several), one) for one in _largest(rows, MOST_IN_TABLE)]),
     )
+
+
+def _largest(rows: list[Group], most: int) -> list[Group]:
+    """Those with the most incidents, in the order of all."""
+    largest = sorted(rows, key=lambda one: -one.incidents)[:most]
+    return [one for one in rows if one in largest]
 
 
 def _name(one: Group, several: bool) -> str:
@@ -55,9 +62,12 @@ def _range(one: Group, several: bool) -> Range:
 
 def _reading(rows: list[Group], several: bool) -> str:
     kinds = [one for one in rows if (one.severity == "all") is several]
-    reached = sorted((one.p50, _name(one, several), one) for one in kinds if one.p50 is not None)
-    left = len(kinds) - len(reached)
+    many = [one for one in kinds if one.closed >= FEWEST_OF_A_LIMIT]
+    reached = sorted((one.p50, _name(one, several), one) for one in many if one.p50 is not None)
+    left, few = len(many) - len(reached), len(kinds) - len(many)
     more = f" Of {count(left, 'row')}, half is not reached yet." if left else ""
+    if few:
+        more += f" Of {count(few, 'row')}, fewer than {FEWEST_OF_A_LIMIT} incidents are closed."
     if len(reached) < 2:  # noqa: PLR2004
         return f"There is nothing to compare yet.{more}"
     (_, fast, quickest), (_, slow, slowest) = reached[0], reached[-1]
