@@ -105,7 +105,7 @@ class Figures:
     Attributes:
         file: The name of the DuckDB file.
         backlog: Day, open at its end, acknowledged of those (None: unknown), and how many sources
-            are known.
+            are known by then.
         curves: Of (source, severity), the steps of the curve.
         ages: Bucket, open, not updated for so long.
         arrivals: Weekday, hour, incidents, class.

@@ -7,11 +7,28 @@ TIMES = (
     "source, severity, incidents, closed, still_open, without_times, p50_minutes, p50_low, "
     "p50_high, p90_minutes, within_1_d"
 )
+# After the last day of a source, what was open then counts: another may be further by a sync that
+# began after midnight, and one that fails has not closed its incidents.
 BACKLOG = """
-SELECT day, sum(open_at_end)::BIGINT,
+WITH known AS (
+    SELECT source, min(day) AS first_day, max(day) AS last_day
+    FROM insight.backlog_daily GROUP BY source
+),
+
+days AS (
+    SELECT unnest(generate_series(min(first_day), max(last_day), INTERVAL 1 DAY))::DATE AS day
+    FROM known
+)
+
+SELECT days.day, sum(open_at_end)::BIGINT,
     CASE WHEN count(*) = count(acknowledged_at_end) THEN sum(acknowledged_at_end)::BIGINT END,
     count(*)
-FROM insight.backlog_daily GROUP BY day ORDER BY day
+FROM days
+JOIN known ON days.day >= first_day
+JOIN insight.backlog_daily AS backlog
+    ON backlog.source = known.source AND backlog.day = least(days.day, last_day)
+GROUP BY days.day
+ORDER BY days.day
 """
 # At most forty steps from 1 minute to 10, from 10 to 100, and so on: the last one of each.
 STEPS = """

@@ -167,6 +167,25 @@ def test_several_sources_are_beside_each_other_and_never_pooled(seen: Seen, figu
     assert titles["groups"] == "By source and severity"
 
 
+def test_the_backlog_keeps_what_is_open_in_a_source_that_syncs_no_more(
+    seen: Seen, figures: Read
+) -> None:
+    other = Seen(seen.file, "tickets")
+    for day in range(4):
+        seen.sync(day * 24 + 1, opened(str(day), day * 24))
+    other.sync(26, opened("A", 25), opened("B", 25))
+    found = figures(other)
+    assert [(total, known) for _, total, _, known in found.backlog] == [
+        (1, 1),
+        (4, 2),
+        (5, 2),
+        (6, 2),
+    ]
+    assert found.open == 6
+    (limits,) = [one.limits for one in pictures(found) if one.name == "backlog"]
+    assert limits.endswith("a source counts as it was then: tickets (2026-03-03).")
+
+
 def test_the_report_needs_the_tables(seen: Seen) -> None:
     with pytest.raises(NoDatabaseError, match=r"sync first \(make run\)"):
         read(seen.file.with_name("none.duckdb"), 1.0)

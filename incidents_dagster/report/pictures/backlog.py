@@ -1,11 +1,12 @@
 """How many incidents were open at the end of each day, by phase: a stacked area."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from incidents_dagster.report.figures import Figures
 from incidents_dagster.report.picture import Picture, Table
 from incidents_dagster.report.scales import months, ticks
 from incidents_dagster.report.svg import Svg
+from incidents_dagster.report.trust import Trust
 from incidents_dagster.report.words import count, listed
 
 TITLE = "Backlog"
@@ -39,6 +40,7 @@ def picture(figures: Figures) -> Picture:
     limits = LIMITS
     if late and late != days[0][0]:
         limits = f"{LIMITS} All {sources} sources are in it from {late} on."
+    limits += _about_late(figures.trust)
     if absent := [one.source for one in figures.trust if not one.proven_until]:
         limits = f"{limits} Not in it, as no sync of it is proven: {listed(absent)}."
     return Picture(
@@ -51,6 +53,18 @@ def picture(figures: Figures) -> Picture:
         _drawn(days, FEW_POINTS),
         _table(days),
     )
+
+
+def _about_late(trust: list[Trust]) -> str:
+    """Which sources are not as of today, or so."""
+    read = [(one.source, one.as_of) for one in trust if one.proven_until and one.as_of]
+    newest = max((as_of for _, as_of in read), default=None)
+    late = [
+        f"{source} ({as_of:%Y-%m-%d})"
+        for source, as_of in read
+        if newest and newest - as_of >= timedelta(days=1)
+    ]
+    return f" After its last sync, a source counts as it was then: {listed(late)}." if late else ""
 
 
 def _reading(days: Days) -> str:
