@@ -186,6 +186,17 @@ def test_the_backlog_keeps_what_is_open_in_a_source_that_syncs_no_more(
     assert limits.endswith("a source counts as it was then: tickets (2026-03-03).")
 
 
+def test_a_further_source_is_no_change_of_the_backlog(seen: Seen, figures: Read) -> None:
+    other = Seen(seen.file, "tickets")
+    for day in range(4):
+        seen.sync(day * 24 + 1, opened(str(day), day * 24))
+        if day > 1:
+            other.sync(day * 24 + 1, *(opened(f"{day}-{n}", day * 24) for n in range(10)))
+    (told,) = [one.reading for one in pictures(figures(other)) if one.name == "backlog"]
+    assert "24 open at the end of 2026-03-05" in told
+    assert "11 more than on 2026-03-04" in told
+
+
 def test_the_report_needs_the_tables(seen: Seen) -> None:
     with pytest.raises(NoDatabaseError, match=r"sync first \(make run\)"):
         read(seen.file.with_name("none.duckdb"), 1.0)

@@ -72,12 +72,16 @@ def _reading(days: Days) -> str:
     told = f"{open_now:,} open at the end of {last}"
     if open_now and acknowledged is not None:
         told += f", {open_now - acknowledged:,} of them not acknowledged"
-    then = days[-1 - QUARTER] if len(days) > QUARTER else days[0]
-    change = open_now - then[1]
-    direction = "more" if change > 0 else "fewer"
-    compared = f"{abs(change):,} {direction} than" if change else "as many as"
+    # Another source is no change.
+    alike = [day for day in days if day[3] == days[-1][3]]
+    if len(alike) >= LEAST_DAYS:
+        then = alike[-1 - QUARTER] if len(alike) > QUARTER else alike[0]
+        change = open_now - then[1]
+        direction = "more" if change > 0 else "fewer"
+        compared = f"{abs(change):,} {direction} than" if change else "as many as"
+        told += f"; {compared} on {then[0]}"
     most = max(days, key=lambda day: day[1])
-    return f"{told}; {compared} on {then[0]}. The most were {most[1]:,}, on {most[0]}."
+    return f"{told}. The most were {most[1]:,}, on {most[0]}."
 
 
 def _drawn(days: Days, points: int) -> Svg:
