@@ -131,9 +131,11 @@ def _cards(figures: Figures) -> list[tuple[str, str]]:
     cards.append(("closed last week", closed))
     if len(figures.sources) == 1:
         of_all = [one for one in figures.groups if one.severity == "all"]
-        half = duration(of_all[0].p50) if of_all else "unknown"
+        timed = [one for one in of_all if one.incidents > one.without_times]
+        half = duration(timed[0].p50) if timed else "unknown"
         cards.append(("half resolved within", half))
-    cards.append(("the oldest open", duration(figures.oldest[0].age) if figures.oldest else "none"))
+    none = "unknown" if figures.open else "none"
+    cards.append(("the oldest open", duration(figures.oldest[0].age) if figures.oldest else none))
     known = [one for one in figures.acknowledged if one.cohort == "all"]
     if len(known) == 1:
         cards.append(("acknowledgements known", share(known[0].coverage)))

@@ -102,6 +102,20 @@ def test_one_open_incident_is_not_reached_rather_than_a_number(seen: Seen, page:
     assert not re.search(r"NaN|\bNone\b|\binf\b|half resolved within 0", text)
 
 
+def test_an_age_that_is_not_known_is_neither_short_nor_none(seen: Seen, page: Page) -> None:
+    unknown = {"id": "A", "status": "new", "updated_at": at(1)}
+    seen.sync(30, unknown)
+    text = read(page())
+    assert "unknown the oldest open" in text
+    assert "unknown half resolved within" in text
+    assert "How long they have been open is not known." in text
+    seen.sync(99, opened("B", 1, title="Old"), opened("C", 98, status="done"))
+    text = read(page())
+    assert "1 of 1 have been open for 3 days or longer; the oldest for 4.1 d: “Old”." in text
+    assert "Of 1, that is not known." in text
+    assert "picked by chance" not in text
+
+
 def test_statuses_without_a_phase_are_told_and_counted_nowhere_else(seen: Seen, page: Page) -> None:
     seen.sync(1, opened("A", 0, status="in orbit"), opened("B", 0, status="lost"))
     text = read(page())

@@ -19,10 +19,16 @@ def picture(figures: Figures) -> Picture:
         told = "No incident is open." if figures.incidents else "There are no incidents."
         return Picture("open_by_age", TITLE, counted, told, LIMITS)
     old = sum(number for bucket, number, _ in ages if bucket in OLD)
-    told = f"{old:,} of {figures.open:,} have been open for 3 days or longer"
+    unknown = sum(number for bucket, number, _ in ages if bucket == "unknown")
+    known = figures.open - unknown
+    told = f"{old:,} of {known:,} have been open for 3 days or longer"
     if figures.oldest:
         first = figures.oldest[0]
         told += f"; the oldest for {duration(first.age)}: “{first.title}”"
+    if unknown:
+        told += f". Of {unknown:,}, that is not known"
+    if not known:
+        told = "How long they have been open is not known"
     return Picture(
         "open_by_age",
         TITLE,

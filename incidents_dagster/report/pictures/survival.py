@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from incidents_dagster.report.figures import Dot, Figures, Group, Step
+from incidents_dagster.report.figures import MOST_DOTS, Dot, Figures, Group, Step
 from incidents_dagster.report.picture import Picture
 from incidents_dagster.report.pictures.times_table import times_table
 from incidents_dagster.report.scales import LogTime
@@ -56,7 +56,9 @@ def _sum(figures: Figures, name: str) -> int:
 
 
 def _about_dots(dots: list[Dot], n: int) -> str:
-    return f" Of {n:,} incidents, {len(dots):,} picked by chance are dots." if len(dots) < n else ""
+    if len(dots) < MOST_DOTS or n <= MOST_DOTS:  # those that have no dot have no times
+        return ""
+    return f" Of {n:,} incidents, {len(dots):,} picked by chance are dots."
 
 
 def _reading(group: Group, figures: Figures) -> str:
