@@ -137,7 +137,7 @@ def _cards(figures: Figures) -> list[tuple[str, str]]:
     none = "unknown" if figures.open else "none"
     cards.append(("the oldest open", duration(figures.oldest[0].age) if figures.oldest else none))
     known = [one for one in figures.acknowledged if one.cohort == "all"]
-    if len(known) == 1:
+    if len(known) == len(figures.sources) == 1:
         cards.append(("acknowledgements known", share(known[0].coverage)))
     return cards
 

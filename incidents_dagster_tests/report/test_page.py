@@ -145,6 +145,15 @@ def test_several_sources_have_a_line_of_trust_each(seen: Seen, page: Page) -> No
     assert "By source" in text
 
 
+def test_an_acknowledgement_is_of_its_source(seen: Seen, page: Page) -> None:
+    other = Seen(seen.file, "tickets")
+    seen.sync(2, opened("A", 1, status="working", acknowledged_at=at(1.5)))
+    other.sync(3, opened("A", 1))
+    text = read(page(other))
+    assert "Half of incidents are acknowledged within 30 min" in text
+    assert "acknowledgements known" not in text
+
+
 def test_what_an_api_says_is_text_and_links_lead_to_the_web_alone(seen: Seen, page: Page) -> None:
     remember(SECRET)
     script = "<script>alert(1)</script>"

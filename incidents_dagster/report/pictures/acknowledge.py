@@ -26,13 +26,13 @@ def picture(figures: Figures) -> Picture:
     n = sum(one.incidents for one in of_all)
     known = sum(one.acknowledged for one in of_all)
     months = [one for one in figures.acknowledged if one.cohort != "all"]
-    several = len(of_all) > 1
+    several, of_several = len(of_all) > 1, len(figures.sources) > 1
     shown = of_all if several else months[-MOST_MONTHS:] or of_all
     return Picture(
         "time_to_acknowledge",
         TITLE,
         f"{count(n, 'incident')}, {known:,} of them with a known acknowledgement",
-        " ".join(_reading(one, several) for one in of_all[:MOST_SENTENCES]),
+        " ".join(_reading(one, of_several) for one in of_all[:MOST_SENTENCES]),
         LIMITS,
         drawn([_range(one, several) for one in shown[-MOST_MONTHS:]]),
         drawn([_range(one, several) for one in shown[-FEW_MONTHS:]]),

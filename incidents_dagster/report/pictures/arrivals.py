@@ -48,11 +48,11 @@ def _reading(figures: Figures, cells: Cells, n: int) -> str:
     hours = sum(figures.disrupted.values())
     asleep = figures.disrupted.get(SLEEP, 0)
     (day, hour), (most, _) = max(cells.items(), key=lambda cell: cell[1][0])
-    weeks = f"{number(asleep / figures.weeks)} a week" if figures.weeks >= 1 else f"{asleep:,}"
+    weeks = f" ({number(asleep / figures.weeks)} a week)" if figures.weeks >= 1 else ""
     return (
         f"{share(of_class[SLEEP] / n)} came in sleep hours, {share(of_class[BUSINESS] / n)} in "
         f"business hours, {share(of_class[OFF] / n)} in others. {count(hours, 'hour')} had a new "
-        f"incident, {asleep:,} of them sleep hours ({weeks}). {DAYS[day - 1]} {hour}:00 had the "
+        f"incident, {asleep:,} of them sleep hours{weeks}. {DAYS[day - 1]} {hour}:00 had the "
         f"most: {most:,}."
     )
 
