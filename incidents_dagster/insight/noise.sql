@@ -16,7 +16,7 @@ SELECT
     count(*) AS incidents, -- Incidents opened.
     count(*) FILTER (WHERE first_closed_at <= opened_at + INTERVAL 5 MINUTE AND acknowledged_by IS NULL) AS short_lived, -- Closed within 5 minutes, without an acknowledgement.
     count(*) FILTER (WHERE reopened > 0) AS reopened, -- Open again after they were closed.
-    count(*) FILTER (WHERE opened_at <= opened_before + INTERVAL 1 DAY) AS repeated -- Opened within a day after another one of the same title.
+    CASE WHEN count(title) > 0 THEN count(*) FILTER (WHERE title IS NOT NULL AND opened_at <= opened_before + INTERVAL 1 DAY) END AS repeated -- Opened within a day after another one of the same title; null: none has a title.
 FROM recent
 WHERE opened_at > as_of - INTERVAL 91 DAY
 GROUP BY ALL

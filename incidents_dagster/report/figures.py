@@ -73,13 +73,14 @@ class Open:
 
 @dataclass(frozen=True)
 class Noise:
-    """A service, and its incidents of the last 13 weeks."""
+    """A service, and its incidents of the last 13 weeks; `timed` are not closed at an unknown time."""
 
     service: str
     incidents: int
+    timed: int
     short_lived: int
     reopened: int
-    repeated: int
+    repeated: int | None
 
 
 @dataclass(frozen=True)

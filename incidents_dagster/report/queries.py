@@ -78,9 +78,20 @@ SELECT class, count(*) FROM opened GROUP BY class
 WEEKS = """
 SELECT least(13, max(epoch(as_of) - epoch(opened_at)) / 604800) FROM insight.incident_lifecycle
 """
+# What was closed before the first sync may have been short-lived; only some APIs say when it was.
 NOISE = """
-SELECT source, service, incidents, short_lived, reopened, repeated
-FROM insight.noise ORDER BY incidents DESC, source, service
+SELECT source, service, incidents, incidents - coalesce(untimed, 0), short_lived, reopened, repeated
+FROM insight.noise
+LEFT JOIN (
+    SELECT source, coalesce(service, 'none') AS service, count(*) AS untimed
+    FROM insight.incident_lifecycle
+    WHERE
+        first_closed_at IS NULL
+        AND (phase = 'closed' OR phase IS NULL)
+        AND opened_at > as_of - INTERVAL 91 DAY
+    GROUP BY ALL
+) USING (source, service)
+ORDER BY incidents DESC, source, service
 """
 ACKNOWLEDGED = """
 SELECT source, cohort, incidents, acknowledged, coverage, gap_minutes, p50_minutes, p50_low,

@@ -145,6 +145,17 @@ def test_several_sources_have_a_line_of_trust_each(seen: Seen, page: Page) -> No
     assert "By source" in text
 
 
+def test_noise_is_what_is_known_of_it(seen: Seen, page: Page) -> None:
+    seen.sync(30, *(opened(str(n), n, status="done") for n in range(5)))
+    text = read(page())
+    assert "It is not known how many were short-lived." in text
+    assert "no service 5 unknown 0 unknown" in text
+    seen.sync(40, opened("A", 31, title="Disk full"), opened("B", 32, title="Disk full"))
+    text = read(page())
+    assert "0 % of the 2 of which that is known were short-lived" in text
+    assert "14 % of all repeated within a day" in text
+
+
 def test_an_acknowledgement_is_of_its_source(seen: Seen, page: Page) -> None:
     other = Seen(seen.file, "tickets")
     seen.sync(2, opened("A", 1, status="working", acknowledged_at=at(1.5)))

@@ -39,9 +39,9 @@ def picture(figures: Figures) -> Picture:
                 (
                     one.service,
                     f"{one.incidents:,}",
-                    f"{one.short_lived:,}",
+                    f"{one.short_lived:,}" if one.timed else "unknown",
                     f"{one.reopened:,}",
-                    f"{one.repeated:,}",
+                    "unknown" if one.repeated is None else f"{one.repeated:,}",
                 )
                 for one in services[:MOST_IN_TABLE]
             ],
@@ -52,14 +52,19 @@ def picture(figures: Figures) -> Picture:
 def _reading(services: list[Noise], n: int) -> str:
     so_far = list(accumulate(one.incidents for one in services))
     half = 1 + sum(2 * total < n for total in so_far)
-    short = sum(one.short_lived for one in services)
-    repeated = sum(one.repeated for one in services)
+    short, timed = (sum(getattr(one, of) for one in services) for of in ("short_lived", "timed"))
+    titled = [one.repeated for one in services if one.repeated is not None]
     told = ""
     if len(services) > 1:
         verb = "has" if half == 1 else "have"
         told = f"{half} of {len(services)} services {verb} half of all incidents. "
-    told += f"{share(short / n)} of all were short-lived, "
-    told += f"{share(repeated / n)} repeated within a day"
+    if timed:
+        of = "all" if timed == n else f"the {timed:,} of which that is known"
+        told += f"{share(short / timed)} of {of} were short-lived"
+    else:
+        told += "It is not known how many were short-lived"
+    if titled:
+        told += f", {share(sum(titled) / n)} of all repeated within a day"
     noisy = max(services, key=lambda one: one.short_lived)
     if noisy.short_lived and len(services) > 1:
         told += (
