@@ -156,6 +156,15 @@ def test_noise_is_what_is_known_of_it(seen: Seen, page: Page) -> None:
     assert "14 % of all repeated within a day" in text
 
 
+def test_services_of_several_sources_are_told_apart(seen: Seen, page: Page) -> None:
+    other = Seen(seen.file, "tickets_of_customers")
+    seen.sync(2, opened("A", 1, service="web"))
+    other.sync(3, opened("A", 1, service="web"), opened("B", 1, service="database"))
+    text = read(page(other))
+    assert text.count("tickets_of_customers: web") == 2  # in the picture, too
+    assert text.count("tickets_of_customers: database") == 2
+
+
 def test_an_acknowledgement_is_of_its_source(seen: Seen, page: Page) -> None:
     other = Seen(seen.file, "tickets")
     seen.sync(2, opened("A", 1, status="working", acknowledged_at=at(1.5)))

@@ -13,8 +13,8 @@ LIMITS = (
     "not worth waking somebody is a guess. It does not show who was woken."
 )
 MOST_ROWS, FEW_ROWS, MOST_IN_TABLE = 10, 6, 40
-ROOM = 20  # letters of a name
-ROW, BAR, TOP = 38, 12, 22  # heights in pixels
+ROOM = 34  # letters of a name
+ROW, BAR, TOP = 50, 12, 22  # heights in pixels
 
 
 def picture(figures: Figures) -> Picture:
@@ -90,10 +90,10 @@ def _drawn(shown: list[Noise], services: list[Noise], n: int) -> Svg:
         told = f"{one.incidents:,}"
         if one.short_lived:
             told += f", {one.short_lived:,} short-lived"
-        svg.text(0.86, top + 15, told, "strong", "end")
         svg.text(1, top + 15, share(so_far / n), "muted", "end")
-        svg.box(0, top + 20, one.incidents / most, BAR, "bar light")
-        svg.box(0, top + 20, one.short_lived / most, BAR, "bar")
+        svg.text(0, top + 29, told, "strong")
+        svg.box(0, top + 34, one.incidents / most, BAR, "bar light")
+        svg.box(0, top + 34, one.short_lived / most, BAR, "bar")
     if rest:
         others = sum(one.incidents for one in rest)
         top = TOP + ROW * len(shown) + 14
