@@ -1,6 +1,9 @@
 """The figures of the report, from histories that are known."""
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 
@@ -195,6 +198,24 @@ def test_a_further_source_is_no_change_of_the_backlog(seen: Seen, figures: Read)
     (told,) = [one.reading for one in pictures(figures(other)) if one.name == "backlog"]
     assert "24 open at the end of 2026-03-05" in told
     assert "11 more than on 2026-03-04" in told
+
+
+@pytest.mark.parametrize(
+    ("first", "days", "named"),
+    [
+        (date(2025, 11, 30), 33, ["2025-11-30", "2026-01-02"]),  # months at its edges alone
+        (date(2024, 1, 20), 800, ["Jun 2024", "Oct", "Feb 2025", "Jun", "Oct", "Feb 2026"]),
+    ],
+)
+def test_the_axis_of_the_backlog_says_which_days_and_years(
+    first: date, days: int, named: list[str], seen: Seen, figures: Read
+) -> None:
+    seen.sync(1)
+    found = [(first + timedelta(days=day), 1, 0, 1) for day in range(days + 1)]
+    (shown,) = [
+        one for one in pictures(replace(figures(), backlog=found)) if one.name == "backlog"
+    ]
+    assert re.findall(r">([A-Z][a-z]{2}(?: \d{4})?|\d{4}-\d\d-\d\d)<", shown.inline) == named
 
 
 def test_the_report_needs_the_tables(seen: Seen) -> None:

@@ -19,6 +19,7 @@ MOST_POINTS, FEW_POINTS = 700, 80
 WEEK, QUARTER = 7, 91  # days
 LEAST_DAYS, LEAST_NAMED = 2, 2
 HATCH = 6  # pixels between two lines
+EDGE = 0.06  # where the name of a month has no room
 
 Days = list[tuple[date, int, int | None, int]]
 
@@ -124,21 +125,18 @@ def _drawn(days: Days, points: int) -> Svg:
     svg.path(total, "curve")
     for value in named[1:]:
         svg.text(0, y(value) - 3, f"{value:,}", "muted")
-    named_months = months(first, last)
+    named_months = [day for day in months(first, last) if EDGE < x(day) < 1 - EDGE]
     if len(named_months) < LEAST_NAMED:
         svg.text(0, BOTTOM + 17, str(first), "muted")
         svg.text(1, BOTTOM + 17, str(last), "muted", "end")
         named_months = []
-    for month in named_months:
+    for before, month in zip([None, *named_months], named_months, strict=False):
         svg.line(x(month), BOTTOM, x(month), BOTTOM + 4, "axis")
-        if 0.06 < x(month) < 0.94:  # noqa: PLR2004
-            svg.text(x(month), BOTTOM + 17, _month(month), "muted", "middle")
+        is_same = before and before.year == month.year
+        words = f"{month:%b}" if is_same else f"{month:%b %Y}"
+        svg.text(x(month), BOTTOM + 17, words, "muted", "middle")
     svg.text(1, 14, f"{shown[-1][1]:,} now", "strong", "end")
     return svg
-
-
-def _month(day: date) -> str:
-    return f"{day:%b %Y}" if day.month == 1 else f"{day:%b}"
 
 
 def _key(svg: Svg) -> None:
