@@ -64,7 +64,8 @@ def _reading(services: list[Noise], n: int) -> str:
     else:
         told += "It is not known how many were short-lived"
     if titled:
-        told += f", {share(sum(titled) / n)} of all repeated within a day"
+        of = "" if timed == n else " of all"
+        told += f", {share(sum(titled) / n)}{of} repeated within a day"
     noisy = max(services, key=lambda one: one.short_lived)
     if noisy.short_lived and len(services) > 1:
         told += (
