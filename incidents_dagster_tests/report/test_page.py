@@ -159,10 +159,13 @@ def test_noise_is_what_is_known_of_it(seen: Seen, page: Page) -> None:
 def test_services_of_several_sources_are_told_apart(seen: Seen, page: Page) -> None:
     other = Seen(seen.file, "tickets_of_customers")
     seen.sync(2, opened("A", 1, service="web"))
-    other.sync(3, opened("A", 1, service="web"), opened("B", 1, service="database"))
+    long = [opened(str(n), 1, service=f"payments-platform-checkout-{n}") for n in range(2)]
+    other.sync(3, opened("A", 1, service="web"), opened("B", 1, service="database"), *long)
     text = read(page(other))
     assert text.count("tickets_of_customers: web") == 2  # in the picture, too
     assert text.count("tickets_of_customers: database") == 2
+    assert "tickets_of_custo…atform-checkout-0" in text
+    assert "tickets_of_custo…atform-checkout-1" in text
 
 
 def test_an_acknowledgement_is_of_its_source(seen: Seen, page: Page) -> None:

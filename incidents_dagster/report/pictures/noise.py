@@ -5,7 +5,7 @@ from itertools import accumulate
 from incidents_dagster.report.figures import Figures, Noise
 from incidents_dagster.report.picture import Picture, Table
 from incidents_dagster.report.svg import Svg
-from incidents_dagster.report.words import count, fits, share
+from incidents_dagster.report.words import count, share
 
 TITLE = "Noise by service"
 LIMITS = (
@@ -87,7 +87,7 @@ def _drawn(shown: list[Noise], services: list[Noise], n: int) -> Svg:
     for row, one in enumerate(shown):
         top = TOP + row * ROW
         so_far += one.incidents
-        svg.text(0, top + 15, fits(one.service, ROOM))
+        svg.text(0, top + 15, _fitting(one.service))
         told = f"{one.incidents:,}"
         if one.short_lived:
             told += f", {one.short_lived:,} short-lived"
@@ -101,3 +101,9 @@ def _drawn(shown: list[Noise], services: list[Noise], n: int) -> Svg:
         told = f"and {count(len(rest), 'service')} more with {count(others, 'incident')}"
         svg.text(0, top, told, "muted")
     return svg
+
+
+def _fitting(name: str) -> str:
+    """A name without its middle if it is long: services differ at the end, sources at the start."""
+    half = ROOM // 2
+    return name if len(name) <= ROOM else f"{name[: half - 1]}…{name[-half:]}"
