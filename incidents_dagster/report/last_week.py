@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from incidents_dagster.report.chance import FEWEST_OF_A_LIMIT, count_range
-from incidents_dagster.report.words import clean, duration, limits, number
+from incidents_dagster.report.words import NOT_REACHED, clean, duration, limits, number
 
 MOST_WEEKS = 13
 MOST_SOURCES = 3  # whose times have a row
@@ -207,7 +207,8 @@ def _time_rows(connection: duckdb.DuckDBPyConnection, weeks: int) -> list[Row]:
         before, allowed = _median(of[False])
         shorter, longer = _apart(of[True], of[False]), _apart(of[False], of[True])
         verdict = "shorter" if shorter else "longer" if longer else "within chance"
-        told = f"{last} ({limits_of_last})" if of[True][0] is not None else last
+        _, *bounds = of[True]
+        told = f"{last} ({limits_of_last})" if last != NOT_REACHED and any(bounds) else last
         rows.append(Row(name, told, before, allowed, verdict, shorter or longer))
     return rows
 
@@ -216,7 +217,7 @@ def _median(of: tuple[Any, ...] | None) -> tuple[str, str]:
     if of is None:
         return "unknown", "unknown"
     p50, low, high = of
-    return duration(p50), limits(low, high)
+    return duration(p50), limits(low, high) if low is not None or high is not None else "unknown"
 
 
 def _apart(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

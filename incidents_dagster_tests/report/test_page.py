@@ -168,6 +168,15 @@ def test_services_of_several_sources_are_told_apart(seen: Seen, page: Page) -> N
     assert "tickets_of_custo…atform-checkout-1" in text
 
 
+def test_the_key_of_a_curve_has_room_for_its_median_on_a_phone(seen: Seen, page: Page) -> None:
+    names = ("s" * 30, "high")
+    rows = [opened(str(n), n, severity=names[n % 2]) for n in range(24)]
+    seen.sync(30, *rows)
+    text = read(page())
+    assert f"{'s' * 20}…: 12 half not reached" in text
+    assert "high: 12, 12 open half not reached" in text
+
+
 def test_an_acknowledgement_is_of_its_source(seen: Seen, page: Page) -> None:
     other = Seen(seen.file, "tickets")
     seen.sync(2, opened("A", 1, status="working", acknowledged_at=at(1.5)))

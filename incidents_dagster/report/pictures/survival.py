@@ -19,7 +19,7 @@ KEY, PLOT, STRIP = 18, 200, 36  # heights in pixels
 PERCENT = (100, 75, 50, 25)
 FEW_DOTS, FEW_STEPS = 40, 24
 JITTERS = 5
-ROOM = 16  # letters of a name
+ROOM = 25  # letters of a name and its counts, beside the median on a phone
 MOST_SENTENCES = 3
 
 Height = Callable[[float], float]  # of a share, in pixels
@@ -111,7 +111,10 @@ def _drawn(figures: Figures, groups: list[Group], small: bool) -> Svg:
 
 def _key(svg: Svg, top: float, number: int, name: str, group: Group) -> None:
     svg.path([(0, top + 4), (0.09, top + 4)], f"curve c{number}")
-    shown = f"{fits(name, ROOM)}: {group.incidents:,}, {group.still_open:,} open"
+    counts = f": {group.incidents:,}, {group.still_open:,} open"
+    if len(name) + len(counts) > ROOM:  # the table has it
+        counts = f": {group.incidents:,}"
+    shown = fits(name, ROOM - len(counts)) + counts
     svg.text(0.11, top + 8, shown, "strong" if number == 0 else "")
     half = duration(group.p50) if group.p50 is not None else "half not reached"
     svg.text(1, top + 8, f"half in {half}" if group.p50 is not None else half, "", "end")
