@@ -46,7 +46,7 @@ FROM unnest(generate_series(0, 13)) AS weeks (week)
 ORDER BY week
 """
 # How many whole weeks before the last one are known: of openings and, as an API may not say when
-# incidents were closed, of the backlog.
+# incidents were closed, of the backlog, whose first day may begin at any hour.
 KNOWN = """
 SELECT
     min(floor((epoch(as_of) - epoch(first_opened)) / 604800)::INT - 1),
@@ -59,7 +59,8 @@ FROM (
     FROM insight.incident_lifecycle GROUP BY ALL
 )
 LEFT JOIN (
-    SELECT source, min(day)::TIMESTAMPTZ AS first_day FROM insight.backlog_daily GROUP BY ALL
+    SELECT source, (min(day) + 1)::TIMESTAMPTZ AS first_day
+    FROM insight.backlog_daily GROUP BY ALL
 ) USING (source)
 """
 # As in insight.survival, for these cohorts; but the formula has a lower limit even of one incident,

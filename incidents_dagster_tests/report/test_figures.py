@@ -121,6 +121,14 @@ def test_closings_before_the_first_sync_are_unknown_where_the_api_does_not_say(
     assert "closed_last_week" not in plotted(found)
 
 
+def test_closings_of_last_week_are_known_after_a_week_of_syncs(seen: Seen, figures: Read) -> None:
+    seen.sync(20, opened("A", 1, status="done"))
+    seen.sync(WEEK + 12)
+    assert figures().last_week.closed is None
+    seen.sync(WEEK + 24)
+    assert figures().last_week.closed == 0
+
+
 def test_trust_says_what_is_proven_polled_and_unproven(seen: Seen, figures: Read) -> None:
     seen.sync(0, opened("A", 0))
     for hours in (1, 2, 3, 12):
