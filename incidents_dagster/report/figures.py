@@ -73,7 +73,7 @@ class Open:
 
 @dataclass(frozen=True)
 class Noise:
-    """A service, and its incidents of the last 13 weeks; `timed` are not closed at an unknown time."""
+    """A service, and its incidents of the last 13 weeks; of `timed` ones it is known how long."""
 
     service: str
     incidents: int

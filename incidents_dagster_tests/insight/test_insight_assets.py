@@ -102,7 +102,9 @@ def test_the_job_makes_and_checks_all_tables(
         "SELECT comment FROM duckdb_columns() "
         "WHERE schema_name = 'insight' AND table_name = 'noise' AND column_name = 'repeated'"
     )
-    assert found == [("Opened within a day after another one of the same title; null: none has a title.",)]
+    assert found == [
+        ("Opened within a day after another one of the same title; null: none has a title.",)
+    ]
 
 
 def test_before_the_first_sync_the_job_says_what_to_do(api: DemoServer, make: Make) -> None:
