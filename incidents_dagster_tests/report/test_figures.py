@@ -220,7 +220,9 @@ def test_the_axis_of_the_backlog_says_which_days_and_years(
     first: date, days: int, named: list[str], seen: Seen, figures: Read
 ) -> None:
     seen.sync(1)
-    found = [(first + timedelta(days=day), 1, 0, 1) for day in range(days + 1)]
+    found: list[tuple[date, int, int | None, int]] = [
+        (first + timedelta(days=day), 1, 0, 1) for day in range(days + 1)
+    ]
     (shown,) = [one for one in pictures(replace(figures(), backlog=found)) if one.name == "backlog"]
     assert re.findall(r">([A-Z][a-z]{2}(?: \d{4})?|\d{4}-\d\d-\d\d)<", shown.inline) == named
 

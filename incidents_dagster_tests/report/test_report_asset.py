@@ -19,7 +19,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.insight.assets import insight_tables
 from incidents_dagster.insight.sql_files import sql_files
-from incidents_dagster.names import REPORT
+from incidents_dagster.names import READ_COPY, REPORT
 from incidents_dagster.report.assets import incident_report
 from incidents_dagster.sources import Source
 
@@ -36,7 +36,7 @@ def why(result: dg.ExecuteInProcessResult) -> str:
 
 def test_it_follows_the_tables_in_their_job() -> None:
     job = defs.resolve_job_def("insight_refresh")
-    assert {node.name for node in job.nodes} == {"insight_tables", REPORT}
+    assert {node.name for node in job.nodes} == {"insight_tables", REPORT, READ_COPY}
     graph = defs.resolve_asset_graph()
     parents = {key.path[-1] for key in graph.get(dg.AssetKey(REPORT)).parent_keys}
     assert parents == set(sql_files())
