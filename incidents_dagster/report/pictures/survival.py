@@ -15,6 +15,10 @@ LIMITS = (
     "their age did; a reopened one counts until it was first closed. It does not show whether "
     "that took work or waiting."
 )
+ABOUT_MISSING = (
+    " If those without times were closed before the first sync, times look longer than they are, "
+    "as what was open by then counts."
+)
 KEY, PLOT, STRIP = 18, 200, 36  # heights in pixels
 PERCENT = (100, 75, 50, 25)
 FEW_DOTS, FEW_STEPS = 40, 24
@@ -44,7 +48,7 @@ def picture(figures: Figures) -> Picture:
         " ".join(
             _reading(one, figures) for one in drawn[: min(len(figures.sources), MOST_SENTENCES)]
         ),
-        LIMITS + _about_dots(figures.dots, n),
+        LIMITS + (ABOUT_MISSING if missing else "") + _about_dots(figures.dots, n),
         _drawn(figures, drawn, small=False),
         _drawn(figures, drawn, small=True),
         times_table([(figures.name_of(one), one) for one in drawn]),
