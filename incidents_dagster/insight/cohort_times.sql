@@ -39,7 +39,7 @@ SELECT
     ended, -- Those that have ended, and when is known.
     still_open, -- Those that have not ended, and are open.
     incidents - ended - still_open - without_times AS left_before, -- Those that have not ended, and are not open any more.
-    without_times, -- Those whose times are missing or impossible, or whose status has no phase.
+    without_times, -- Those whose times are missing or impossible, whose status has no phase, or that do not count: see incident_lifecycle.
     past, -- Those that were acknowledged or closed, whenever that was.
     gap_minutes / nullif(past, 0) AS gap_minutes, -- How far apart the bounds of an acknowledgement are, on average.
     p50_minutes, -- Half of them have ended after so many minutes; null: not reached.

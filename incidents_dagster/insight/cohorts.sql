@@ -9,6 +9,7 @@ WITH measured AS (
         *,
         first_closed_at AS ended_at,
         open_until AS followed_until,
+        counts_to_resolve AS counts,
         NULL::BOOLEAN AS is_past,
         NULL::DOUBLE AS gap_minutes
     FROM insight.incident_lifecycle
@@ -19,6 +20,7 @@ WITH measured AS (
         CASE WHEN acknowledged_after IS NOT NULL THEN acknowledged_by END AS ended_at,
         CASE WHEN acknowledged_by IS NULL THEN coalesce(first_closed_at, open_until) END
             AS followed_until,
+        counts_to_acknowledge AS counts,
         acknowledged_by IS NOT NULL OR phase = 'closed' OR last_closed_at IS NOT NULL AS is_past,
         (epoch_us(acknowledged_by) - epoch_us(acknowledged_after)) / 6e7 AS gap_minutes
     FROM insight.incident_lifecycle
@@ -28,7 +30,7 @@ timed AS (
     SELECT
         *,
         CASE
-            WHEN coalesce(ended_at, followed_until) >= opened_at
+            WHEN counts AND coalesce(ended_at, followed_until) >= opened_at
                 THEN (epoch_us(coalesce(ended_at, followed_until)) - epoch_us(opened_at)) / 6e7
         END AS minutes
     FROM measured
@@ -43,11 +45,11 @@ by_cohort AS (
 ),
 
 by_severity AS (
-    SELECT * EXCLUDE (severity), unnest(['all', severity]) AS severity FROM by_cohort
+    SELECT * EXCLUDE (severity), unnest(['all', nullif(severity, 'all')]) AS severity FROM by_cohort
 ),
 
 by_team AS (
-    SELECT * EXCLUDE (team), unnest(['all', team]) AS team FROM by_severity
+    SELECT * EXCLUDE (team), unnest(['all', nullif(team, 'all')]) AS team FROM by_severity
 )
 
 SELECT
@@ -57,7 +59,7 @@ SELECT
     cohort, -- When it was opened: all, a month such as 2026-11, or a week such as 2026-W48.
     severity, -- all, or its own.
     team, -- all, or its own.
-    minutes, -- How long it took, or how long it has not ended; null: its times are missing or impossible.
+    minutes, -- How long it took, or how long it has not ended; null: its times are missing or impossible, or it does not count.
     minutes IS NOT NULL AND ended_at IS NOT NULL AS has_ended, -- Whether it was closed (acknowledged), and when is known.
     is_open, -- Whether it is open now.
     is_past, -- Whether it was acknowledged or closed, whenever that was.

@@ -1,7 +1,9 @@
 -- Each incident in one row: when it was opened, first acknowledged, first and last closed.
 --
 -- Of a change between two syncs the later bound counts. What was closed before the first sync has a
--- time only where the API gives one, and a time before the incident was opened is none.
+-- time only where the API gives one, and a time before the incident was opened is none. If the API
+-- gives none, only what was opened since then says how long incidents take: of what was opened
+-- before, those that went quickly were closed, and nobody knows when.
 WITH read AS (
     SELECT source, max(ended) AS as_of
     FROM (
@@ -65,6 +67,25 @@ present AS (
     GROUP BY ALL
 ),
 
+first_seen AS (
+    SELECT source, id, phase, evidence, acknowledged_at
+    FROM insight.incident_status_history
+    WHERE sequence = 1 AND seen_after IS NULL
+),
+
+-- A list of what is open never shows what was closed before the first sync.
+unknown AS (
+    SELECT
+        source,
+        source IN (SELECT phases.source FROM phases WHERE phases.status IS NULL AND phases.phase = 'closed')
+            AS lists_open_ones,
+        bool_and(evidence <> 'field') FILTER (WHERE phase = 'closed') AS closings,
+        bool_and(acknowledged_at IS NULL) FILTER (WHERE phase IN ('acknowledged', 'closed'))
+            AS acknowledgements
+    FROM first_seen
+    GROUP BY source
+),
+
 joined AS (
     SELECT
         incidents.*,
@@ -84,12 +105,18 @@ joined AS (
         ) AS phase_now,
         present.entered_after,
         present.entered_by,
-        coalesce(present.reopened, 0) AS reopened
+        coalesce(present.reopened, 0) AS reopened,
+        coalesce(first_seen.id IS NOT NULL AND (lists_open_ones OR unknown.closings), false)
+            AS misses_closings,
+        coalesce(first_seen.id IS NOT NULL AND (lists_open_ones OR unknown.acknowledgements), false)
+            AS misses_acknowledgements
     FROM incidents.incidents
     LEFT JOIN read USING (source)
     LEFT JOIN closings USING (source, id)
     LEFT JOIN acknowledgements USING (source, id)
     LEFT JOIN present USING (source, id)
+    LEFT JOIN first_seen USING (source, id)
+    LEFT JOIN unknown USING (source)
 )
 
 SELECT
@@ -118,6 +145,8 @@ SELECT
         WHEN is_open THEN as_of
         WHEN phase_now IN ('deleted', 'other') THEN coalesce(entered_after, entered_by)
     END AS open_until, -- The moment up to which it is known that it was never closed; null: it was, or nobody knows.
+    NOT misses_closings AS counts_to_resolve, -- Whether it counts in times to resolve: not if it is older than the first sync, and the API does not say when such ones were closed.
+    NOT misses_acknowledgements AS counts_to_acknowledge, -- The same of times to acknowledge.
     as_of -- When the last sync of the source had read all.
 FROM joined
 ORDER BY source, id

@@ -60,7 +60,7 @@ SELECT
     cohort, -- As in cohorts.
     severity, -- all, or one.
     team, -- all, or one.
-    minutes, -- The step: so long after they were opened; null: of those whose times are missing or impossible.
+    minutes, -- The step: so long after they were opened; null: of those that have none.
     at_risk, -- How many had not ended until then, and are known that long.
     incidents, -- How many of them ended then, or are known no longer.
     ended, -- How many of them ended then.

@@ -12,7 +12,7 @@ SELECT
     ended AS acknowledged, -- Those that were acknowledged, and when is known.
     closed, -- Those that were closed, and when is known.
     still_open, -- Those that are open and were never acknowledged.
-    without_times, -- Those whose times are missing or impossible, or whose status has no phase.
+    without_times, -- Those whose times are missing or impossible, whose status has no phase, or that do not count: see incident_lifecycle.
     CASE WHEN past > 0 THEN ended / past END AS coverage, -- Of those that were acknowledged or closed, the share whose acknowledgement is known.
     gap_minutes, -- How far apart the bounds of an acknowledgement are, on average; 0: the API says when.
     p50_minutes, -- Half of them are acknowledged after so many minutes; null: not reached.

@@ -12,7 +12,7 @@ SELECT
     ended AS closed, -- Those that were closed, and when is known.
     still_open, -- Those that are open and were never closed.
     left_before AS deleted, -- Those that were deleted, or are no incidents any more, before they were closed.
-    without_times, -- Those whose times are missing or impossible, or whose status has no phase.
+    without_times, -- Those whose times are missing or impossible, whose status has no phase, or that do not count: see incident_lifecycle.
     p50_minutes, -- Half of them are closed after so many minutes; null: not reached.
     p75_minutes, -- Three quarters are; null: not reached.
     p90_minutes, -- Nine in ten are; null: not reached.

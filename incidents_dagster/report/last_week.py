@@ -73,7 +73,7 @@ WITH timed AS (
         (epoch_us(coalesce(first_closed_at, open_until)) - epoch_us(opened_at)) / 6e7 AS minutes,
         first_closed_at IS NOT NULL AS has_ended
     FROM insight.incident_lifecycle
-    WHERE opened_at > as_of - to_days(7 + 7 * $weeks)
+    WHERE opened_at > as_of - to_days(7 + 7 * $weeks) AND counts_to_resolve
 ),
 
 grouped AS (

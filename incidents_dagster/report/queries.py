@@ -46,7 +46,7 @@ SELECT coalesce(nullif(trim(title), ''), id), first_closed_at IS NULL,
     (epoch_us(coalesce(first_closed_at, open_until)) - epoch_us(opened_at)) / 6e7
 FROM insight.incident_lifecycle
 WHERE coalesce(first_closed_at, open_until) >= opened_at
-    AND (first_closed_at IS NOT NULL OR is_open)
+    AND (first_closed_at IS NOT NULL OR is_open) AND counts_to_resolve
 ORDER BY hash(source, id) LIMIT $most
 """
 OLDEST = """

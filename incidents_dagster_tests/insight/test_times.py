@@ -1,8 +1,10 @@
 """`time_to_resolve` and `time_to_acknowledge`: right, or empty, never a wrong figure."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from incidents_dagster_tests.insight.seen import Seen, amiss, at, built, opened
@@ -58,6 +60,49 @@ def test_open_incidents_count_as_long_as_they_are_open(seen: Seen, answers: Answ
     ]
     assert quantiles(answers) == [(240, None, None)]
     assert answers(f"SELECT {COUNTS} FROM insight.time_to_resolve WHERE {ALL}") == [(5, 3, 1, 1, 0)]
+
+
+def test_what_is_older_than_the_first_sync_counts_if_the_api_says_when_such_ones_were_closed(
+    tmp_path: Path, seen: Seen, answers: Answers
+) -> None:
+    figures = f"SELECT {COUNTS}, p50_minutes FROM insight.time_to_resolve WHERE {ALL}"
+    old = [opened("long", -1000), opened("late", -900), opened("quick", -10, status="done")]
+    later = [{"id": "late", "status": "done", "updated_at": at(20)}, opened("new", 19)]
+    seen.sync(0, *old)
+    seen.sync(20, *later)
+    seen.sync(21, {"id": "new", "status": "done", "updated_at": at(21)})
+    assert amiss(built(seen)) == []
+    assert answers(figures) == [(4, 1, 0, 0, 3, 120)]
+
+    says = Seen(tmp_path / "says.duckdb")
+    says.sync(0, *old[:2], {**old[2], "resolved_at": at(-9)})
+    says.sync(20, *later)
+    assert amiss(built(says)) == []
+    with duckdb.connect(str(says.file)) as connection:
+        assert connection.execute(figures).fetchall() == [(4, 2, 2, 0, 0, 55200)]
+
+
+def test_of_a_list_of_open_ones_nothing_older_than_the_first_sync_counts(
+    tmp_path: Path,
+) -> None:
+    alerts = Seen(tmp_path / "alerts.duckdb", absent="closed")
+    alerts.sync(0, opened("long", -1000))
+    alerts.sync(20, opened("new", 19))
+    alerts.sync(21, {"id": "new", "status": "new", "deleted": True})
+    assert amiss(built(alerts)) == []
+    with duckdb.connect(str(alerts.file)) as connection:
+        found = connection.execute(f"SELECT {COUNTS} FROM insight.time_to_resolve WHERE {ALL}")
+        assert found.fetchall() == [(2, 1, 0, 0, 1)]
+        found = connection.execute(
+            "SELECT id FROM insight.incident_lifecycle WHERE NOT counts_to_acknowledge"
+        )
+        assert found.fetchall() == [("long",)]
+
+
+def test_a_severity_called_all_is_counted_once(seen: Seen, answers: Answers) -> None:
+    seen.sync(0, opened("A", 0, severity="all", team="all"), opened("B", 0, severity="sev1"))
+    assert amiss(built(seen)) == []
+    assert answers(f"SELECT incidents FROM insight.time_to_resolve WHERE {ALL}") == [(2,)]
 
 
 def test_all_closed_one_and_ties(seen: Seen, answers: Answers) -> None:

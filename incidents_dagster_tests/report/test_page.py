@@ -150,12 +150,12 @@ def test_noise_is_what_is_known_of_it(seen: Seen, page: Page) -> None:
     text = read(page())
     assert "It is not known how many were short-lived." in text
     assert "no service 5 unknown 0 unknown" in text
-    assert "times look longer" not in text  # without a curve
+    assert "older than the first sync" not in text  # without a curve
     seen.sync(40, opened("A", 31, title="Disk full"), opened("B", 32, title="Disk full"))
     text = read(page())
     assert "0 % of the 2 of which that is known were short-lived" in text
     assert "14 % of all repeated within a day" in text
-    assert "If those without times were closed before the first sync, times look longer" in text
+    assert "none that is older than the first sync is in a curve" in text
 
 
 def test_services_of_several_sources_are_told_apart(seen: Seen, page: Page) -> None:

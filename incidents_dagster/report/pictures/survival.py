@@ -16,8 +16,8 @@ LIMITS = (
     "that took work or waiting."
 )
 ABOUT_MISSING = (
-    " If those without times were closed before the first sync, times look longer than they are, "
-    "as what was open by then counts."
+    " If the API does not say when incidents were closed, none that is older than the first sync "
+    "is in a curve."
 )
 KEY, PLOT, STRIP = 18, 200, 36  # heights in pixels
 PERCENT = (100, 75, 50, 25)
