@@ -76,6 +76,7 @@ test-newest: .venv-newest/dev  ## Run the tests that use Dagster on the newest o
 bench: $(VENV)/run .venv-bench/plot  ## Compare syncs with plain dlt and a hand-written loop: make bench ARGS='--million'
 	@$(BIN)/python -m bench $(ARGS)
 	@.venv-bench/bin/python -m bench --render
+	@$(BIN)/python -m bench.insight
 
 bench-insight: $(VENV)/dev  ## Measure what the tables of insight and the report cost, of 100,000 incidents
 	@$(BIN)/python -m bench.insight $(ARGS)
