@@ -135,6 +135,7 @@ def test_a_copy_that_cannot_be_made_leaves_the_run_green_and_is_told(
     assert answer(copy, COUNT) == [(250,)]
 
 
+@pytest.mark.thorough
 def test_a_run_that_nobody_sits_in_front_of_waits_longer_for_a_reader_of_the_file(
     run: Run,
     rows: Rows,

@@ -13,6 +13,7 @@ from incidents_dagster_tests.sources.conftest import Sources
 COUNT = "SELECT count(DISTINCT source) * 1000 + count(*) FROM incidents.incidents"
 
 
+@pytest.mark.thorough
 def test_several_syncs_at_once_make_one_copy_and_a_switch_removes_it(sources: Sources) -> None:
     sources.plain("incidents", 20, "k3y-1")
     sources.plain("tickets", 30, "k3y-2")
