@@ -58,7 +58,7 @@ test-slow: $(VENV)/dev  ## Run the tests that take minutes
 OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness presets \
 	$(addprefix ingestion/,doctor http secrets rows/test_filled.py test_demo.py test_plain_text.py test_settings.py) \
 	$(addprefix ingestion/reading/test_,$(addsuffix .py,checked_paginator duplicates envelope first_page \
-	next_page paginators progress rest_api rest_api_refusals source)) \
+	next_page paginators progress rest_api rest_api_refusals source windows)) \
 	$(addprefix test_,$(addsuffix .py,commands definition_settings definitions dependencies health \
 	loaded_settings traps_http)))
 
