@@ -15,7 +15,7 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, rea
 from incidents_dagster.ingestion.warehouse.file_copy import Copied, refreshed, removed
 from incidents_dagster.insight.sql_files import sql_files
 from incidents_dagster.names import READ_COPY
-from incidents_dagster.sources import SOURCES
+from incidents_dagster.sources import LEADING, SOURCES
 from incidents_dagster.who_started import waiting
 
 CHECK = "read_copy_is_current"
@@ -28,7 +28,7 @@ ENABLED = FIRST not in SOURCES or SOURCES[FIRST].settings.read_copy
     name=READ_COPY,
     deps=[INCIDENTS, *sql_files()],
     group_name=FIRST,
-    owners=next(iter(SOURCES.values())).settings.owners,
+    owners=LEADING.settings.owners,
     kinds={"duckdb"},
     description=(
         f"A copy of the DuckDB file for readers, `{read_copy_path(database_path()).name}` beside "
@@ -44,7 +44,7 @@ def read_copy(
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Makes the copy anew if the file has anything that it lacks; never fails a run."""
     database, why = database_path().resolve(), ""
-    wait = waiting(next(iter(SOURCES.values())).settings, context.run).wait_seconds
+    wait = waiting(LEADING.settings, context.run).wait_seconds
     try:
         if ENABLED:
             copied = refreshed(database, wait, context.log.info)

@@ -107,3 +107,5 @@ def _sources() -> tuple[dict[str, Source], dict[str, SettingsError]]:
 
 # By their names: those that can sync, and what is wrong with the others.
 SOURCES, WRONG = _sources()
+# Whose owners and waiting are those of what belongs to all: the first one with right settings.
+LEADING = next(iter(SOURCES.values()))

@@ -18,7 +18,7 @@ from incidents_dagster.insight.rules import RULES, Found, Rule
 from incidents_dagster.insight.sql_files import SCHEMA, SqlFile, column_lineage, sql_files
 from incidents_dagster.names import INSIGHT_JOB, REPORT
 from incidents_dagster.read_copy import read_copy
-from incidents_dagster.sources import SOURCES
+from incidents_dagster.sources import LEADING, SOURCES
 from incidents_dagster.who_started import waiting
 
 GROUP = "insight"
@@ -34,7 +34,7 @@ def _spec(file: SqlFile) -> dg.AssetSpec:
         deps=deps,
         description=file.description,
         group_name=GROUP,
-        owners=next(iter(SOURCES.values())).settings.owners,
+        owners=LEADING.settings.owners,
         kinds={"duckdb", "view" if file.is_view else "table"},
         metadata={
             "dagster/table_name": f"{catalog(database_path())}.{SCHEMA}.{file.name}",
@@ -58,7 +58,7 @@ def insight_tables(context: dg.AssetExecutionContext) -> Iterator[dg.Materialize
     tables = [source.tables[source.main] for source in SOURCES.values()]
     try:
         database = database_path().resolve()
-        wait = waiting(next(iter(SOURCES.values())).settings, context.run).wait_seconds
+        wait = waiting(LEADING.settings, context.run).wait_seconds
         built = build(database, tables, SETTINGS, wait, context.log.info)
     except Exception as error:
         raise dg.Failure(redact(explain(error))) from None

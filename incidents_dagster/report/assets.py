@@ -18,7 +18,7 @@ from incidents_dagster.report.figures import Figures, read
 from incidents_dagster.report.page import page_path, rendered, write
 from incidents_dagster.report.picture import Picture
 from incidents_dagster.report.pictures.all_pictures import pictures
-from incidents_dagster.sources import SOURCES
+from incidents_dagster.sources import LEADING
 from incidents_dagster.who_started import waiting
 
 DIGITS = 4  # of what is plotted
@@ -29,7 +29,7 @@ MARKDOWN = r"\`*_{}[]()#+-.!|<>~&"  # what means something in it
     name=REPORT,
     deps=list(sql_files()),
     group_name=GROUP,
-    owners=next(iter(SOURCES.values())).settings.owners,
+    owners=LEADING.settings.owners,
     kinds={"html"},
     description=(
         "One page of what the incidents say, report/index.html beside the DuckDB file: how far it "
@@ -41,7 +41,7 @@ def incident_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[A
     """Reads the tables of `insight`, and writes the page."""
     try:
         database = database_path().resolve()
-        wait = waiting(next(iter(SOURCES.values())).settings, context.run).wait_seconds
+        wait = waiting(LEADING.settings, context.run).wait_seconds
         figures = read(database, wait)
         shown = pictures(figures)
         path = page_path(database)
