@@ -17,6 +17,7 @@ import duckdb
 from incidents_dagster.ingestion.settings import Insight
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse import all_incidents, change_log, sync_log
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
 from incidents_dagster.insight.build import build
 from incidents_dagster.insight.sql_files import sql_files
 from incidents_dagster.report.figures import read
@@ -104,7 +105,7 @@ def prepare(file: Path, incidents: int) -> None:
         for sql in (LIVES.format(count=incidents), CHANGES, SYNCS, LOG, DATA):
             connection.execute(sql)
         ((entries,),) = connection.execute("SELECT count(*) FROM incidents.change_log").fetchall()
-    all_incidents.refreshed(file, [TABLE], [], WAIT_SECONDS)
+    all_incidents.refreshed(FileStore(file), [TABLE], [], WAIT_SECONDS)
     print(f"{incidents:,} incidents, {entries:,} changes")
 
 
@@ -119,16 +120,16 @@ def make_tables(file: Path, incidents: int) -> None:
     Raises:
         SystemExit: A check found something.
     """
-    made = build(file, [TABLE], Insight(), WAIT_SECONDS)
+    made = build(FileStore(file), [TABLE], Insight(), WAIT_SECONDS)
     if amiss := [f"{one.rule.name}: {one.problem}" for one in made.found if one.count]:
         sys.exit("; ".join(amiss))
 
 
 def write_report(file: Path, incidents: int) -> None:
     """Writes the report of them, and makes its small pictures for Dagster."""
-    figures = read(file, WAIT_SECONDS)
+    figures = read(FileStore(file), WAIT_SECONDS)
     shown = pictures(figures)
-    write(rendered(figures, shown), page_path(file))
+    write(rendered(figures, shown), page_path(FileStore(file)))
     for picture in shown:
         if picture.small:
             picture.small.alone(picture.title)
@@ -167,7 +168,7 @@ def main(given: list[str]) -> None:
         for _ in range(options.turns):
             for step, figures in turns.items():
                 figures.append(measure(step, file, options.incidents))
-        size = page_path(file).stat().st_size
+        size = page_path(FileStore(file)).stat().st_size
     begun, made, written = (
         [statistics.median(column) for column in zip(*figures, strict=True)]
         for figures in turns.values()

@@ -18,6 +18,7 @@ from incidents_dagster.ingestion import presets
 from incidents_dagster.ingestion.settings import Insight
 from incidents_dagster.ingestion.tables import FILLED, Table
 from incidents_dagster.ingestion.warehouse import all_incidents, change_log, sync_log
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
 from incidents_dagster.insight.build import build
 
 UNTIL = datetime(2027, 1, 13, 12, tzinfo=timezone.utc)
@@ -39,7 +40,7 @@ def make(file: Path) -> None:
     phases = resource["phases"]
     filled = {"paths": ["status"], "phases": phases}
     table = Table("incident_data", ["id"], {"phase": {"data_type": "text", FILLED: filled}})
-    syncs = sync_log.SyncLog(file, table.schema, print)
+    syncs = sync_log.SyncLog(FileStore(file), table.schema, print)
     with duckdb.connect(str(file)) as connection:
         connection.execute(f"CREATE SCHEMA {table.schema}")
         columns = [f"{name} VARCHAR" for name in (*TEXTS, "phase", "_dlt_load_id")]
@@ -53,8 +54,8 @@ def make(file: Path) -> None:
             log.record(connection, str(number))
             connection.commit()
             log.end("proven")
-    all_incidents.refreshed(file, [table], [], 5.0)
-    build(file, [table], Insight(), 5.0)
+    all_incidents.refreshed(FileStore(file), [table], [], 5.0)
+    build(FileStore(file), [table], Insight(), 5.0)
 
 
 def _polls() -> Iterator[tuple[datetime, list[dict[str, Any]]]]:

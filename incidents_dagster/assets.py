@@ -23,7 +23,7 @@ from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import FILE_FORMAT, Sync, build_pipeline, open_sync
 from incidents_dagster.ingestion.tables import FIRST, Table
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, read_only_connection
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.metadata import summary, sync_metadata, table_metadata
 from incidents_dagster.resources import IncidentsDuckDB
@@ -141,7 +141,9 @@ def _check_unchanged(source: Source, current: Settings) -> None:
 # The decorator wants a source and a pipeline; each run gets fresh ones, because both keep the state
 # of the run they were used in. It takes nothing from the pipeline, so one does for all sources.
 with TemporaryDirectory() as nowhere:
-    declared_pipeline = build_pipeline(FIRST, database_path(), Path(nowhere))
+    declared_pipeline = build_pipeline(
+        FIRST, configured_store().destination(FIRST, 0), Path(nowhere)
+    )
 
 
 def assets_of(source: Source) -> dg.AssetsDefinition:
@@ -187,7 +189,7 @@ def _results(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     tables = Table.all_of(sync.api.declared)
     wait = sync.api.settings.wait_seconds
-    with read_only_connection(sync.database, wait, context.log.info) as connection:
+    with sync.store.read(wait, context.log.info) as connection:
         before = {n: StoredTable(table, connection).row_count() for n, table in tables.items()}
     results = dlt.run(
         context=context,

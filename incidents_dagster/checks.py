@@ -12,10 +12,9 @@ import duckdb as duckdb_api
 
 from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseError
 from incidents_dagster.ingestion.tables import Table, quoted
-from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.names import noun_of
 from incidents_dagster.resources import IncidentsDuckDB
-from incidents_dagster.source_checks import SOURCE_CHECKS, Finding, SourceCheck
+from incidents_dagster.source_checks import SOURCE_CHECKS, Finding, SourceCheck, Subject
 from incidents_dagster.sources import SOURCES, Source
 
 SAMPLE_SIZE = 5
@@ -41,25 +40,19 @@ class Rule:
     needs: Mapping[str, str] = field(default_factory=dict)
     blocking: bool = False
 
-    def find(
-        self,
-        source: Source,
-        resource_name: str,
-        connection: duckdb_api.DuckDBPyConnection,
-        _: dg.DagsterInstance,
-    ) -> Finding:
+    def find(self, subject: Subject) -> Finding:
         """Counts and samples the offending rows."""
-        table = source.tables[resource_name]
+        table = subject.table
         key = ", ".join(map(quoted, table.primary_key))
         sql = self.offenders.format(
-            table=StoredTable(table, connection).present(),
+            table=subject.stored.present(),
             key=key,
             newest=quoted(str(table.newest_first)),
-            hours=source.settings.freshness.newest_within_hours,
+            hours=subject.source.settings.freshness.newest_within_hours,
             key_is_null=" OR ".join(f"{quoted(name)} IS NULL" for name in table.primary_key),
         )
         try:
-            sample = connection.execute(
+            sample = subject.connection.execute(
                 f"SELECT count(*) OVER (), * FROM ({sql}) ORDER BY {key} LIMIT {SAMPLE_SIZE}"
             ).fetchall()
         except duckdb_api.Error as error:
@@ -155,21 +148,13 @@ def _lacking(rule: Rule, table: Table) -> str:
     return ""
 
 
-def evaluate(
-    check: Rule | SourceCheck,
-    source: Source,
-    resource_name: str,
-    connection: duckdb_api.DuckDBPyConnection,
-    instance: dg.DagsterInstance,
-) -> dg.AssetCheckResult:
+def evaluate(check: Rule | SourceCheck, subject: Subject) -> dg.AssetCheckResult:
     """Evaluates a check of a resource's table."""
-    table = source.tables[resource_name]
-    if not StoredTable(table, connection).exists():
-        why = f"There is no table {table.qualified} yet."
-        return _unanswered(check, source.key(resource_name), why)
-    problem, metadata = check.find(source, resource_name, connection, instance)
+    if not subject.stored.exists():
+        return _unanswered(check, subject.key, f"There is no table {subject.table.qualified} yet.")
+    problem, metadata = check.find(subject)
     return dg.AssetCheckResult(
-        asset_key=source.key(resource_name),
+        asset_key=subject.key,
         check_name=check.name,
         passed=not problem,
         severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
@@ -222,10 +207,11 @@ def checks_of(source: Source) -> dg.AssetChecksDefinition:
                 told = ", ".join(f"{check} ({why})" for check, why in left_out.items())
                 context.log.info(f"{name}: not applicable: {told}.")
         selected = [one for key, one in every.items() if key in context.selected_asset_check_keys]
+        store = duckdb.store.name
         try:
             with duckdb.get_connection() as connection:
                 results = [
-                    evaluate(check, source, name, connection, context.instance)
+                    evaluate(check, Subject(source, name, connection, store, context.instance))
                     for check, name in selected
                 ]
         except NoDatabaseError as error:

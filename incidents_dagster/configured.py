@@ -1,4 +1,4 @@
-"""What the commands say first: which APIs they use, and which DuckDB file.
+"""What the commands say first: which APIs they use, and where the rows are.
 
 Does not import Dagster.
 """
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.presets import DEFAULT
 from incidents_dagster.ingestion.settings import Settings, load_sources
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 
 
 def configured() -> Iterator[str]:
     """The lines; if the settings of a source are wrong, its line says so.
 
     Raises:
-        SettingsError: The file cannot have this name.
+        SettingsError: The DuckDB file cannot have this name.
     """
     try:
         sources = load_sources()
@@ -26,7 +26,7 @@ def configured() -> Iterator[str]:
         for name, settings in sources.items():
             api = _api(settings) if isinstance(settings, Settings) else f"unknown ({settings})"
             yield f"API:      {f'{name}: ' * several}{api}"
-    yield f"Database: {database_path()}"
+    yield f"Database: {configured_store().name}"
 
 
 def _api(settings: Settings) -> str:

@@ -8,7 +8,7 @@ import dagster as dg
 from incidents_dagster import assets, checks, incidents_view, read_copy
 from incidents_dagster.alerts.sensor import sync_failure_sensor
 from incidents_dagster.embedded_elt import DagsterDltResource
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.insight import assets as insight_assets
 from incidents_dagster.insight.assets import insight_job
 from incidents_dagster.insight.sensor import insight_sensor
@@ -32,7 +32,7 @@ defs = dg.Definitions(
     sensors=[*change_sensors, sync_failure_sensor, old_runs_sensor, insight_sensor],
     resources={
         "dlt": DagsterDltResource(),
-        "duckdb": IncidentsDuckDB(database=str(database_path())),
+        "duckdb": IncidentsDuckDB(database=configured_store().name),
     },
     # A process per step would import everything again: seconds, for checks of milliseconds.
     executor=dg.in_process_executor,

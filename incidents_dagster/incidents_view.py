@@ -12,7 +12,7 @@ from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
 from incidents_dagster.ingestion.warehouse import all_incidents
-from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.ingestion.warehouse.incident_columns import COLUMNS
 from incidents_dagster.resources import READER_WAIT_SECONDS
 from incidents_dagster.sources import SOURCES, WRONG, Source
@@ -44,16 +44,16 @@ def asset_over(sources: Collection[Source], wrong: Collection[str]) -> dg.Assets
             "deleted_at."
         ),
         metadata={
-            "dagster/table_name": f"{catalog(database_path())}.{FIRST}.{INCIDENTS}",
+            "dagster/table_name": f"{configured_store().catalog}.{FIRST}.{INCIDENTS}",
             "dagster/column_schema": _columns(),
         },
         check_specs=[dg.AssetCheckSpec(CHECK, asset=INCIDENTS, description=DESCRIPTION)],
     )
     def over_all(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         """Makes the view anew if sources or columns have changed, and counts its rows."""
-        database, wait, say = database_path().resolve(), READER_WAIT_SECONDS, context.log.info
+        store, wait, say = configured_store(), READER_WAIT_SECONDS, context.log.info
         try:
-            found = all_incidents.refreshed(database, tables, wrong, wait, say)
+            found = all_incidents.refreshed(store, tables, wrong, wait, say)
         except Exception as error:
             raise dg.Failure(redact(explain(error))) from None
         for line in _dropped(found):

@@ -8,14 +8,14 @@ import duckdb
 from incidents_dagster.ingestion.secrets.redaction import GONE
 from incidents_dagster.ingestion.sync import Sync
 from incidents_dagster.ingestion.tables import Column, Table
-from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path, file_of
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
 def table_metadata(table: Table, columns: list[Column]) -> dict[str, Any]:
     """The table's full name and its columns, under the keys that Dagster's UI knows."""
     return {
-        "dagster/table_name": f"{catalog(database_path())}.{table.schema}.{table.name}",
+        "dagster/table_name": f"{configured_store().catalog}.{table.schema}.{table.name}",
         "dagster/column_schema": dg.TableSchema(
             [
                 dg.TableColumn(
@@ -61,7 +61,7 @@ def sync_metadata(
         "readings": proof.readings,
         "full_read": changes.full,
         "quarantined": proof.quarantined,
-        "database": file_of(connection),
+        "database": sync.store.name,
         "rows_redacted": progress.redacted,
         "load_id": load_id or "none: there was nothing to load",
     }

@@ -11,8 +11,8 @@ import dagster as dg
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, read_copy_path
-from incidents_dagster.ingestion.warehouse.file_copy import Copied, refreshed, removed
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
+from incidents_dagster.ingestion.warehouse.store import Copied
 from incidents_dagster.insight.sql_files import sql_files
 from incidents_dagster.names import READ_COPY
 from incidents_dagster.sources import LEADING, SOURCES
@@ -31,7 +31,7 @@ ENABLED = FIRST not in SOURCES or SOURCES[FIRST].settings.read_copy
     owners=LEADING.settings.owners,
     kinds={"duckdb"},
     description=(
-        f"A copy of the DuckDB file for readers, `{read_copy_path(database_path()).name}` beside "
+        f"A copy of the DuckDB file for readers, `{configured_store().copy.name}` beside "
         "it: who keeps it open stops no sync. It has all tables but dlt's own, and is replaced in "
         "one step after each sync, or `insight_refresh`, that changed something."
     ),
@@ -43,15 +43,15 @@ def read_copy(
     context: dg.AssetExecutionContext,
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Makes the copy anew if the file has anything that it lacks; never fails a run."""
-    database, why = database_path().resolve(), ""
+    store, why = configured_store(), ""
     wait = waiting(LEADING.settings, context.run).wait_seconds
     try:
         if ENABLED:
-            copied = refreshed(database, wait, context.log.info)
+            copied = store.refresh_copy(wait, context.log.info)
             if copied.made:
                 yield dg.MaterializeResult(metadata=_metadata(copied))
-        elif removed(database, wait):
-            context.log.info(f"{read_copy_path(database)} is removed, as read_copy is false.")
+        elif store.remove_copy(wait):
+            context.log.info(f"{store.copy} is removed, as read_copy is false.")
     except Exception as error:
         why = redact(f"Readers do not have the newest: {explain(error)}")
         context.log.warning(why)

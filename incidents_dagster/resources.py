@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
 from incidents_dagster.ingestion.errors import NoDatabaseError
-from incidents_dagster.ingestion.warehouse.duckdb_file import holds_nothing, open_file
+from incidents_dagster.ingestion.warehouse.configured_store import store_called
+from incidents_dagster.ingestion.warehouse.store import Store
 
 READER_WAIT_SECONDS = 30.0
 
@@ -24,6 +24,11 @@ class IncidentsDuckDB(DuckDBResource):
 
     read_only: bool = Field(default=True, description="Open the file read-only.")
 
+    @property
+    def store(self) -> Store:
+        """Where the rows are."""
+        return store_called(self.database)
+
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Opens the file.
@@ -33,13 +38,10 @@ class IncidentsDuckDB(DuckDBResource):
             DatabaseBusyError: Another process has held it for over `READER_WAIT_SECONDS`.
             DatabaseFileError: It is damaged, or cannot be read.
         """
-        if self.read_only and holds_nothing(Path(self.database)):
-            raise NoDatabaseError(f"There is no database at {self.database} yet.")
-        connection = open_file(
-            Path(self.database),
-            READER_WAIT_SECONDS,
-            read_only=self.read_only,
-            config=self.connection_config,
+        if self.read_only and self.store.is_empty():
+            raise NoDatabaseError(f"There is no database at {self.store.name} yet.")
+        connection = self.store.connect(
+            READER_WAIT_SECONDS, read_only=self.read_only, config=self.connection_config
         )
         try:
             yield connection

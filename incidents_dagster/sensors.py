@@ -10,7 +10,7 @@ from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.peek import first_changes
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings, load_settings, load_sources
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.jobs import sync_jobs
 from incidents_dagster.names import noun_of, sync_job
 from incidents_dagster.pruning import prune
@@ -42,7 +42,7 @@ def change_sensor(source: Source, job: Any) -> dg.SensorDefinition:
             return dg.SensorResult(skip_reason=redact(f"Could not check: {explain(error)}"))
         if not len(changes):
             return dg.SensorResult(skip_reason="Nothing new or changed.")
-        known = f"{changes.to_pylist()} after {last_load} in {database_path().resolve()}"
+        known = f"{changes.to_pylist()} after {last_load} in {configured_store().name}"
         run_key = sha256(known.encode()).hexdigest()
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)])
 

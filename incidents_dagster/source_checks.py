@@ -13,9 +13,8 @@ import duckdb
 
 from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.reading.proof import Status
-from incidents_dagster.ingestion.tables import Since, quoted
+from incidents_dagster.ingestion.tables import Since, Table, quoted
 from incidents_dagster.ingestion.warehouse.comparison import Miss
-from incidents_dagster.ingestion.warehouse.duckdb_file import file_of
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.sources import Source
 
@@ -34,29 +33,63 @@ Finding = tuple[str, dict[str, Any]]  # what is wrong (empty if nothing is), and
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What a check looks at.
+
+    Attributes:
+        source: The source.
+        resource: The resource, whose table is checked.
+        connection: Reads the store.
+        store: The name of the store.
+        instance: Has the syncs.
+    """
+
+    source: Source
+    resource: str
+    connection: duckdb.DuckDBPyConnection
+    store: str
+    instance: dg.DagsterInstance
+
+    @property
+    def key(self) -> dg.AssetKey:
+        """The asset."""
+        return self.source.key(self.resource)
+
+    @property
+    def table(self) -> Table:
+        """What the configuration says about the table."""
+        return self.source.tables[self.resource]
+
+    @property
+    def stored(self) -> StoredTable:
+        """The table in the store."""
+        return StoredTable(self.table, self.connection)
+
+
+@dataclass(frozen=True)
 class SourceCheck:
     """A check.
 
     Attributes:
         name: The check's name.
         description: What is true when it passes.
-        find: Takes the source, the resource, a connection and the instance.
+        find: Looks at a table.
         column: The column of `fields` that a table needs for it; empty: any table has it.
         blocking: A failure fails the run; otherwise it warns.
     """
 
     name: str
     description: str
-    find: Callable[[Source, str, duckdb.DuckDBPyConnection, dg.DagsterInstance], Finding]
+    find: Callable[[Subject], Finding]
     column: str = ""
     blocking: bool = False
 
 
-def _last_sync(instance: dg.DagsterInstance, key: dg.AssetKey, database: str) -> dict[str, Any]:
-    """The metadata of the last sync into `database`, among the last `SYNCS` of any database."""
-    for limit in (1, SYNCS):  # mostly there is one database
-        for _, metadata in syncs(instance, key, limit):
-            if metadata.get("database") == database:
+def _last_sync(subject: Subject) -> dict[str, Any]:
+    """The metadata of the last sync into this store, among the last `SYNCS` of any store."""
+    for limit in (1, SYNCS):  # mostly there is one store
+        for _, metadata in syncs(subject.instance, subject.key, limit):
+            if metadata.get("database") == subject.store:
                 return metadata
     return {}
 
@@ -78,24 +111,18 @@ def syncs(
         yield record.run_id, metadata
 
 
-def _other_than_read(
-    source: Source,
-    resource_name: str,
-    connection: duckdb.DuckDBPyConnection,
-    instance: dg.DagsterInstance,
-) -> Finding:
-    database = file_of(connection)
-    said = _last_sync(instance, source.key(resource_name), database)
+def _other_than_read(subject: Subject) -> Finding:
+    said = _last_sync(subject)
     if "distinct_ids" not in said or "proof" not in said:
-        none = f"No sync of {resource_name} into {database} is on record."
-        return f"{none} Materialize {resource_name} first.", {}
+        none = f"No sync of {subject.resource} into {subject.store} is on record."
+        return f"{none} Materialize {subject.resource} first.", {}
     proof = {"proof": said["proof"], "completeness": said["completeness"]}
     if said["proof"] == Status.UNPROVEN.value:
         return f"The last sync is {said['completeness']}.", proof
     read, bad, since = said["distinct_ids"], said["quarantined"], None
     if "changed_since" in said:
         since = Since(said["cursor_column"], said["changed_since"])
-    stored = StoredTable(source.tables[resource_name], connection)
+    stored = subject.stored
     rows, sql = stored.count(since), stored.counting(since)
     rows -= said.get("rows_beyond_window", 0)  # the API no longer shows these
     # A full read may bring more than it asks for: rows of before the initial value, or without a
@@ -118,13 +145,8 @@ def _other_than_read(
     return f"{rows:,} rows in the table{where}, {read:,} read from the API. {cure}", metadata
 
 
-def _missed(
-    source: Source,
-    resource_name: str,
-    connection: duckdb.DuckDBPyConnection,
-    instance: dg.DagsterInstance,
-) -> Finding:
-    said = _last_sync(instance, source.key(resource_name), file_of(connection))
+def _missed(subject: Subject) -> Finding:
+    said = _last_sync(subject)
     if "missed_rows" not in said:
         return "", {}
     rows, example, why = said["missed_rows"], said["missed_example"], CAUSES[said["missed_kind"]]
@@ -134,29 +156,24 @@ def _missed(
     )
 
 
-def _in_quarantine(
-    source: Source, resource_name: str, connection: duckdb.DuckDBPyConnection, _: object
-) -> Finding:
-    table = source.tables[resource_name]
-    count, reasons = quarantine.still_bad(connection, resource_name, table)
-    sql = f"FROM {quarantine.beside(table).qualified} WHERE resource = '{resource_name}'"
+def _in_quarantine(subject: Subject) -> Finding:
+    table = subject.table
+    count, reasons = quarantine.still_bad(subject.connection, subject.resource, table)
+    sql = f"FROM {quarantine.beside(table).qualified} WHERE resource = '{subject.resource}'"
     metadata = {"records": count, "sql": sql}
     if not count:
         return "", metadata
     return f"{count:,} records could not be loaded: {'; '.join(reasons)}. See {sql}", metadata
 
 
-def _unmapped(
-    source: Source, resource_name: str, connection: duckdb.DuckDBPyConnection, _: object
-) -> Finding:
-    table = source.tables[resource_name]
-    stored = StoredTable(table, connection)
+def _unmapped(subject: Subject) -> Finding:
+    stored, resource = subject.stored, subject.resource
     names = {column.name for column in stored.columns()}
     if "phase" not in names:  # no sync yet since phases was set
-        return f"{table.qualified} has no column phase. Materialize {resource_name} first.", {}
+        return f"{stored.table.qualified} has no column phase. Materialize {resource} first.", {}
     status = quoted("status" if "status" in names else "phase")
     sql = f"SELECT {status}, count(*) FROM {stored.present()} WHERE phase IS NULL GROUP BY ALL"
-    found = connection.execute(f"{sql} ORDER BY 2 DESC, 1").fetchall()
+    found = subject.connection.execute(f"{sql} ORDER BY 2 DESC, 1").fetchall()
     metadata = {"unmapped_statuses": len(found), "rows": sum(n for _, n in found), "sql": sql}
     if not found:
         return "", metadata
@@ -164,7 +181,7 @@ def _unmapped(
     more = ", …" if len(found) > STATUSES else ""
     return (
         f"{metadata['rows']:,} rows have a status without a phase: {told}{more}. Add them to "
-        f"phases of {resource_name}.",
+        f"phases of {resource}.",
         metadata,
     )
 

@@ -1,4 +1,4 @@
-"""The command `sql`: runs statements on the DuckDB file, and shows their results as DuckDB does.
+"""The command `sql`: runs statements on the store, and shows their results as DuckDB does.
 
 Does not import Dagster, which would take longer than the query.
 """
@@ -7,13 +7,9 @@ import click
 import duckdb
 
 from incidents_dagster.configured import configured
-from incidents_dagster.ingestion.errors import IngestionError, NoDatabaseError
+from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.plain_text import plain
-from incidents_dagster.ingestion.warehouse.duckdb_file import (
-    database_path,
-    holds_nothing,
-    open_file,
-)
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 
 WAIT_SECONDS = 30.0
 
@@ -29,11 +25,10 @@ def answer(query: str) -> None:
     """
     for line in configured():
         click.echo(line, err=True)
-    database = database_path()
-    if holds_nothing(database):
-        raise NoDatabaseError(f"There is no database at {database} yet: sync first.")
-    connection = open_file(
-        database, WAIT_SECONDS, lambda line: click.echo(line, err=True), read_only=True
+    store = configured_store()
+    store.require_rows()
+    connection = store.connect(
+        WAIT_SECONDS, lambda line: click.echo(line, err=True), read_only=True
     )
     with connection:
         try:

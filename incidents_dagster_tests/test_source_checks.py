@@ -14,7 +14,7 @@ from incidents_dagster.checks import checks_for, not_applicable, source_checks
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.resources import IncidentsDuckDB
-from incidents_dagster.source_checks import SOURCE_CHECKS
+from incidents_dagster.source_checks import SOURCE_CHECKS, Subject
 from incidents_dagster.sources import SOURCES
 
 Sync = Callable[..., dg.ExecuteInProcessResult]
@@ -140,7 +140,9 @@ def phases(
         for row in rows:
             connection.execute(f"INSERT INTO incidents.x VALUES ({', '.join('?' * len(row))})", row)
         source = replace(SOURCES["incidents"], tables={"x": table})
-        return check.find(source, "x", connection, dg.DagsterInstance.ephemeral())
+        return check.find(
+            Subject(source, "x", connection, "memory", dg.DagsterInstance.ephemeral())
+        )
 
 
 def test_a_status_without_a_phase_is_counted_and_named() -> None:

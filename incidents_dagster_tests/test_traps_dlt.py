@@ -58,7 +58,7 @@ def test_dlt_looks_for_its_settings_in_the_current_directory(tmp_path: Path) -> 
 
 def test_a_relative_database_counts_from_the_current_directory(tmp_path: Path) -> None:
     """dlt resolves a DuckDB path against the current directory, not against its project.
-    `duckdb_file.database_path` makes it absolute because of this."""
+    `configured_store.database_path` makes it absolute because of this."""
     code = (
         "import dlt; pipeline = dlt.pipeline('traps', destination=dlt.destinations.duckdb('x.db'));"
         "print(pipeline.destination_client().config.credentials.database)"
@@ -67,7 +67,7 @@ def test_a_relative_database_counts_from_the_current_directory(tmp_path: Path) -
     path = elsewhere / said_by_python(code, elsewhere, DLT_PROJECT_DIR=str(tmp_path))
     assert path.parent.resolve() == elsewhere.resolve(), (
         "The place of a relative database is mended upstream: delete `PROJECT_ROOT /` in "
-        "duckdb_file.database_path, if dlt counts from the project."
+        "configured_store.database_path, if dlt counts from the project."
     )
 
 
@@ -75,7 +75,7 @@ def test_dlt_refuses_a_database_named_in_config_toml(
     database: Path, write_config: Callable[[str], None]
 ) -> None:
     """A path to a database is a secret to dlt, and config.toml may hold none.
-    `duckdb_file.database_path` has a variable of its own because of this."""
+    `configured_store.database_path` has a variable of its own because of this."""
     write_config(f'[destination.duckdb]\ncredentials = "{database}"\n')
     error = error_of(
         lambda: dlt.pipeline("traps", destination="duckdb").destination_client(),

@@ -21,7 +21,8 @@ from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.sync import build_pipeline
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
+from incidents_dagster.ingestion.warehouse.configured_store import database_path
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
 from incidents_dagster.resources import READER_WAIT_SECONDS, IncidentsDuckDB
 from incidents_dagster_tests.upstream import OFFSET, ask, error_of, pipeline_into, source_of
 
@@ -143,7 +144,8 @@ def test_nested_values_become_tables_and_columns_of_their_own(
 
 
 def our_pipeline(database: Path) -> dlt.Pipeline:
-    return build_pipeline("incidents", database, database.parent / "ours")
+    destination = FileStore(database).destination("incidents", 0)
+    return build_pipeline("incidents", destination, database.parent / "ours")
 
 
 @pytest.mark.parametrize(
@@ -192,11 +194,11 @@ def test_a_file_called_like_its_schema_cannot_be_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DuckDB calls a file's catalog by its stem, and takes `x.y` for catalog or schema alike.
-    `duckdb_file.database_path` refuses such a name because of this."""
+    `configured_store.database_path` refuses such a name because of this."""
     error = error_of(
         lambda: pipeline_into(tmp_path / "traps.duckdb").run([{"id": 1}], table_name="items"),
         "The ambiguity of catalog and schema is mended upstream: delete the check of the stem in "
-        "duckdb_file.database_path.",
+        "configured_store.database_path.",
     )
     assert "Ambiguous reference" in str(error)
 

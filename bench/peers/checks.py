@@ -23,12 +23,13 @@ else:
     import dagster as dg
 
     from incidents_dagster import checks
+    from incidents_dagster.source_checks import Subject
+    from incidents_dagster.sources import SOURCES
 
     instance = dg.DagsterInstance.ephemeral()
     with instance, beyond_imports(), duckdb.connect(task.database, read_only=True) as connection:
-        results = [
-            checks.evaluate(rule, "incident_data", connection, instance)
-            for rule in checks.RULES
-            if rule.name in RULES
-        ]
+        subject = Subject(
+            SOURCES["incidents"], "incident_data", connection, task.database, instance
+        )
+        results = [checks.evaluate(rule, subject) for rule in checks.RULES if rule.name in RULES]
         assert [r.passed for r in results] == [True] * len(RULES), results

@@ -1,6 +1,6 @@
 """Incidents that have been open for longer than `alerts.open_hours` allows for their severity.
 
-The view over all sources says which; a file that another process has open is looked at later.
+The view over all sources says which; a store that is in use is looked at later.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,7 @@ from incidents_dagster.alerts.conditions import Condition, Kind, Level, Looked, 
 from incidents_dagster.ingestion.errors import DatabaseBusyError
 from incidents_dagster.ingestion.settings import Alerts
 from incidents_dagster.ingestion.warehouse.all_incidents import VIEW
-from incidents_dagster.ingestion.warehouse.duckdb_file import (
-    database_path,
-    holds_nothing,
-    open_file,
-)
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 
 ANY = "any"  # in open_hours: all severities that it does not name, and none
 REMEMBERED = 200  # of the incidents of one severity, the newest; of these, a new one is noticed
@@ -41,12 +37,12 @@ ORDER BY severity, created_at
 def open_incidents(place: Place) -> Looked:
     """Looks at the incidents of all sources that have `open_hours`."""
     limited = {source: one for source, one in place.alerts.items() if one.open_hours}
-    database = database_path()
-    if not limited or holds_nothing(database):
+    store = configured_store()
+    if not limited or store.is_empty():
         return Looked()
     try:
-        # Not a moment of waiting: syncs wait for this file, too.
-        with open_file(database, 0, read_only=True) as connection:
+        # Not a moment of waiting: syncs wait for the store, too.
+        with store.connect(0, read_only=True) as connection:
             found = Looked()
             for source, alerts in limited.items():
                 found.wrong += _late(connection, source, alerts, place.now)

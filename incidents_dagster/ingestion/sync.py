@@ -1,4 +1,4 @@
-"""One sync: the lock, the source, the dlt pipeline, the DuckDB file.
+"""One sync: the lock, the source, the dlt pipeline, the store.
 
 `open_sync` opens everything a sync needs in the right order, and closes it whatever happens;
 `run_sync` is the whole sync without Dagster.
@@ -6,7 +6,7 @@
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -22,25 +22,18 @@ from incidents_dagster.ingestion.demo import configured_or_demo
 from incidents_dagster.ingestion.landing.backfill import Backfill
 from incidents_dagster.ingestion.landing.changes import Changes, Mode, changed_rows
 from incidents_dagster.ingestion.landing.table_state import TableState
-from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.private_files import keep_private
 from incidents_dagster.ingestion.reading.proof import Proof
 from incidents_dagster.ingestion.reading.source import OpenApi, open_api
 from incidents_dagster.ingestion.reading.source_id import source_ids
 from incidents_dagster.ingestion.settings import Settings
-from incidents_dagster.ingestion.tables import Table, staging_of
+from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse.change_log import ChangeLog, Seen
-from incidents_dagster.ingestion.warehouse.destination import SyncDestination, file_credentials
-from incidents_dagster.ingestion.warehouse.duckdb_file import (
-    WriteHold,
-    alone_on,
-    database_path,
-)
-from incidents_dagster.ingestion.warehouse.file_errors import file_errors
-from incidents_dagster.ingestion.warehouse.file_reader import FileReader
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
+from incidents_dagster.ingestion.warehouse.destination import SyncDestination
+from incidents_dagster.ingestion.warehouse.store import Store
 from incidents_dagster.ingestion.warehouse.stored_schema import check_schema
 from incidents_dagster.ingestion.warehouse.sync_log import SyncLog
-from incidents_dagster.ingestion.warehouse.working_folder import working_folder
 
 # dlt's default, INSERT statements, takes three times the CPU and memory.
 FILE_FORMAT: Final = "parquet"
@@ -54,7 +47,7 @@ class Sync:
         api: The open API, with its counters.
         source: What the API has and the tables lack, for this run of the pipeline.
         pipeline: dlt's pipeline, with a fresh working folder.
-        database: The DuckDB file.
+        store: Where the rows are.
         changes: Resource name → what was found out about it, once it has been read.
         backfilled: Resource name → records that were read and loaded before, window by window.
     """
@@ -62,7 +55,7 @@ class Sync:
     api: OpenApi
     source: DltSource
     pipeline: dlt.Pipeline
-    database: Path
+    store: Store
     changes: dict[str, Changes]
     backfilled: dict[str, int]
 
@@ -73,7 +66,7 @@ def open_sync(
     report: Callable[[str], None],
     mode: Mode = Mode.INCREMENTAL,
 ) -> Iterator[Sync]:
-    """Opens one sync of a source into the DuckDB file, and keeps other syncs of it off.
+    """Opens one sync of a source into the configured store, and keeps other syncs of it off.
 
     Args:
         settings: What the user configured.
@@ -81,57 +74,54 @@ def open_sync(
         mode: How much to read.
 
     Raises:
-        DatabaseBusyError: Another sync of the source has run, or a reader has held the file, for
+        DatabaseBusyError: Another sync of the source has run, or a reader has been in the way, for
             longer than `wait_seconds`.
-        DatabaseFileError: The file is damaged, or cannot be written.
-        SettingsError: The folder of the file cannot be written, or the schema is somebody else's;
-            see also `open_api`.
+        IngestionError: The store is damaged, or cannot be written.
+        SettingsError: The schema is somebody else's; see also `open_api`.
     """
     _leave_imports_alone()
     keep_private()  # again, as the umask is the process's, and others may have set it
-    database = database_path().resolve()  # DuckDB's log is beside the path it is given
+    store, wait = configured_store(), settings.wait_seconds
     with (
-        alone_on(database, settings.source, settings.wait_seconds),
-        file_errors(database),
-        working_folder(database, settings.source, settings.wait_seconds) as folder,
+        store.alone_on(settings.source, wait),
+        store.errors(),
+        store.working_folder(settings.source, wait) as folder,
         configured_or_demo(settings) as asked,
-        FileReader(database, settings.wait_seconds, report) as file,
-        open_api(asked, report, before_fetching=file.release) as api,
+        store.reader(wait, report) as tables,
+        open_api(asked, report, before_fetching=tables.release) as api,
+        closing(store.destination(settings.source, wait, report)) as destination,
     ):
-        check_schema(file, settings.source, database)
-        file.release()
-        hold = WriteHold(database, settings.wait_seconds, report)
+        check_schema(tables, settings.source, store.name)
+        tables.release()
         sources = source_ids(settings, api.declared)
         changes: dict[str, Changes] = {}
         main = settings.main
-        syncs = SyncLog(database, settings.source, report)
+        syncs = SyncLog(store, settings.source, report)
         log = ChangeLog(Table.of(api.declared, main), settings.tracked, syncs)
+        destination.log = log
 
         def pipeline() -> dlt.Pipeline:
-            return build_pipeline(settings.source, database, folder, hold, log)
+            return build_pipeline(settings.source, destination, folder)
 
         def changed(name: str) -> Iterator[Any]:
-            changes[name] = found = yield from changed_rows(api, name, file, mode, sources[name])
+            changes[name] = found = yield from changed_rows(api, name, tables, mode, sources[name])
             if name == main:
                 log.seen = _seen(found.proof, found.follows, found.refilled)
 
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
         dlt.config["normalize.parquet_normalizer.add_dlt_id"] = False
-        try:
-            backfills = [
-                Backfill(api, name, file, sources[name])
-                for name, own in api.own.items()
-                if own.windows and mode is Mode.INCREMENTAL
-            ]
-            backfilled = {}
-            if backfills:
-                backfilled = _backfill(backfills, api, pipeline(), log)
-            source = _source(api, {name: changed(name) for name in api.declared.resources})
-            yield Sync(api, source, pipeline(), database, changes, backfilled)
-            if main in changes and (proof := changes[main].proof).counts:
-                log.end(proof.status.value)
-        finally:
-            hold.end()
+        backfills = [
+            Backfill(api, name, tables, sources[name])
+            for name, own in api.own.items()
+            if own.windows and mode is Mode.INCREMENTAL
+        ]
+        backfilled = {}
+        if backfills:
+            backfilled = _backfill(backfills, api, pipeline(), log)
+        source = _source(api, {name: changed(name) for name in api.declared.resources})
+        yield Sync(api, source, pipeline(), store, changes, backfilled)
+        if main in changes and (proof := changes[main].proof).counts:
+            log.end(proof.status.value)
 
 
 @cache
@@ -197,34 +187,14 @@ def _resource(declared: DltResource, table: Table, rows: Iterator[Any]) -> DltRe
     return landing
 
 
-def build_pipeline(
-    source: str,
-    database: Path,
-    working_folder: Path,
-    hold: WriteHold | None = None,
-    log: ChangeLog | None = None,
-) -> dlt.Pipeline:
-    """dlt's pipeline of a source, into the schema of `database` with the source's name.
+def build_pipeline(source: str, destination: SyncDestination, working_folder: Path) -> dlt.Pipeline:
+    """dlt's pipeline of a source, into the schema with the source's name.
 
     Args:
         source: The source.
-        database: The DuckDB file.
+        destination: The store's.
         working_folder: For dlt's load packages.
-        hold: Opens the file for the pipeline; default: one that does not wait.
-        log: What the merge of the incidents changes is written to.
     """
-    # By default, the DELETE and the INSERT of a merge commit one by one: a kill between them loses
-    # rows. With `supports_transactions`, they are one transaction.
-    # A replace would empty the table first, unless it goes through staging.
-    destination = SyncDestination(
-        file_credentials(database),
-        supports_transactions=True,
-        replace_strategy="insert-from-staging",
-        naming_convention=NamingConvention.name(),
-        staging_dataset_name_layout=staging_of(source),
-    )
-    destination.hold = hold or WriteHold(database, seconds=0)
-    destination.log = log
     return dlt.pipeline(
         source, destination=destination, dataset_name=source, pipelines_dir=str(working_folder)
     )
@@ -238,7 +208,7 @@ def run_sync(
     """Fetches every resource of a source and merges it into DuckDB, without Dagster.
 
     The view over all sources and the copy for readers are made afterwards, by the jobs or by
-    `all_incidents.refreshed` and `file_copy.refreshed` of `warehouse`.
+    `warehouse.all_incidents.refreshed` and `Store.refresh_copy`.
 
     Args:
         settings: As from `load_settings()`.

@@ -12,7 +12,7 @@ from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Insight
 from incidents_dagster.ingestion.tables import FIRST, INCIDENTS
-from incidents_dagster.ingestion.warehouse.duckdb_file import catalog, database_path
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.insight.build import Built, build
 from incidents_dagster.insight.rules import RULES, Found, Rule
 from incidents_dagster.insight.sql_files import SCHEMA, SqlFile, column_lineage, sql_files
@@ -37,7 +37,7 @@ def _spec(file: SqlFile) -> dg.AssetSpec:
         owners=LEADING.settings.owners,
         kinds={"duckdb", "view" if file.is_view else "table"},
         metadata={
-            "dagster/table_name": f"{catalog(database_path())}.{SCHEMA}.{file.name}",
+            "dagster/table_name": f"{configured_store().catalog}.{SCHEMA}.{file.name}",
             "dagster/column_schema": dg.TableSchema(
                 [dg.TableColumn(name, description=told) for name, told in file.columns.items()]
             ),
@@ -57,9 +57,8 @@ def insight_tables(context: dg.AssetExecutionContext) -> Iterator[dg.Materialize
     """Makes all tables of `insight` anew in one transaction, and checks them."""
     tables = [source.tables[source.main] for source in SOURCES.values()]
     try:
-        database = database_path().resolve()
         wait = waiting(LEADING.settings, context.run).wait_seconds
-        built = build(database, tables, SETTINGS, wait, context.log.info)
+        built = build(configured_store(), tables, SETTINGS, wait, context.log.info)
     except Exception as error:
         raise dg.Failure(redact(explain(error))) from None
     told = ", ".join(f"{rows:,} in {name}" for name, rows in built.rows.items())

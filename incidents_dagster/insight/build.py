@@ -1,11 +1,10 @@
-"""Makes the tables of the schema `insight` in the DuckDB file, all in one transaction.
+"""Makes the tables of the schema `insight` in the store, all in one transaction.
 
 Readers see the tables as they were, or all of them as they are now.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 
@@ -14,7 +13,7 @@ from incidents_dagster.ingestion.rows.filled import Filled
 from incidents_dagster.ingestion.settings import Insight, hours_of
 from incidents_dagster.ingestion.tables import FILLED, FIRST, INCIDENTS, Table, quoted
 from incidents_dagster.ingestion.warehouse import change_log, sync_log
-from incidents_dagster.ingestion.warehouse.duckdb_file import holds_nothing, open_file
+from incidents_dagster.ingestion.warehouse.store import Store
 from incidents_dagster.insight.rules import RULES, Found
 from incidents_dagster.insight.sql_files import SCHEMA, SqlFile, sql_files
 
@@ -35,7 +34,7 @@ class Built:
 
 
 def build(
-    database: Path,
+    store: Store,
     tables: Sequence[Table],
     settings: Insight,
     seconds: float,
@@ -44,21 +43,20 @@ def build(
     """Makes all tables anew, and checks them.
 
     Args:
-        database: The DuckDB file.
+        store: Where the tables are.
         tables: The incidents of each source.
         settings: Time zone, business and sleep hours.
-        seconds: How long to wait for other processes that have the file open.
+        seconds: How long to wait for other processes that are in the way.
         report: Receives a line if there is a wait.
 
     Raises:
-        DatabaseBusyError: Another process has held the file for longer.
+        DatabaseBusyError: Another process was in the way for longer.
         NoDatabaseError: No source has synced yet.
         SettingsError: The schema has something of these names that somebody else has made.
     """
-    if holds_nothing(database):
-        raise NoDatabaseError(f"There is no database at {database} yet: sync first (make run).")
-    with open_file(database, seconds, report) as connection:
-        _check_inputs(connection, database)
+    store.require_rows()
+    with store.connect(seconds, report) as connection:
+        _check_inputs(connection, store.name)
         _refuse_others(connection)
         _prepare(connection, tables, settings)
         connection.begin()
@@ -93,7 +91,7 @@ def phases_of(table: Table) -> dict[str | None, str]:
     return found
 
 
-def _check_inputs(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+def _check_inputs(connection: duckdb.DuckDBPyConnection, store: str) -> None:
     found = connection.execute(
         "SELECT 1 FROM duckdb_views() WHERE database_name = current_database() "
         "AND schema_name = ? AND view_name = ?",
@@ -101,7 +99,7 @@ def _check_inputs(connection: duckdb.DuckDBPyConnection, database: Path) -> None
     ).fetchall()
     if not found:
         raise NoDatabaseError(
-            f"{database} has no view {FIRST}.{INCIDENTS} yet: sync first (make run)."
+            f"{store} has no view {FIRST}.{INCIDENTS} yet: sync first (make run)."
         )
 
 

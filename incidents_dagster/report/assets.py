@@ -10,7 +10,7 @@ import dagster as dg
 
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.secrets.redaction import redact
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.insight.assets import GROUP
 from incidents_dagster.insight.sql_files import sql_files
 from incidents_dagster.names import REPORT
@@ -40,11 +40,11 @@ MARKDOWN = r"\`*_{}[]()#+-.!|<>~&"  # what means something in it
 def incident_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     """Reads the tables of `insight`, and writes the page."""
     try:
-        database = database_path().resolve()
+        store = configured_store()
         wait = waiting(LEADING.settings, context.run).wait_seconds
-        figures = read(database, wait)
+        figures = read(store, wait)
         shown = pictures(figures)
-        path = page_path(database)
+        path = page_path(store)
         write(rendered(figures, shown), path)
     except Exception as error:
         raise dg.Failure(redact(explain(error))) from None

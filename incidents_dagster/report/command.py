@@ -10,10 +10,10 @@ import click
 import dagster as dg
 
 from incidents_dagster.configured import configured
-from incidents_dagster.ingestion.errors import IngestionError, NoDatabaseError
+from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.plain_text import plain
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path, holds_nothing
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.names import INSIGHT_JOB
 
 
@@ -30,9 +30,8 @@ def main() -> int:
     os.chdir(PROJECT_ROOT)  # as in `sync`
     for line in configured():
         click.echo(line)
-    database = database_path()
-    if holds_nothing(database):
-        raise NoDatabaseError(f"There is no database at {database} yet: sync first (make run).")
+    store = configured_store()
+    store.require_rows()
     try:
         # Loading the definitions reads the settings, and those may be wrong.
         from incidents_dagster.definitions import defs  # noqa: PLC0415
@@ -53,7 +52,7 @@ def main() -> int:
         )
     why, took = why_failed(result), f"{time.monotonic() - started:.1f} s"
     if result.success:
-        click.echo(f"Report:   {page_path(database.resolve())}")
+        click.echo(f"Report:   {page_path(store)}")
     click.echo(
         plain(
             f"{INSIGHT_JOB} FAILED in {took}: {why}"

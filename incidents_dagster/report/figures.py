@@ -1,4 +1,4 @@
-"""The figures of the report, read from the tables of `insight`; few rows, whatever is in the file.
+"""The figures of the report, read from the tables of `insight`; few rows, whatever is in the store.
 
 `trust` and `last_week` read theirs; the rest is what `queries` has.
 """
@@ -6,13 +6,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from incidents_dagster.ingestion.errors import NoDatabaseError
-from incidents_dagster.ingestion.warehouse.duckdb_file import holds_nothing, read_only_connection
+from incidents_dagster.ingestion.warehouse.store import Store
 from incidents_dagster.insight.sql_files import SCHEMA, sql_files
 from incidents_dagster.report import last_week, queries, trust
 from incidents_dagster.report.last_week import LastWeek
@@ -104,7 +103,7 @@ class Figures:
     """All that the page shows.
 
     Attributes:
-        file: The name of the DuckDB file.
+        store: What the store is called.
         backlog: Day, open at its end, acknowledged of those (None: unknown), and how many sources
             are known by then.
         curves: Of (source, severity), the steps of the curve.
@@ -114,7 +113,7 @@ class Figures:
         weeks: How many weeks incidents are known for, 13 at most.
     """
 
-    file: str
+    store: str
     trust: list[Trust]
     last_week: LastWeek
     backlog: list[tuple[date, int, int | None, int]]
@@ -160,36 +159,35 @@ class Figures:
         return group.source if len(self.sources) > 1 else group.severity
 
 
-def read(database: Path, seconds: float) -> Figures:
-    """The figures of a DuckDB file.
+def read(store: Store, seconds: float) -> Figures:
+    """The figures of a store.
 
     Args:
-        database: The file.
-        seconds: How long to wait for another process that has it open.
+        store: Where the tables are.
+        seconds: How long to wait for another process that is in the way.
 
     Raises:
-        DatabaseBusyError: Another process has held the file for longer.
+        DatabaseBusyError: Another process was in the way for longer.
         NoDatabaseError: No source has synced yet, or there are no tables of `insight`.
     """
-    if holds_nothing(database):
-        raise NoDatabaseError(f"There is no database at {database} yet: sync first (make run).")
-    with read_only_connection(database, seconds) as connection:
-        _check_tables(connection, database)
-        return _read(connection, database.name)
+    store.require_rows()
+    with store.read(seconds) as connection:
+        _check_tables(connection, store.name)
+        return _read(connection, store.title)
 
 
-def _check_tables(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+def _check_tables(connection: duckdb.DuckDBPyConnection, store: str) -> None:
     found = connection.execute(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [SCHEMA]
     ).fetchall()
     if missing := sorted({*sql_files()} - {name for (name,) in found}):
         raise NoDatabaseError(
-            f"{database} has no {SCHEMA}.{missing[0]} yet: run the job insight_refresh, or make "
+            f"{store} has no {SCHEMA}.{missing[0]} yet: run the job insight_refresh, or make "
             "report, which makes the tables first."
         )
 
 
-def _read(connection: duckdb.DuckDBPyConnection, file: str) -> Figures:
+def _read(connection: duckdb.DuckDBPyConnection, store: str) -> Figures:
     def rows(sql: str, **values: Any) -> list[Any]:
         return connection.execute(sql, values).fetchall()
 
@@ -197,7 +195,7 @@ def _read(connection: duckdb.DuckDBPyConnection, file: str) -> Figures:
     several = len(proven) > 1
     ((weeks,),) = rows(queries.WEEKS)
     return Figures(
-        file,
+        store,
         proven,
         last_week.read(connection),
         rows(queries.BACKLOG),

@@ -11,6 +11,7 @@ from pathlib import Path
 import jinja2
 
 from incidents_dagster.ingestion.errors import IngestionError
+from incidents_dagster.ingestion.warehouse.store import Store
 from incidents_dagster.report.figures import Figures
 from incidents_dagster.report.picture import Picture
 from incidents_dagster.report.svg import STYLE
@@ -27,9 +28,9 @@ WEEKS_LIMITS = (
 MOST_TRUST_LINES = 12
 
 
-def page_path(database: Path) -> Path:
-    """Where the page of a DuckDB file is: beside it, in `report`."""
-    return database.parent / "report" / "index.html"
+def page_path(store: Store) -> Path:
+    """Where the page of a store's rows is."""
+    return store.folder / "report" / "index.html"
 
 
 def rendered(figures: Figures, pictures: list[Picture]) -> str:
@@ -48,7 +49,7 @@ def rendered(figures: Figures, pictures: list[Picture]) -> str:
         pictures=pictures,
         oldest=figures.oldest,
         several=len(figures.sources) > 1,
-        file=figures.file,
+        store=figures.store,
     )
 
 

@@ -20,7 +20,7 @@ from fakes.configuration import written_out
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, Settings, hours_of, load_settings
 from incidents_dagster.ingestion.settings_files import config_file
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
+from incidents_dagster.ingestion.warehouse.configured_store import database_path
 
 PREFIX = "SOURCES__INCIDENTS__"
 Configure = Callable[..., Settings]
@@ -416,7 +416,7 @@ def test_a_file_that_is_not_toml_is_one_message_with_its_path_and_no_content(
         "from incidents_dagster.ingestion.errors import SettingsError\n"
         "try: load_settings()\n"
         "except SettingsError as error: print(error)\n"
-        "from incidents_dagster.ingestion.warehouse.duckdb_file import database_path\n"
+        "from incidents_dagster.ingestion.warehouse.configured_store import database_path\n"
         "assert database_path().name == 'warehouse.duckdb'  # the demo's only if that is certain\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

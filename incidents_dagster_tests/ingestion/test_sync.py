@@ -17,6 +17,7 @@ from incidents_dagster.ingestion.rows import batches
 from incidents_dagster.ingestion.settings import Settings, load_settings
 from incidents_dagster.ingestion.sync import build_pipeline, open_sync, run_sync
 from incidents_dagster.ingestion.tables import FIRST
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
 
 Listen = Callable[[Callable[[Asked], Any]], Web]
 Configure = Callable[..., Settings]
@@ -142,7 +143,9 @@ def test_a_table_of_an_earlier_version_is_gone_on_with(
         section=FIRST,
     )
     source.max_table_nesting = 0
-    earlier = build_pipeline(FIRST, database, database.with_name("earlier"))
+    earlier = build_pipeline(
+        FIRST, FileStore(database).destination(FIRST, 0), database.with_name("earlier")
+    )
     earlier.run(source, loader_file_format="parquet")
     present = "SELECT * EXCLUDE (_dlt_id, _dlt_load_id) FROM incidents.incident_data ORDER BY id"
     before = query(present)
@@ -294,7 +297,7 @@ def test_the_folder_of_the_database_is_made(
     path = tmp_path / "a" / "b" / "warehouse.duckdb"
     monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(path))
     with open_sync(load_settings(), print) as sync:
-        assert sync.database == path
+        assert sync.store.name == str(path)
     assert path.parent.is_dir()
 
 

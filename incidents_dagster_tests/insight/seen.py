@@ -13,6 +13,7 @@ import duckdb
 from incidents_dagster.ingestion.settings import Insight
 from incidents_dagster.ingestion.tables import ABSENT, FILLED, Table
 from incidents_dagster.ingestion.warehouse import all_incidents, change_log, sync_log
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
 from incidents_dagster.insight.build import Built, build
 
 MONDAY = datetime(2026, 3, 2, tzinfo=timezone.utc)
@@ -81,7 +82,7 @@ class Seen:
         }
         self.table = Table("incident_data", ["id"], declared, schema=source)
         self._phases, self._absent = phases, absent
-        self._syncs, self._loads = sync_log.SyncLog(file, source, print), 0
+        self._syncs, self._loads = sync_log.SyncLog(FileStore(file), source, print), 0
         with duckdb.connect(str(file)) as connection:
             columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {source}")
@@ -127,8 +128,9 @@ class Seen:
 def built(*sources: Seen, **settings: Any) -> Built:
     """Makes the tables of all sources."""
     tables = [source.table for source in sources]
-    all_incidents.refreshed(sources[0].file, tables, [], 5.0)
-    return build(sources[0].file, tables, Insight(**settings), 5.0)
+    store = FileStore(sources[0].file)
+    all_incidents.refreshed(store, tables, [], 5.0)
+    return build(store, tables, Insight(**settings), 5.0)
 
 
 def amiss(made: Built) -> list[str]:

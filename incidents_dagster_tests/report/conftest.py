@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
 from incidents_dagster.report.figures import Figures, read
 from incidents_dagster.report.page import rendered
 from incidents_dagster.report.pictures.all_pictures import pictures
@@ -23,7 +24,7 @@ def figures(seen: Seen) -> Callable[..., Figures]:
 
     def made(*others: Seen) -> Figures:
         built(seen, *others)
-        return read(seen.file, 5.0)
+        return read(FileStore(seen.file), 5.0)
 
     return made
 

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from incidents_dagster.ingestion.errors import NoDatabaseError
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
 from incidents_dagster.report.assets import plotted
 from incidents_dagster.report.chance import count_range
 from incidents_dagster.report.figures import Figures, read
@@ -229,6 +230,6 @@ def test_the_axis_of_the_backlog_says_which_days_and_years(
 
 def test_the_report_needs_the_tables(seen: Seen) -> None:
     with pytest.raises(NoDatabaseError, match=r"sync first \(make run\)"):
-        read(seen.file.with_name("none.duckdb"), 1.0)
+        read(FileStore(seen.file.with_name("none.duckdb")), 1.0)
     with pytest.raises(NoDatabaseError, match="run the job insight_refresh, or make report"):
-        read(seen.file, 1.0)
+        read(FileStore(seen.file), 1.0)

@@ -11,6 +11,7 @@ from hypothesis import strategies
 
 from incidents_dagster.ingestion.errors import IngestionError
 from incidents_dagster.ingestion.secrets.redaction import GONE, remember
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
 from incidents_dagster.report.figures import read as figures_of
 from incidents_dagster.report.page import page_path, rendered, write
 from incidents_dagster.report.pictures.all_pictures import pictures
@@ -84,7 +85,7 @@ def test_the_backlog_shows_no_phase_before_the_first_sync_unless_the_api_gives_t
     again = Seen(seen.file.with_name("again.duckdb"))
     again.sync(73, {**closed, "acknowledged_at": at(2)}, opened("B", 1, status="working"))
     built(again)
-    shown = figures_of(again.file, 5.0)
+    shown = figures_of(FileStore(again.file), 5.0)
     assert "phase unknown" not in read(rendered(shown, pictures(shown)))
 
 
@@ -249,7 +250,7 @@ def test_the_page_asks_for_nothing(seen: Seen, page: Page) -> None:
 
 
 def test_a_reader_has_the_old_page_or_the_new_one(tmp_path: Path) -> None:
-    path = page_path(tmp_path / "some.duckdb")
+    path = page_path(FileStore(tmp_path / "some.duckdb"))
     assert path == tmp_path / "report" / "index.html"
     write("old", path)
     with path.open() as reader:
@@ -267,11 +268,11 @@ def test_a_page_that_cannot_be_written_is_told_in_a_line_and_leaves_nothing(
     with pytest.raises(
         IngestionError, match=r"cannot be written to .*index.html: .*DUCKDB_PATH\.$"
     ):
-        write("new", page_path(tmp_path / "some.duckdb"))
+        write("new", page_path(FileStore(tmp_path / "some.duckdb")))
     (tmp_path / "report").unlink()
     (tmp_path / "report" / "index.html").mkdir(parents=True)
     with pytest.raises(IngestionError, match="cannot be written"):
-        write("new", page_path(tmp_path / "some.duckdb"))
+        write("new", page_path(FileStore(tmp_path / "some.duckdb")))
     assert [one.name for one in (tmp_path / "report").iterdir()] == ["index.html"]
 
 
@@ -344,6 +345,6 @@ def test_whatever_was_seen_the_page_shows_it_without_a_figure_that_is_none(
         known.add(name)
         source.sync(now, row, proven=number != 3)
     built(*sources)
-    figures = figures_of(folder / "any.duckdb", 5.0)
+    figures = figures_of(FileStore(folder / "any.duckdb"), 5.0)
     text = re.sub(r"\d{4}-\d\d(-\d\d)?", "", read(rendered(figures, pictures(figures))))
     assert not NO_FIGURE.search(text), text

@@ -16,7 +16,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.settings import load_settings, load_sources, usual_crons
 from incidents_dagster.ingestion.settings_files import source_names
-from incidents_dagster.ingestion.warehouse.duckdb_file import database_path
+from incidents_dagster.ingestion.warehouse.configured_store import database_path
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster_tests.sources.conftest import Sources
 

@@ -8,10 +8,10 @@ from incidents_dagster.ingestion.doctor.looks import Looks
 from incidents_dagster.ingestion.doctor.probe import MOST_PAGES, Probe, open_probe
 from incidents_dagster.ingestion.doctor.record import sample
 from incidents_dagster.ingestion.doctor.setup import (
-    look_at_file,
     look_at_network,
     look_at_secrets,
     look_at_settings,
+    look_at_store,
 )
 from incidents_dagster.ingestion.errors import MovedError, SettingsError, cause_of
 from incidents_dagster.ingestion.explain import explain
@@ -36,7 +36,7 @@ def examine(source: str = FIRST) -> Diagnosis:
             look_at_secrets(asked, found)
         if not found.why_unproven and _can_open(asked, found) and look_at_network(asked, found):
             _look_at_api(asked, found)
-    look_at_file(source, found)
+    look_at_store(source, found)
     return found
 
 

@@ -1,8 +1,7 @@
-"""What can be seen without a request: settings and their origin, secrets, the network, the file."""
+"""What can be seen without a request: settings, where they come from, secrets, network, store."""
 
 import os
 import re
-import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from incidents_dagster.ingestion.presets import DEFAULT
 from incidents_dagster.ingestion.secrets.auth import SECRET_FIELDS
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.settings_files import SourceSection
-from incidents_dagster.ingestion.warehouse.duckdb_file import alone_on, database_path
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 
 FREE_MB = 500  # less is little for a sync
 
@@ -79,23 +78,22 @@ def look_at_network(settings: Settings, found: Diagnosis) -> bool:
     return False
 
 
-def look_at_file(source: str, found: Diagnosis) -> None:
-    """The DuckDB file: where it is, whether somebody holds it, and what is free beside it."""
-    database = database_path()
-    there = f"{database.stat().st_size / 2**20:,.1f} MB" if database.exists() else "not there yet"
+def look_at_store(source: str, found: Diagnosis) -> None:
+    """The store: where it is, whether a sync is running, and how much room is left."""
+    store = configured_store()
+    room = store.room()
+    there = "not there yet" if room.taken is None else f"{room.taken:,.1f} MB"
     try:
-        with alone_on(database, source, seconds=0):
+        with store.alone_on(source, seconds=0):
             pass
     except DatabaseBusyError as error:
-        found.add(Level.WARN, "database", f"{database} is in use: {error}")
+        found.add(Level.WARN, "database", f"{store.name} is in use: {error}")
         return
     except IngestionError as error:
         found.add(Level.FAIL, "database", str(error))
         return
-    folder = next(parent for parent in database.parents if parent.exists())
-    free = shutil.disk_usage(folder).free / 2**20
-    level = Level.OK if free > FREE_MB else Level.WARN
-    found.add(level, "database", f"{database}, {there}; {free / 1024:,.0f} GB are free.")
+    level = Level.OK if room.free > FREE_MB else Level.WARN
+    found.add(level, "database", f"{store.name}, {there}; {room.free / 1024:,.0f} GB are free.")
 
 
 def _secret(field: str, section: SourceSection) -> tuple[str, str]:

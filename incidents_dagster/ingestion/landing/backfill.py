@@ -17,7 +17,7 @@ from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.window_reader import together
 from incidents_dagster.ingestion.reading.windows import Window, begin_of
 from incidents_dagster.ingestion.tables import Table
-from incidents_dagster.ingestion.warehouse.file_reader import FileReader
+from incidents_dagster.ingestion.warehouse.store import StoreReader
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 ENOUGH = 5_000  # records for a load of their own, which takes about a second
@@ -29,7 +29,7 @@ class Backfill:
     Args:
         api: The open API.
         name: The resource.
-        file: The DuckDB file.
+        store: Where the table is.
         source: What the records are read from.
 
     Attributes:
@@ -41,8 +41,8 @@ class Backfill:
     done = False
     read = 0
 
-    def __init__(self, api: OpenApi, name: str, file: FileReader, source: SourceId) -> None:
-        self._api, self.name, self._file, self._source = api, name, file, source
+    def __init__(self, api: OpenApi, name: str, store: StoreReader, source: SourceId) -> None:
+        self._api, self.name, self._store, self._source = api, name, store, source
         self._windows: list[Window] | None = None
 
     def is_needed(self, state: TableState) -> bool:
@@ -52,12 +52,12 @@ class Backfill:
         if state.whole:
             return False
         table = Table.of(self._api.declared, self.name)
-        with self._file:
-            return not StoredTable(table, self._file).row_count()
+        with self._store:
+            return not StoredTable(table, self._store).row_count()
 
     def rows(self) -> Generator[Any, None, Proof]:
         """What one load brings, for dlt to extract; returns the proof of that."""
-        with OneLoad.of(self._api, self.name, self._file, self._source) as load:
+        with OneLoad.of(self._api, self.name, self._store, self._source) as load:
             state, reader = load.state, load.window_reader()
             assert reader
             if self._windows is None:

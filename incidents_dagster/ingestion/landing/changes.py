@@ -28,7 +28,7 @@ from incidents_dagster.ingestion.reading.window_reader import WindowReader
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.tables import key_as_text
 from incidents_dagster.ingestion.warehouse.comparison import Full
-from incidents_dagster.ingestion.warehouse.file_reader import FileReader
+from incidents_dagster.ingestion.warehouse.store import StoreReader
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 MOST_LAG = 86_400.0  # seconds that a replica may be behind
@@ -84,7 +84,7 @@ class Changes:
 def changed_rows(
     api: OpenApi,
     name: str,
-    file: FileReader,
+    store: StoreReader,
     mode: Mode,
     source: SourceId,
 ) -> Generator[Any, None, Changes]:
@@ -98,7 +98,7 @@ def changed_rows(
     Args:
         api: The open API.
         name: The resource.
-        file: The DuckDB file.
+        store: Where the table is.
         mode: How much to read.
         source: What the records are read from.
 
@@ -111,7 +111,7 @@ def changed_rows(
     Raises:
         Exception: The API's responses cannot be loaded; `explain` says why.
     """
-    with OneLoad.of(api, name, file, source) as load:
+    with OneLoad.of(api, name, store, source) as load:
         stored, state, landing = load.stored, load.state, load.landing
         start, full = _plan(load)
         if mode is not Mode.INCREMENTAL:

@@ -22,7 +22,7 @@ from incidents_dagster.ingestion.reading.source import OpenApi
 from incidents_dagster.ingestion.reading.source_id import SourceId
 from incidents_dagster.ingestion.reading.window_reader import WindowReader
 from incidents_dagster.ingestion.tables import Table
-from incidents_dagster.ingestion.warehouse.file_reader import FileReader
+from incidents_dagster.ingestion.warehouse.store import StoreReader
 from incidents_dagster.ingestion.warehouse.stored_key import check_key
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
@@ -35,7 +35,7 @@ class OneLoad:
         api: The open API.
         name: The resource.
         source: What the records are read from.
-        file: The DuckDB file, open while it is queried.
+        store: Where the table is; open while it is queried.
         stored: The table as it is before the load.
         known: The table's columns with dlt's hints; those of the records are added.
         state: What earlier syncs remember about the table; changed in place.
@@ -47,7 +47,7 @@ class OneLoad:
     api: OpenApi
     name: str
     source: SourceId
-    file: FileReader
+    store: StoreReader
     stored: StoredTable
     known: TTableSchemaColumns
     state: TableState
@@ -58,15 +58,17 @@ class OneLoad:
 
     @classmethod
     @contextmanager
-    def of(cls, api: OpenApi, name: str, file: FileReader, source: SourceId) -> Iterator["OneLoad"]:
-        """Reads what is known about the table of resource `name`; releases the file in the end.
+    def of(
+        cls, api: OpenApi, name: str, store: StoreReader, source: SourceId
+    ) -> Iterator["OneLoad"]:
+        """Reads what is known about the table of resource `name`; releases the store in the end.
 
         Raises:
             SettingsError: The table has another primary key than the configured one.
         """
-        with file:
-            stored = StoredTable(Table.of(api.declared, name), file)
-            check_key(stored, name, file.database)
+        with store:
+            stored = StoredTable(Table.of(api.declared, name), store)
+            check_key(stored, name, store.name)
             known = stored.types()
             if "_dlt_id" in known:  # created by plain dlt, which gives rows ids
                 dlt.config["normalize.parquet_normalizer.add_dlt_id"] = True
@@ -80,13 +82,13 @@ class OneLoad:
                 api,
                 name,
                 source,
-                file,
+                store,
                 stored,
                 known,
                 state,
                 RequiredFields.of(name, api.incremental.get(name), stored, same_paths),
                 bad,
-                Landing(stored, bad, quarantine.waiting(file, name, stored.table)),
+                Landing(stored, bad, quarantine.waiting(store, name, stored.table)),
                 remembered,
             )
 
@@ -125,4 +127,4 @@ class OneLoad:
             # Without rows, dlt creates no table and no columns unless told to; its own marker
             # would also create an id column that may not be null.
             yield self.stored.no_rows()
-        yield from quarantine.load(self.file, self.name, self.bad.records, table)
+        yield from quarantine.load(self.store, self.name, self.bad.records, table)

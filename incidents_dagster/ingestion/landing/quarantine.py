@@ -21,7 +21,7 @@ from incidents_dagster.ingestion.rows.batches import Rejected, chunks
 from incidents_dagster.ingestion.rows.column_types import capabilities
 from incidents_dagster.ingestion.secrets.redaction import redact, redact_record
 from incidents_dagster.ingestion.tables import QUARANTINE, Table, key_as_text_sql
-from incidents_dagster.ingestion.warehouse.file_reader import Connection
+from incidents_dagster.ingestion.warehouse.store import Connection
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 RECORD_CHARACTERS = 100_000

@@ -8,14 +8,13 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import duckdb
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.tables import DELETED_AT, FIRST, INCIDENTS, Table, quoted
-from incidents_dagster.ingestion.warehouse.duckdb_file import open_file, read_only_connection
 from incidents_dagster.ingestion.warehouse.incident_columns import COLUMNS, IncidentTable
+from incidents_dagster.ingestion.warehouse.store import Store
 
 VIEW = f"{quoted(FIRST)}.{quoted(INCIDENTS)}"
 SAMPLE_SIZE = 5
@@ -44,7 +43,7 @@ class View:
 
 
 def refreshed(
-    database: Path,
+    store: Store,
     tables: Sequence[Table],
     wrong: Collection[str],
     seconds: float,
@@ -53,25 +52,25 @@ def refreshed(
     """Makes the view anew if sources or columns have changed, and compares it with the tables.
 
     Args:
-        database: The DuckDB file.
+        store: Where the tables are, and the view.
         tables: The incidents of each source.
         wrong: Sources whose settings are wrong; a view with rows of one is left as it is.
-        seconds: How long to wait for other processes that have the file open.
+        seconds: How long to wait for other processes that are in the way.
         report: Receives a line if there is a wait.
 
     Raises:
-        DatabaseBusyError: Another process has held the file for longer.
+        DatabaseBusyError: Another process was in the way for longer.
         SettingsError: Something else has the view's name.
     """
-    # Comparing goes with looking, before the file is closed: other syncs create tables meanwhile.
-    with read_only_connection(database, seconds, report) as connection:
+    # Comparing goes with looking, before the store is closed: other syncs create tables meanwhile.
+    with store.read(seconds, report) as connection:
         look = _Look.at(connection, tables)
         if {*look.sources_before} & {*wrong}:
             there = [one for one in look.tables if one.table.schema in look.sources_before]
             return replace(look, tables=there).found({}, wrong)
         if not look.tables or look.comment == look.before:
             return look.found({}, wrong)
-    with open_file(database, seconds, report) as connection:
+    with store.connect(seconds, report) as connection:
         look = _Look.at(connection, tables)
         look.refuse_others()
         named = {table.schema for table in tables}

@@ -57,16 +57,36 @@ def file_credentials(database: Path) -> FileCredentials:
     return resolve_configuration(credentials, sections=("destination", "duckdb", "credentials"))
 
 
+def sync_destination(database: Path, source: str, hold: WriteHold) -> "SyncDestination":
+    """The destination for one sync of a source into the file, which `hold` opens."""
+    # By default, the DELETE and the INSERT of a merge commit one by one: a kill between them loses
+    # rows. With `supports_transactions`, they are one transaction.
+    # A replace would empty the table first, unless it goes through staging.
+    destination = SyncDestination(
+        file_credentials(database),
+        supports_transactions=True,
+        replace_strategy="insert-from-staging",
+        naming_convention=NamingConvention.name(),
+        staging_dataset_name_layout=staging_of(source),
+    )
+    destination.hold = hold
+    return destination
+
+
 class SyncDestination(dlt.destinations.duckdb):
     """DuckDB for one sync.
 
     Attributes:
-        hold: Opens the file for this sync; the caller ends it.
+        hold: Opens the file for this sync.
         log: What the merge of its table changes is written to; None for no table.
     """
 
     hold: WriteHold
     log: ChangeLog | None = None
+
+    def close(self) -> None:
+        """Lets go of the file, whatever has become of the load."""
+        self.hold.end()
 
     @property
     def client_class(self) -> type[DuckDbClient]:

@@ -21,12 +21,10 @@ from incidents_dagster.ingestion.errors import (
     DatabaseBusyError,
     SettingsError,
 )
-from incidents_dagster.ingestion.settings import PROJECT_ROOT
-from incidents_dagster.ingestion.settings_files import has_api, source_names
-from incidents_dagster.ingestion.tables import FIRST, staging_of
+from incidents_dagster.ingestion.tables import FIRST
 from incidents_dagster.ingestion.warehouse.file_errors import ailment, refuse_sqlite
 
-# Without INCIDENTS_DUCKDB_PATH, and while no API is configured.
+# Where it is unless the settings say so, and while no API is configured.
 OWN_FILE, DEMO_FILE = "data/warehouse.duckdb", "data/demo.duckdb"
 RETRY_SECONDS = 0.1
 QUIET_SECONDS = 1.0  # syncs that take turns wait often, and too briefly for a line in the log
@@ -42,39 +40,6 @@ HOLDER = re.compile(r"lock is held in (?:(?P<program>\S.*?) \()?PID (?P<pid>\d+)
 T = TypeVar("T")
 
 
-def database_path() -> Path:
-    """The DuckDB file: `INCIDENTS_DUCKDB_PATH`, else one in data/, which the demo API has alone.
-
-    A relative path counts from the project root, whatever the current directory.
-
-    Raises:
-        SettingsError: The file's catalog in DuckDB would have the same name as a schema, or the
-            path contains a quote.
-    """
-    sources = _sources()
-    given = os.environ.get("INCIDENTS_DUCKDB_PATH", "")
-    given = given or (OWN_FILE if has_api(sources) else DEMO_FILE)
-    path = PROJECT_ROOT / Path(given).expanduser()
-    copy = read_copy_path(path)
-    for source in sources:
-        catalogs = {catalog(file).lower() for file in (path, _real(path), copy)}
-        if catalogs & {source, staging_of(source)} or "'" in str(path):
-            raise SettingsError(
-                f"INCIDENTS_DUCKDB_PATH={given}: DuckDB names its catalog after the file, which, "
-                f"as that of its copy for readers ({copy.name}), must differ from "
-                f"the schemas {source} and {staging_of(source)}, and dlt allows no quote in it. "
-                "Give the file, or the source, another name."
-            )
-    return path
-
-
-def _sources() -> list[str]:
-    try:
-        return source_names()
-    except SettingsError:  # said elsewhere
-        return [FIRST]
-
-
 def catalog(database: Path) -> str:
     """What DuckDB calls `database`: its name up to the first dot."""
     return database.name.split(".")[0]
@@ -86,22 +51,15 @@ def read_copy_path(database: Path) -> Path:
     The file of `OWN_FILE` has `read.duckdb`, any other file its own name with `.read` in it, as the
     demo's is in the same folder.
     """
-    database = _real(database)
+    database = real(database)
     if database.name == Path(OWN_FILE).name:
         return database.with_name("read.duckdb")
     return database.with_name(f"{database.stem}.read{database.suffix}")
 
 
-def _real(path: Path) -> Path:
+def real(path: Path) -> Path:
+    """`path` with symbolic links resolved."""
     return Path(os.path.realpath(path))  # resolve() may raise, and this is called on import
-
-
-def file_of(connection: duckdb.DuckDBPyConnection) -> str:
-    """The file that a connection has open, without symbolic links; "" for one in memory."""
-    ((path,),) = connection.execute(
-        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
-    ).fetchall()
-    return str(Path(path).resolve()) if path else ""
 
 
 @contextmanager
@@ -148,26 +106,6 @@ def other_sync(database: Path, source: str, seconds: float) -> DatabaseBusyError
         f"Another sync of {source} into {database} has been running for over {seconds:g} s: "
         "wait for it to finish, then sync again."
     )
-
-
-@contextmanager
-def read_only_connection(
-    database: Path, seconds: float, report: Callable[[str], None] | None = None
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The file, read-only and in UTC; an empty database if there is none yet.
-
-    Raises:
-        DatabaseBusyError: Another process has had it open to write for longer than `seconds`.
-        DatabaseFileError: It cannot be read.
-    """
-    database = database.resolve()
-    with (
-        duckdb.connect(":memory:")
-        if holds_nothing(database)
-        else open_file(database, seconds, report, read_only=True)
-    ) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
 
 
 def holds_nothing(database: Path) -> bool:

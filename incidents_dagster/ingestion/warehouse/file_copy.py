@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -24,6 +23,7 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import (
     read_copy_path,
 )
 from incidents_dagster.ingestion.warehouse.file_errors import file_errors
+from incidents_dagster.ingestion.warehouse.store import Copied
 
 # In the copy alone: when it was made, and a digest of what was in the file.
 MADE = f"{quoted(FIRST)}.{quoted('_read_copy')}"
@@ -33,25 +33,6 @@ MADE = f"{quoted(FIRST)}.{quoted('_read_copy')}"
 LOADS, BY_DLT = "_dlt_loads", "_dlt_load_id"
 FIRST_ROWS = 10_000
 READABLE = 0o444  # a reader who forgets read_only=True is told so, and cannot leave a log beside it
-
-
-@dataclass(frozen=True)
-class Copied:
-    """What became of the copy.
-
-    Attributes:
-        file: The copy.
-        made: Whether it was made anew; else it already had what is in the file.
-        size: Its bytes; 0 if there is none, as nothing has been synced yet.
-        held_seconds: How long the file was open for it.
-        cpu_seconds: What it cost in all.
-    """
-
-    file: Path
-    made: bool
-    size: int
-    held_seconds: float
-    cpu_seconds: float
 
 
 def refreshed(

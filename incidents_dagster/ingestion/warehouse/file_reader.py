@@ -6,7 +6,7 @@ open while tables are compared, and not while the API is waited for. `destinatio
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import duckdb
 
@@ -24,14 +24,15 @@ class FileReader:
     that holds their lock.
 
     Attributes:
-        database: The file.
+        name: The file.
     """
 
     def __init__(
         self, database: Path, seconds: float, report: Callable[[str], None] | None = None
     ) -> None:
         """`seconds` and `report` as in `open_file`, each time that the file is opened."""
-        self.database = database.resolve()
+        self._database = database.resolve()
+        self.name = str(self._database)
         self._seconds, self._report = seconds, report
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._open = self._attached = False
@@ -71,15 +72,15 @@ class FileReader:
             self._connection = duckdb.connect(":memory:")
             # What does not fit into memory goes beside the file, as if that had been opened alone.
             self._connection.execute(
-                f"SET TimeZone = 'UTC'; SET temp_directory = {_quoted(f'{self.database}.tmp')}"
+                f"SET TimeZone = 'UTC'; SET temp_directory = {_quoted(f'{self.name}.tmp')}"
             )
         connection = self._connection
-        if not self._open and not holds_nothing(self.database):
+        if not self._open and not holds_nothing(self._database):
             # That takes 1 ms, and another connection 10 or more, for every batch: a fifth of a full
             # read from a fast API.
-            attach = f"ATTACH {_quoted(self.database)} AS {ATTACHED} (READ_ONLY)"
+            attach = f"ATTACH {_quoted(self.name)} AS {ATTACHED} (READ_ONLY)"
             when_free(
-                lambda: connection.execute(attach), self.database, self._seconds, self._report
+                lambda: connection.execute(attach), self._database, self._seconds, self._report
             )
             self._attached = True
             connection.execute(f"USE {ATTACHED}")
@@ -87,10 +88,6 @@ class FileReader:
         return connection
 
 
-def _quoted(path: Path | str) -> str:
+def _quoted(path: str) -> str:
     """A path in SQL."""
-    return "'" + str(path).replace("'", "''") + "'"
-
-
-# What can read the tables.
-Connection: TypeAlias = duckdb.DuckDBPyConnection | FileReader
+    return "'" + path.replace("'", "''") + "'"

@@ -1,23 +1,22 @@
 """Whether a table has the primary key that is configured; rows of two keys cannot be told apart.
 
-dlt keeps each schema that it loaded with in `_dlt_version`, in the same file.
+dlt keeps each schema that it loaded with in `_dlt_version`, beside the tables.
 """
 
 import json
-from pathlib import Path
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.tables import quoted
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
-def check_key(stored: StoredTable, resource: str, file: Path) -> None:
+def check_key(stored: StoredTable, resource: str, store: str) -> None:
     """Checks the configured primary key against the table's, before anything is read.
 
     Args:
-        stored: The table in the file.
+        stored: The table.
         resource: The resource that is loaded into it.
-        file: The DuckDB file, for the message.
+        store: The name of the store, for the message.
 
     Raises:
         SettingsError: It is another one. A table that each sync replaces may have any.
@@ -38,15 +37,15 @@ def check_key(stored: StoredTable, resource: str, file: Path) -> None:
     raise SettingsError(
         f"{resource}: the configured primary_key is {_named(key)}, but the table "
         f"{table.schema}.{table.name} {has}, so nothing was read. Set primary_key{back} in "
-        f".dlt/config.toml, or move {file} away, to read everything into a new one."
+        f".dlt/config.toml, or move {store} away, to read everything into a new one."
     )
 
 
 def _loaded_key(stored: StoredTable) -> list[str]:
     """The primary key that the table was last loaded with; empty if it had none."""
     found = stored.connection.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = '_dlt_version' "
-        "AND database_name = current_database()",
+        "SELECT 1 FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND schema_name = ? AND table_name = '_dlt_version'",
         [stored.table.schema],
     ).fetchall()
     if not found:

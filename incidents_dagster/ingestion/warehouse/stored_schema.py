@@ -3,22 +3,20 @@
 That of the first source always counts as its own, as in the first release.
 """
 
-from pathlib import Path
-
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.tables import FIRST, quoted
-from incidents_dagster.ingestion.warehouse.file_reader import Connection
+from incidents_dagster.ingestion.warehouse.store import Connection
 
 DLTS_TABLE = "_dlt_pipeline_state"
 
 
-def check_schema(connection: Connection, source: str, file: Path) -> None:
+def check_schema(connection: Connection, source: str, store: str) -> None:
     """Refuses a schema that has tables which no sync of this project has made.
 
     Args:
-        connection: Reads the file.
+        connection: Reads the tables.
         source: The source, whose name the schema has.
-        file: The DuckDB file, for the message.
+        store: The name of the store, for the message.
 
     Raises:
         SettingsError: It has.
@@ -39,6 +37,6 @@ def check_schema(connection: Connection, source: str, file: Path) -> None:
         ours = not pipelines or (source,) in pipelines
     if names and not ours:
         raise SettingsError(
-            f"The schema {source} of {file} is somebody else's: it has {names[0]}, which no sync "
+            f"The schema {source} of {store} is somebody else's: it has {names[0]}, which no sync "
             f"of this project has made. Give the source another name than {source!r}."
         )

@@ -1,4 +1,4 @@
-"""A resource's table in the DuckDB file: its rows and columns.
+"""A resource's table in the store: its rows and columns.
 
 Only reads. `tables` has what the configuration says about the table, `comparison` says how rows
 that were read differ from it.
@@ -24,7 +24,7 @@ from incidents_dagster.ingestion.tables import (
     same_key,
 )
 from incidents_dagster.ingestion.warehouse import comments
-from incidents_dagster.ingestion.warehouse.file_reader import Connection
+from incidents_dagster.ingestion.warehouse.store import Connection
 from incidents_dagster.ingestion.warehouse.times import Times
 
 PREVIEW_ROWS = 5
@@ -39,11 +39,11 @@ DLT_COLUMNS = {
 
 @dataclass(frozen=True)
 class StoredTable:
-    """A table in the file.
+    """A table in the store.
 
     Attributes:
         table: What the configuration says about it.
-        connection: Reads the file.
+        connection: Reads the store.
     """
 
     table: Table
@@ -57,7 +57,8 @@ class StoredTable:
         """The table's columns in their order."""
         found = self.connection.execute(
             "SELECT column_name, data_type, is_nullable, comment FROM duckdb_columns() "
-            "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
+            "WHERE database_name = current_database() AND schema_name = ? AND table_name = ? "
+            "ORDER BY column_index",
             [self.table.schema, self.table.name],
         ).fetchall()
         descriptions = {

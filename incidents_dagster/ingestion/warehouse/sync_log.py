@@ -1,21 +1,20 @@
 """The table `incidents.syncs`: when each proven sync of a source read its incidents.
 
 It says how long what was seen is known to have been so. A sync whose row cannot be written, as
-somebody has the file open, leaves it in a file beside the database for the next one.
+the store is in use, leaves it in a file for the next one.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from incidents_dagster.ingestion.errors import DatabaseBusyError
 from incidents_dagster.ingestion.tables import FIRST, SYNCS, quoted
-from incidents_dagster.ingestion.warehouse.duckdb_file import open_file
+from incidents_dagster.ingestion.warehouse.store import Store
 
 TABLE = f"{quoted(FIRST)}.{quoted(SYNCS)}"
 # Column → its type, and its description.
@@ -50,14 +49,14 @@ class SyncLog:
     """Writes the rows of one source's syncs.
 
     Args:
-        database: The DuckDB file.
+        store: Where the table is.
         source: The source, whose lock the caller holds.
         report: Receives a line if a row has to wait.
     """
 
-    def __init__(self, database: Path, source: str, report: Callable[[str], None]) -> None:
-        self._database, self._source, self._report = database, source, report
-        self._waiting = database.with_name(f"{database.name}.{source}.syncs")
+    def __init__(self, store: Store, source: str, report: Callable[[str], None]) -> None:
+        self._store, self._source, self._report = store, source, report
+        self._waiting = store.waiting_file(source)
 
     def add(self, row: SyncRow, then: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
         """Writes a row, after those that wait; or has it wait, if the file is open elsewhere.
@@ -67,7 +66,7 @@ class SyncLog:
             then: Writes what belongs to it, in the same transaction.
         """
         try:
-            connection = open_file(self._database, WAIT_SECONDS)
+            connection = self._store.connect(WAIT_SECONDS)
         except DatabaseBusyError as error:
             with self._waiting.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(row), default=datetime.isoformat) + "\n")

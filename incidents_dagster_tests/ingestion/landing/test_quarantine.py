@@ -30,6 +30,7 @@ from incidents_dagster.ingestion.tables import (
     key_as_text_sql,
     keys_as_text,
 )
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 Connection = duckdb.DuckDBPyConnection
@@ -288,6 +289,7 @@ def test_beside_any_resource_dlt_makes_the_table_as_described_with_each_record_o
         for _ in range(2):
             yield from quarantine.load(connection, "x", [_bad(1), _bad({}, NO_ID, None)], INCIDENTS)
 
+    destination = FileStore(tmp_path / "x.duckdb").destination(FIRST, 0)
     for attempt in (1, 2):
         columns = {"id": {"data_type": "text", "nullable": False, "primary_key": True}}
         columns |= {"at": {"data_type": "timestamp", "dedup_sort": "desc"}}  # type: ignore[dict-item]
@@ -297,7 +299,7 @@ def test_beside_any_resource_dlt_makes_the_table_as_described_with_each_record_o
             schema_contract={"columns": "freeze"},
             additional_table_hints={"x-stage-data-deduplicated": True},
         )
-        pipeline = build_pipeline(FIRST, tmp_path / "x.duckdb", tmp_path / f"pipeline-{attempt}")
+        pipeline = build_pipeline(FIRST, destination, tmp_path / f"pipeline-{attempt}")
         pipeline.run(DltSource(Schema(FIRST), FIRST, [resource]), loader_file_format=FILE_FORMAT)
     hints = pipeline.default_schema.tables[QUARANTINE]
     assert (hints["write_disposition"], [n for n in hints if n.startswith("x-m")]) == ("merge", [])

@@ -11,13 +11,13 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention as SnakeCa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incidents_dagster.ingestion import sync
 from incidents_dagster.ingestion.naming import NAMING, column_name, tagged
 from incidents_dagster.ingestion.reading.source import DELETED_AT_COLUMN
 from incidents_dagster.ingestion.rows import batches, fields
 from incidents_dagster.ingestion.rows.batches import to_arrow
 from incidents_dagster.ingestion.rows.fields import FURTHER_FIELDS, columns_of
 from incidents_dagster.ingestion.tables import FIELD
+from incidents_dagster.ingestion.warehouse import destination
 from incidents_dagster.ingestion.warehouse.stored_table import DLT_COLUMNS
 from incidents_dagster_tests.examples import examples
 from incidents_dagster_tests.ingestion.rows.loaded import TEXT, Loaded, Records
@@ -182,7 +182,7 @@ def test_a_table_of_an_earlier_release_keeps_its_columns(
 ) -> None:
     records: Records = [{"id": "1", "createdAt": "a", "Größe": 1}]
     with monkeypatch.context() as earlier:
-        earlier.setattr(sync, "NamingConvention", SnakeCase)
+        earlier.setattr(destination, "NamingConvention", SnakeCase)
         loaded.sync(records)
     names = loaded.types()
     with loaded.writing() as connection:

@@ -13,6 +13,7 @@ from fakes.web import Web
 from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.settings import Settings
 from incidents_dagster.ingestion.warehouse import change_log, sync_log
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
 from incidents_dagster_tests.ingestion.changing_api import iso
 from incidents_dagster_tests.ingestion.clocked_api import FIELDS, PHASES, START, ClockedApi
 from incidents_dagster_tests.ingestion.other_process import OtherProcess
@@ -219,16 +220,16 @@ def test_a_sync_whose_row_finds_the_file_open_elsewhere_leaves_it_to_the_next(
     clocked.sync()
     clocked.after(60)
     monkeypatch.setattr(sync_log, "WAIT_SECONDS", 0.1)
-    opened = sync_log.open_file
+    opened = FileStore.connect
 
     def held(*given: Any, **options: Any) -> Any:
         other.take()
         return opened(*given, **options)
 
-    monkeypatch.setattr(sync_log, "open_file", held)
+    monkeypatch.setattr(FileStore, "connect", held)
     clocked.sync()
     other.give_back()
-    monkeypatch.setattr(sync_log, "open_file", opened)
+    monkeypatch.setattr(FileStore, "connect", opened)
     assert query("SELECT begun FROM incidents.syncs") == [(at(0),)]
     assert "The next sync writes this one into incidents.syncs" in clocked.said[-1]
     clocked.after(60).put("A", "done")

@@ -22,7 +22,9 @@ from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.tables import Table
 from incidents_dagster.ingestion.warehouse import all_incidents
 from incidents_dagster.ingestion.warehouse.duckdb_file import read_copy_path
-from incidents_dagster.ingestion.warehouse.file_copy import Copied, refreshed, removed
+from incidents_dagster.ingestion.warehouse.file_copy import refreshed, removed
+from incidents_dagster.ingestion.warehouse.file_store import FileStore
+from incidents_dagster.ingestion.warehouse.store import Copied
 from incidents_dagster.insight.build import build
 from incidents_dagster_tests.ingestion.other_process import OtherProcess
 
@@ -92,7 +94,7 @@ def sync(api: DemoServer, database: Path) -> Sync:
         settings = load_settings()
         run_sync(settings, lambda _: None)
         table = Table.of(declared_source(settings), "incident_data")
-        all_incidents.refreshed(database, [table], [], 60)
+        all_incidents.refreshed(FileStore(database), [table], [], 60)
         return refreshed(database, 60)
 
     return once
@@ -106,7 +108,7 @@ def test_the_copy_has_all_that_the_file_has_but_what_is_dlts(
     with duckdb.connect(str(database)) as connection:
         connection.execute("CREATE SCHEMA mine; CREATE TABLE mine.t (n INT PRIMARY KEY, t TEXT)")
         connection.execute("INSERT INTO mine.t VALUES (1, 'a'); CREATE INDEX own ON mine.t (t)")
-    build(database, [], Insight(), 60)
+    build(FileStore(database), [], Insight(), 60)
     assert refreshed(database, 60).made
 
     def catalog(file: Path) -> list[Any]:

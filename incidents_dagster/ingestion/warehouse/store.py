@@ -1,0 +1,212 @@
+"""Where the rows are, as all else sees it: what a sync, a check and a reader need of that.
+
+`file_store` is the one there is, a DuckDB file; `configured_store` says which one is configured.
+Whatever reads rows asks DuckDB, whose SQL is the same for every store. Nothing outside of this
+folder knows a file, or how it is opened.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import duckdb
+
+from incidents_dagster.ingestion.errors import NoDatabaseError
+
+if TYPE_CHECKING:  # it writes the logs, which ask the store for a connection
+    from incidents_dagster.ingestion.warehouse.destination import SyncDestination
+
+Report: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Room:
+    """How large a store is.
+
+    Attributes:
+        taken: MB that it takes up; None if it is not there yet.
+        free: MB that are left.
+    """
+
+    taken: float | None
+    free: float
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What became of the copy for readers.
+
+    Attributes:
+        file: The copy.
+        made: Whether it was made anew; else it already had what is in the store.
+        size: Its bytes; 0 if there is none, as nothing has been synced yet.
+        held_seconds: How long nobody could write meanwhile.
+        cpu_seconds: What it cost in all.
+    """
+
+    file: Path
+    made: bool
+    size: int
+    held_seconds: float
+    cpu_seconds: float
+
+
+class StoreReader(Protocol):
+    """Reads a store for a sync, which waits for its API in between.
+
+    Attributes:
+        name: The name of the store.
+    """
+
+    name: str
+
+    def execute(self, query: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
+        """As in DuckDB."""
+
+    def sql(self, query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
+        """As in DuckDB."""
+
+    def register(self, view_name: str, python_object: object) -> duckdb.DuckDBPyConnection:
+        """As in DuckDB."""
+
+    def unregister(self, view_name: str) -> duckdb.DuckDBPyConnection:
+        """As in DuckDB."""
+
+    def release(self) -> None:
+        """Lets others write until the next query; the results of all queries were fetched."""
+
+    def __enter__(self) -> "StoreReader": ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+# What can read the tables.
+Connection: TypeAlias = duckdb.DuckDBPyConnection | StoreReader
+
+
+class Store(ABC):
+    """Where the rows are.
+
+    Attributes:
+        name: What people see of where that is, without secrets. `store_called` takes it.
+        title: The same in short.
+        catalog: What DuckDB calls it, before a schema.
+        folder: A folder of this machine for what is made of the rows, such as the report.
+    """
+
+    name: str
+    title: str
+    catalog: str
+    folder: Path
+
+    @abstractmethod
+    def is_empty(self) -> bool:
+        """Whether nothing has been written to it yet."""
+
+    def require_rows(self) -> None:
+        """Refuses a store that is empty.
+
+        Raises:
+            NoDatabaseError: It is.
+        """
+        if self.is_empty():
+            raise NoDatabaseError(
+                f"There is no database at {self.name} yet: sync first (make run)."
+            )
+
+    @abstractmethod
+    def connect(
+        self,
+        seconds: float,
+        report: Report | None = None,
+        read_only: bool = False,
+        config: Mapping[str, Any] | None = None,
+    ) -> duckdb.DuckDBPyConnection:
+        """Opens it, once no other process is in the way.
+
+        Args:
+            seconds: How long to wait for each process that is.
+            report: Receives a line if there is more than a short wait.
+            read_only: Whether only to read; then there must be something in it.
+            config: DuckDB's settings.
+
+        Raises:
+            DatabaseBusyError: A process was in the way for longer.
+            IngestionError: It cannot be opened.
+        """
+
+    @contextmanager
+    def read(
+        self, seconds: float, report: Report | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Opens it read-only and in UTC, also if it is empty; otherwise as `connect`."""
+        with (
+            duckdb.connect(":memory:")
+            if self.is_empty()
+            else self.connect(seconds, report, read_only=True)
+        ) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+
+    @abstractmethod
+    def reader(self, seconds: float, report: Report | None = None) -> StoreReader:
+        """Reads it for a sync; `seconds` and `report` as in `connect`, for each time."""
+
+    @abstractmethod
+    def alone_on(self, source: str, seconds: float) -> AbstractContextManager[None]:
+        """Keeps syncs of a source in all processes off its tables while this lasts.
+
+        Raises:
+            DatabaseBusyError: Another sync of it has run for longer than `seconds`.
+            SettingsError: It cannot be written.
+        """
+
+    @abstractmethod
+    def working_folder(self, source: str, seconds: float) -> AbstractContextManager[Path]:
+        """A folder for dlt without anything of an earlier sync of the source; gone afterwards.
+
+        Raises:
+            DatabaseBusyError: Another sync of the source has had it for longer than `seconds`.
+        """
+
+    @abstractmethod
+    def destination(
+        self, source: str, seconds: float, report: Report | None = None
+    ) -> "SyncDestination":
+        """dlt's destination for one sync of a source; `seconds` and `report` as in `connect`."""
+
+    @abstractmethod
+    def errors(self) -> AbstractContextManager[None]:
+        """Turns any error of it into one message that says what to do.
+
+        Raises:
+            IngestionError: What is wrong with it.
+        """
+
+    @abstractmethod
+    def room(self) -> Room:
+        """How large it is, and how large it can become."""
+
+    @abstractmethod
+    def waiting_file(self, source: str) -> Path:
+        """Where a source keeps what it could not write, as the store was in use."""
+
+    @property
+    @abstractmethod
+    def copy(self) -> Path:
+        """The copy for readers."""
+
+    @abstractmethod
+    def refresh_copy(self, seconds: float, report: Report | None = None) -> Copied:
+        """Makes the copy anew if the store has anything that it lacks; as `connect` otherwise."""
+
+    @abstractmethod
+    def remove_copy(self, seconds: float) -> bool:
+        """Removes the copy, so that nobody reads one that is not kept up to date.
+
+        Returns:
+            Whether there was one.
+        """
