@@ -292,7 +292,7 @@ def test_timestamps_become_text_in_the_zone_of_the_machine() -> None:
 @pytest.mark.skipif(int(duckdb.__version__.split(".")[0]) > 1, reason="DuckDB 2 loads it")
 def test_a_delete_does_not_load_a_unique_index(database: Path) -> None:
     """So an INSERT of the same key in the same transaction violates it, in a file that was opened
-    anew. `destination.SyncClient` inserts no row before a merge because of this."""
+    anew. `file_destination.FileClient` inserts no row before a merge because of this."""
     with duckdb.connect(str(database)) as connection:
         connection.execute("CREATE TABLE t AS SELECT 1 AS id; CREATE UNIQUE INDEX own ON t (id)")
 
@@ -300,5 +300,5 @@ def test_a_delete_does_not_load_a_unique_index(database: Path) -> None:
         with duckdb.connect(str(database)) as connection:
             connection.execute("BEGIN; DELETE FROM t; INSERT INTO t VALUES (1)")
 
-    error = error_of(merge, "The index is loaded upstream: delete SyncClient._load_indexes.")
+    error = error_of(merge, "The index is loaded upstream: delete FileClient._load_indexes.")
     assert "Duplicate key" in str(error)

@@ -6,7 +6,7 @@ from typing import Any
 import dlt
 from dlt.destinations.job_client_impl import SqlLoadJob
 
-from incidents_dagster.ingestion.warehouse.destination import SyncClient
+from incidents_dagster.ingestion.warehouse.file_destination import FileClient
 
 
 def mark_stages(tell: Callable[[str], Any]) -> None:
@@ -25,4 +25,4 @@ def mark_stages(tell: Callable[[str], Any]) -> None:
     marked(dlt.Pipeline, "normalize", "normalize")
     marked(dlt.Pipeline, "load", "load")
     marked(SqlLoadJob, "run", "merge")
-    marked(SyncClient, "complete_load", "after")
+    marked(FileClient, "complete_load", "after")

@@ -13,6 +13,7 @@ from incidents_dagster.ingestion.rows.filled import Filled
 from incidents_dagster.ingestion.settings import Insight, hours_of
 from incidents_dagster.ingestion.tables import FILLED, FIRST, INCIDENTS, Table, quoted
 from incidents_dagster.ingestion.warehouse import change_log, sync_log
+from incidents_dagster.ingestion.warehouse.catalog import relations
 from incidents_dagster.ingestion.warehouse.store import Store
 from incidents_dagster.insight.rules import RULES, Found
 from incidents_dagster.insight.sql_files import SCHEMA, SqlFile, sql_files
@@ -92,31 +93,19 @@ def phases_of(table: Table) -> dict[str | None, str]:
 
 
 def _check_inputs(connection: duckdb.DuckDBPyConnection, store: str) -> None:
-    found = connection.execute(
-        "SELECT 1 FROM duckdb_views() WHERE database_name = current_database() "
-        "AND schema_name = ? AND view_name = ?",
-        [FIRST, INCIDENTS],
-    ).fetchall()
-    if not found:
+    if (INCIDENTS, "view") not in {(one.name, one.kind) for one in relations(connection, FIRST)}:
         raise NoDatabaseError(
             f"{store} has no view {FIRST}.{INCIDENTS} yet: sync first (make run)."
         )
 
 
 def _refuse_others(connection: duckdb.DuckDBPyConnection) -> None:
-    existing = connection.execute(
-        "SELECT table_name, 'table', comment FROM duckdb_tables() "
-        "WHERE database_name = current_database() AND schema_name = ? "
-        "UNION ALL SELECT view_name, 'view', comment FROM duckdb_views() "
-        "WHERE database_name = current_database() AND schema_name = ? ORDER BY ALL",
-        [SCHEMA, SCHEMA],
-    ).fetchall()
-    for name, kind, comment in existing:
-        if name in sql_files() and not (comment or "").endswith(MADE_BY):
+    for one in relations(connection, SCHEMA):
+        if one.name in sql_files() and not one.comment.endswith(MADE_BY):
             raise SettingsError(
-                f"{SCHEMA}.{name}, the name of a table of this project, is that of a {kind} which "
-                f"it has not made. Rename it: ALTER {kind.upper()} {SCHEMA}.{name} RENAME TO "
-                "another_name."
+                f"{SCHEMA}.{one.name}, the name of a table of this project, is that of a "
+                f"{one.kind} which it has not made. Rename it: ALTER {one.kind.upper()} "
+                f"{SCHEMA}.{one.name} RENAME TO another_name."
             )
 
 

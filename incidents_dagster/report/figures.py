@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from incidents_dagster.ingestion.errors import NoDatabaseError
+from incidents_dagster.ingestion.warehouse.catalog import relations
 from incidents_dagster.ingestion.warehouse.store import Store
 from incidents_dagster.insight.sql_files import SCHEMA, sql_files
 from incidents_dagster.report import last_week, queries, trust
@@ -177,10 +178,7 @@ def read(store: Store, seconds: float) -> Figures:
 
 
 def _check_tables(connection: duckdb.DuckDBPyConnection, store: str) -> None:
-    found = connection.execute(
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [SCHEMA]
-    ).fetchall()
-    if missing := sorted({*sql_files()} - {name for (name,) in found}):
+    if missing := sorted({*sql_files()} - {one.name for one in relations(connection, SCHEMA)}):
         raise NoDatabaseError(
             f"{store} has no {SCHEMA}.{missing[0]} yet: run the job insight_refresh, or make "
             "report, which makes the tables first."

@@ -23,7 +23,7 @@ from incidents_dagster.ingestion.errors import DatabaseBusyError, SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.settings import PROJECT_ROOT, load_settings
 from incidents_dagster.ingestion.sync import open_sync, run_sync
-from incidents_dagster.ingestion.warehouse.destination import SyncClient
+from incidents_dagster.ingestion.warehouse.file_destination import FileClient
 
 Rows = list[dict[str, Any]]
 
@@ -277,14 +277,14 @@ def test_a_reader_comes_in_between_two_pages_and_not_between_merge_and_end_of_lo
         return body
 
     api.faults.reshape = while_fetching
-    enter = SyncClient.__enter__
+    enter = FileClient.__enter__
 
-    def enter_after_a_reader(client: SyncClient) -> SyncClient:
+    def enter_after_a_reader(client: FileClient) -> FileClient:
         if client.hold.keep and "merged" not in attempts:
             read("merged")
         return enter(client)
 
-    monkeypatch.setattr(SyncClient, "__enter__", enter_after_a_reader)
+    monkeypatch.setattr(FileClient, "__enter__", enter_after_a_reader)
     run_sync(load_settings(), print)
     assert attempts == {"fetching": "open\n", "merged": ""}
     assert _count(database) == 251

@@ -13,6 +13,7 @@ import duckdb
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.tables import DELETED_AT, FIRST, INCIDENTS, Table, quoted
+from incidents_dagster.ingestion.warehouse import catalog
 from incidents_dagster.ingestion.warehouse.incident_columns import COLUMNS, IncidentTable
 from incidents_dagster.ingestion.warehouse.store import Store
 
@@ -68,7 +69,7 @@ def refreshed(
         if {*look.sources_before} & {*wrong}:
             there = [one for one in look.tables if one.table.schema in look.sources_before]
             return replace(look, tables=there).found({}, wrong)
-        if not look.tables or look.comment == look.before:
+        if not look.tables or (look.before and look.comment == look.before.comment):
             return look.found({}, wrong)
     with store.connect(seconds, report) as connection:
         look = _Look.at(connection, tables)
@@ -94,34 +95,24 @@ class _Look:
     connection: duckdb.DuckDBPyConnection
     tables: list[IncidentTable]
     without_table: list[str]
-    before: str
+    before: catalog.Relation | None
     sql: str
 
     @classmethod
     def at(cls, connection: duckdb.DuckDBPyConnection, tables: Sequence[Table]) -> "_Look":
         # All columns at once, as each such query looks at all tables of the file.
-        columns = connection.execute(
-            "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
-            "WHERE database_name = current_database()"
-        ).fetchall()
         types: dict[tuple[str, str], dict[str, str]] = {}
-        for schema, name, column, kind in columns:
-            types.setdefault((schema, name), {})[column] = kind
+        for column in catalog.columns(connection):
+            types.setdefault((column.schema, column.table), {})[column.name] = column.type
         found = [IncidentTable(one, types.get((one.schema, one.name), {})) for one in tables]
         for one in found:
             if not one.table.takes_changes_alone:  # then it is the API's own field
                 one.types.pop(DELETED_AT, None)
         there = [one for one in found if one.types]
         missing = [one.table.schema for one in found if not one.types]
-        comments = connection.execute(
-            "SELECT comment FROM duckdb_views() WHERE database_name = current_database() "
-            "AND schema_name = ? AND view_name = ?",
-            [FIRST, INCIDENTS],
-        ).fetchall()
-        before = str(comments[0][0] or "") if comments else ""
-        return cls(
-            connection, there, missing, before, " UNION ALL ".join(one.selected for one in there)
-        )
+        sql = " UNION ALL ".join(one.selected for one in there)
+        named = [one for one in catalog.relations(connection, FIRST) if one.name == INCIDENTS]
+        return cls(connection, there, missing, named[0] if named else None, sql)
 
     @property
     def comment(self) -> str:
@@ -133,7 +124,7 @@ class _Look:
     @property
     def sources_before(self) -> list[str]:
         """The sources of the view that there is."""
-        known = COMMENT.fullmatch(self.before)
+        known = COMMENT.fullmatch(self.before.comment) if self.before else None
         return known["sources"].split(", ") if known else []
 
     def refuse_others(self) -> None:
@@ -142,16 +133,11 @@ class _Look:
         Raises:
             SettingsError: It has the name of the view.
         """
-        found = self.connection.execute(
-            "SELECT table_type FROM information_schema.tables WHERE table_catalog = "
-            "current_database() AND table_schema = ? AND table_name = ?",
-            [FIRST, INCIDENTS],
-        ).fetchall()
-        if found and not self.sources_before:
-            kind = "VIEW" if found[0][0] == "VIEW" else "TABLE"
+        if self.before and not self.sources_before:
+            kind = self.before.kind
             raise SettingsError(
                 f"{FIRST}.{INCIDENTS}, the name of the view over all sources, is that of a "
-                f"{kind.lower()} which this project has not made. Rename it: ALTER {kind} "
+                f"{kind} which this project has not made. Rename it: ALTER {kind.upper()} "
                 f"{FIRST}.{INCIDENTS} RENAME TO another_name."
             )
 

@@ -12,6 +12,7 @@ from datetime import datetime
 import duckdb
 
 from incidents_dagster.ingestion.tables import CHANGE_LOG, DELETED_AT, FIRST, Table, quoted
+from incidents_dagster.ingestion.warehouse import catalog
 from incidents_dagster.ingestion.warehouse.incident_columns import TEXT, TIME, IncidentTable
 from incidents_dagster.ingestion.warehouse.sync_log import TABLE as SYNCS_TABLE
 from incidents_dagster.ingestion.warehouse.sync_log import SyncLog, SyncRow, create_table
@@ -124,12 +125,8 @@ class ChangeLog:
         connection.execute(self._insert(row, which), parameters)
 
     def _row(self, connection: duckdb.DuckDBPyConnection) -> IncidentTable:
-        found = connection.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = "
-            "current_database() AND schema_name = ? AND table_name = ?",
-            [self.table.schema, self.table.name],
-        ).fetchall()
-        return IncidentTable(self.table, dict(found))
+        found = catalog.columns(connection, self.table.schema, self.table.name)
+        return IncidentTable(self.table, {one.name: one.type for one in found})
 
     def _insert(self, row: IncidentTable, which: str) -> str:
         further = [n for n in self.tracked if n not in TEXTS and n in row.types]

@@ -10,13 +10,14 @@ from typing import Any
 import duckdb
 
 from incidents_dagster.ingestion.tables import FIELD, quoted
+from incidents_dagster.ingestion.warehouse import catalog
 
 LAST_LINE = "Field: "
 
 
-def split(comment: str | None) -> tuple[str | None, str | None]:
+def split(comment: str) -> tuple[str | None, str | None]:
     """The description and the field in a comment."""
-    lines = (comment or "").split("\n")
+    lines = comment.split("\n")
     field = lines.pop().removeprefix(LAST_LINE) if lines[-1].startswith(LAST_LINE) else None
     return "\n".join(lines) or None, field
 
@@ -38,12 +39,8 @@ def write(
         schema: The schema in DuckDB.
         tables: Each table's name and its columns with dlt's hints.
     """
-    found = connection.execute(
-        "SELECT table_name, column_name, comment FROM duckdb_columns() "
-        "WHERE database_name = current_database() AND schema_name = ?",
-        [schema],
-    ).fetchall()
-    present = {(table, column): comment or "" for table, column, comment in found}
+    found = catalog.columns(connection, schema)
+    present = {(one.table, one.name): one.comment for one in found}
     statements = []
     for table, columns in tables:
         for name, hints in columns.items():

@@ -1,22 +1,19 @@
-"""dlt's DuckDB destination as a sync needs it.
+"""dlt's DuckDB destination as a sync needs it, whatever the store.
 
-It waits for the file whenever dlt opens it, holds it from the first change of a table to the end
-of the load, comments the columns, and recreates what is missing or damaged: dlt's bookkeeping and
-staging tables, and a table that was dropped by hand. An index that somebody put on a table stays.
+It logs what a merge changes, comments the columns, and recreates what is missing or damaged: dlt's
+bookkeeping and staging tables, and a table that was dropped by hand. `file_destination` adds what a
+file needs.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import dlt
 import duckdb
-from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.destination.client import (
     LoadJob,
-    RunnableLoadJob,
     StateInfo,
     StorageSchemaInfo,
 )
@@ -24,10 +21,7 @@ from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TSchemaTables
 from dlt.common.versioned_state import decompress_state
-from dlt.destinations.impl.duckdb.configuration import (
-    DuckDbClientConfiguration,
-    DuckDbCredentials,
-)
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.job_client_impl import SqlLoadJob
 from dlt.pipeline.state_sync import migrate_state_to_current
@@ -37,56 +31,34 @@ from incidents_dagster.ingestion.naming import NamingConvention
 from incidents_dagster.ingestion.tables import quoted, staging_of
 from incidents_dagster.ingestion.warehouse import comments
 from incidents_dagster.ingestion.warehouse.change_log import ChangeLog
-from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold
 
 SNAKE_CASE = "snake_case"  # dlt's default, in files of earlier releases
 
 
-@configspec(init=False)
-class FileCredentials(DuckDbCredentials):
-    """The path of a DuckDB file, which dlt would show as a URL with the help of SQLAlchemy."""
-
-    def __str__(self) -> str:
-        return str(self.database)
-
-
-def file_credentials(database: Path) -> FileCredentials:
-    """For `database`, resolved: else dlt would resolve them about twenty times per run."""
-    credentials = FileCredentials()
-    credentials.database = str(database)  # as an argument, it would be parsed as a URL
-    return resolve_configuration(credentials, sections=("destination", "duckdb", "credentials"))
-
-
-def sync_destination(database: Path, source: str, hold: WriteHold) -> "SyncDestination":
-    """The destination for one sync of a source into the file, which `hold` opens."""
+def options(source: str) -> dict[str, Any]:
+    """What the destination for a sync of a source is made with, beside its credentials."""
     # By default, the DELETE and the INSERT of a merge commit one by one: a kill between them loses
     # rows. With `supports_transactions`, they are one transaction.
     # A replace would empty the table first, unless it goes through staging.
-    destination = SyncDestination(
-        file_credentials(database),
-        supports_transactions=True,
-        replace_strategy="insert-from-staging",
-        naming_convention=NamingConvention.name(),
-        staging_dataset_name_layout=staging_of(source),
-    )
-    destination.hold = hold
-    return destination
+    return {
+        "supports_transactions": True,
+        "replace_strategy": "insert-from-staging",
+        "naming_convention": NamingConvention.name(),
+        "staging_dataset_name_layout": staging_of(source),
+    }
 
 
 class SyncDestination(dlt.destinations.duckdb):
     """DuckDB for one sync.
 
     Attributes:
-        hold: Opens the file for this sync.
         log: What the merge of its table changes is written to; None for no table.
     """
 
-    hold: WriteHold
     log: ChangeLog | None = None
 
     def close(self) -> None:
-        """Lets go of the file, whatever has become of the load."""
-        self.hold.end()
+        """Lets go of the store, whatever has become of the load."""
 
     @property
     def client_class(self) -> type[DuckDbClient]:
@@ -101,9 +73,9 @@ class SyncDestination(dlt.destinations.duckdb):
     def client(
         self, schema: Schema, initial_config: DuckDbClientConfiguration | None = None
     ) -> DuckDbClient:
-        """dlt's client, with the hold and the log."""
+        """dlt's client, with the log."""
         client = super().client(schema, initial_config)  # type: ignore[arg-type]
-        client.hold, client.log = self.hold, self.log  # type: ignore[attr-defined]
+        client.log = self.log  # type: ignore[attr-defined]
         return client
 
 
@@ -123,28 +95,10 @@ class LoggedMerge(SqlLoadJob):
 
 
 class SyncClient(DuckDbClient):
-    """dlt's client, with the hold. dlt opens and closes the file several times per load: in
-    between, a reader could open it and stop a load whose rows are in the table already."""
+    """dlt's client, which writes the log, comments the columns and recreates what is damaged."""
 
-    hold: WriteHold
     log: ChangeLog | None = None
     _healed = False
-
-    def __enter__(self) -> "SyncClient":
-        self.hold.take()
-        try:
-            super().__enter__()
-        except BaseException:
-            self.hold.give_back()
-            raise
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        if error[0] is None:
-            self.hold.give_back()
-        else:
-            self.hold.end()  # no load continues after a failure
 
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
         """The first step of a load, once for the dataset and once for staging."""
@@ -153,16 +107,6 @@ class SyncClient(DuckDbClient):
             self._heal()
         super().initialize_storage(truncate_tables)  # type: ignore[arg-type]
 
-    def prepare_load_job_execution(self, job: RunnableLoadJob) -> None:
-        """Holds the file from the first job that changes a table to the end of the load."""
-        # Not earlier: what was copied to staging would stay in memory while it is merged.
-        to_staging = self.sql_client.is_staging_dataset_active and not isinstance(job, SqlLoadJob)
-        own = job.job_file_info().table_name in self.schema.dlt_table_names()
-        if not to_staging and not own:
-            self.hold.keep = True
-            self._load_indexes(job.job_file_info().table_name)
-        super().prepare_load_job_execution(job)
-
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
@@ -170,11 +114,6 @@ class SyncClient(DuckDbClient):
         if SqlLoadJob.is_sql_job(file_path) and self.log and table["name"] == self.log.table.name:
             return LoggedMerge(file_path, self.log, load_id)
         return super().create_load_job(table, file_path, load_id, restore)
-
-    def complete_load(self, load_id: str) -> None:
-        """The last step of a load."""
-        super().complete_load(load_id)
-        self.hold.keep = False
 
     def update_stored_schema(
         self,
@@ -219,22 +158,6 @@ class SyncClient(DuckDbClient):
                 raise
             return None
         return info
-
-    def _load_indexes(self, table: str) -> None:
-        """Has DuckDB load the indexes of a table, if it has any, by an INSERT of no row."""
-        # A DELETE does not load them, and an INSERT of the same key in the same transaction would
-        # then violate a UNIQUE one.
-        connection = self.sql_client.native_connection
-        found = connection.execute(
-            "SELECT 1 FROM duckdb_indexes() WHERE database_name = current_database() "
-            "AND schema_name = ? AND table_name = ? LIMIT 1",
-            [self.schema.name, table],
-        ).fetchall()
-        if found:
-            qualified = f"{quoted(self.schema.name)}.{quoted(table)}"
-            connection.execute(
-                f"INSERT INTO {qualified} BY NAME SELECT _dlt_load_id FROM {qualified} LIMIT 0"
-            )
 
     def _heal(self) -> None:
         connection = self.sql_client.native_connection

@@ -13,8 +13,11 @@ from typing import Any
 import duckdb
 
 from incidents_dagster.ingestion.warehouse import duckdb_file, file_copy
-from incidents_dagster.ingestion.warehouse.destination import SyncDestination, sync_destination
 from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold, alone_on, holds_nothing
+from incidents_dagster.ingestion.warehouse.file_destination import (
+    FileDestination,
+    file_destination,
+)
 from incidents_dagster.ingestion.warehouse.file_errors import file_errors
 from incidents_dagster.ingestion.warehouse.file_reader import FileReader
 from incidents_dagster.ingestion.warehouse.store import Copied, Report, Room, Store
@@ -64,9 +67,9 @@ class FileStore(Store):
 
     def destination(
         self, source: str, seconds: float, report: Report | None = None
-    ) -> SyncDestination:
+    ) -> FileDestination:
         """dlt's DuckDB, which waits for the file and holds it for a load."""
-        return sync_destination(self._path, source, WriteHold(self._path, seconds, report))
+        return file_destination(self._path, source, WriteHold(self._path, seconds, report))
 
     def errors(self) -> AbstractContextManager[None]:
         """Of the file, and of its disk."""

@@ -7,6 +7,7 @@ import json
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.tables import quoted
+from incidents_dagster.ingestion.warehouse.catalog import columns
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
@@ -22,11 +23,11 @@ def check_key(stored: StoredTable, resource: str, store: str) -> None:
         SettingsError: It is another one. A table that each sync replaces may have any.
     """
     table = stored.table
-    columns = [column.name for column in stored.columns()]
-    if not columns or table.write_disposition == "replace":
+    names = [column.name for column in stored.columns()]
+    if not names or table.write_disposition == "replace":
         return
     key, its_key = table.primary_key, _loaded_key(stored)
-    if lacking := [name for name in key if name not in columns]:
+    if lacking := [name for name in key if name not in names]:
         has = f"has no column {lacking[0]!r}"
         has += f"; its primary key is {_named(its_key)}" if its_key else ""
     elif its_key and {*its_key} != {*key}:
@@ -43,12 +44,7 @@ def check_key(stored: StoredTable, resource: str, store: str) -> None:
 
 def _loaded_key(stored: StoredTable) -> list[str]:
     """The primary key that the table was last loaded with; empty if it had none."""
-    found = stored.connection.execute(
-        "SELECT 1 FROM duckdb_columns() WHERE database_name = current_database() "
-        "AND schema_name = ? AND table_name = '_dlt_version'",
-        [stored.table.schema],
-    ).fetchall()
-    if not found:
+    if not columns(stored.connection, stored.table.schema, "_dlt_version"):
         return []
     versions = stored.connection.execute(
         f"SELECT schema FROM {quoted(stored.table.schema)}._dlt_version WHERE schema_name = ? "
@@ -57,8 +53,8 @@ def _loaded_key(stored: StoredTable) -> list[str]:
     ).fetchall()
     try:
         schema = json.loads(versions[0][0]) if versions else {}
-        columns = schema.get("tables", {}).get(stored.table.name, {}).get("columns", {})
-        return [name for name, hints in columns.items() if hints.get("primary_key")]
+        hints = schema.get("tables", {}).get(stored.table.name, {}).get("columns", {})
+        return [name for name, of in hints.items() if of.get("primary_key")]
     except (ValueError, AttributeError):  # damaged: dlt writes it anew
         return []
 

@@ -5,6 +5,7 @@ That of the first source always counts as its own, as in the first release.
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.tables import FIRST, quoted
+from incidents_dagster.ingestion.warehouse.catalog import columns
 from incidents_dagster.ingestion.warehouse.store import Connection
 
 DLTS_TABLE = "_dlt_pipeline_state"
@@ -23,13 +24,9 @@ def check_schema(connection: Connection, source: str, store: str) -> None:
     """
     if source == FIRST:
         return
-    found = connection.execute(
-        "SELECT table_name, bool_or(column_name = '_dlt_load_id') FROM duckdb_columns() "
-        "WHERE database_name = current_database() AND schema_name = ? GROUP BY ALL ORDER BY ALL",
-        [source],
-    ).fetchall()
-    names = [name for name, _ in found]
-    ours = any(by_dlt or name.startswith("_dlt_") for name, by_dlt in found)
+    found = columns(connection, source)
+    names = sorted({one.table for one in found})
+    ours = any(one.name == "_dlt_load_id" or one.table.startswith("_dlt_") for one in found)
     if DLTS_TABLE in names:
         pipelines = connection.execute(
             f"SELECT DISTINCT pipeline_name FROM {quoted(source)}.{DLTS_TABLE}"

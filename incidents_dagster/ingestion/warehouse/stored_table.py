@@ -23,7 +23,7 @@ from incidents_dagster.ingestion.tables import (
     quoted,
     same_key,
 )
-from incidents_dagster.ingestion.warehouse import comments
+from incidents_dagster.ingestion.warehouse import catalog, comments
 from incidents_dagster.ingestion.warehouse.store import Connection
 from incidents_dagster.ingestion.warehouse.times import Times
 
@@ -55,21 +55,15 @@ class StoredTable:
 
     def columns(self) -> list[Column]:
         """The table's columns in their order."""
-        found = self.connection.execute(
-            "SELECT column_name, data_type, is_nullable, comment FROM duckdb_columns() "
-            "WHERE database_name = current_database() AND schema_name = ? AND table_name = ? "
-            "ORDER BY column_index",
-            [self.table.schema, self.table.name],
-        ).fetchall()
         descriptions = {
             n: c.get("description") for n, c in self.table.declared.items()
         } | DLT_COLUMNS
-        columns = []
-        for name, kind, nullable, comment in found:
-            described, field = comments.split(comment)
-            described = descriptions.get(name) or described
-            columns.append(Column(name, kind, nullable, described, field))
-        return columns
+        found = []
+        for one in catalog.columns(self.connection, self.table.schema, self.table.name):
+            described, field = comments.split(one.comment)
+            described = descriptions.get(one.name) or described
+            found.append(Column(one.name, one.type, one.nullable, described, field))
+        return found
 
     def types(self) -> TTableSchemaColumns:
         """dlt's hints for each column: as declared, but with the type that it has in the table."""
