@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile report dev sql presets init doctor demo-api test test-all test-slow test-duckdb2 test-newest bench bench-sources bench-insight faults vendors check format docs lock clean
+.PHONY: help run reconcile report dev sql shared presets init doctor demo-api test test-all test-slow test-duckdb2 test-newest test-shared bench bench-sources bench-insight bench-shared faults vendors check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ dev: $(VENV)/run  ## Start the Dagster UI with schedule, sensors and freshness (
 sql: export QUERY := $(value Q)
 sql: $(VENV)/run  ## Query the database: make sql Q='SELECT count(*) FROM incidents.incident_data'
 	@$(BIN)/python -m incidents_dagster sql -- "$$QUERY"
+
+shared: $(VENV)/run  ## Install what a store that several machines share needs: docs/shared.md
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-shared.lock
 
 presets: $(VENV)/run  ## List the vendors that are known by name
 	@$(BIN)/python -m incidents_dagster presets
@@ -73,6 +76,9 @@ ON_DAGSTER := $(addprefix incidents_dagster_tests/test_,$(addsuffix .py,assets c
 test-newest: .venv-newest/dev  ## Run the tests that use Dagster on the newest one, without dagster-embedded-elt
 	@.venv-newest/bin/python -m pytest -n auto -m "not slow and not browser" $(ON_DAGSTER)
 
+test-shared: .venv-shared/dev  ## Run the tests of a shared store (they start a PostgreSQL server)
+	@.venv-shared/bin/python -m pytest -n auto --dist worksteal incidents_dagster_tests/shared
+
 bench: $(VENV)/run .venv-bench/plot  ## Compare syncs with plain dlt and a hand-written loop: make bench ARGS='--million'
 	@$(BIN)/python -m bench $(ARGS)
 	@.venv-bench/bin/python -m bench --render
@@ -83,6 +89,9 @@ bench-insight: $(VENV)/dev  ## Measure what the tables of insight and the report
 
 bench-sources: $(VENV)/dev  ## Measure what fifty sources cost, beside one
 	@$(BIN)/python -m bench.sources
+
+bench-shared: .venv-shared/dev  ## Measure what a shared store costs, beside a file (starts a PostgreSQL server)
+	@.venv-shared/bin/python -m bench.shared $(ARGS)
 
 faults: $(VENV)/dev  ## Try what can go wrong with a sync and write docs/reliability.md: make faults ARGS='--part'
 	@$(BIN)/python -m faults $(ARGS)
@@ -117,11 +126,12 @@ lock: $(VENV)/dev  ## Resolve the dependencies again into the lock files
 	@$(COMPILE) --constraint constraints.txt -o requirements.lock
 	@$(COMPILE) --constraint requirements.lock --extra dev -o requirements-dev.lock
 	@$(COMPILE) --constraint requirements.lock --extra bench -o requirements-bench.lock
+	@sed '/^duckdb==/,/via/d' requirements.lock | $(COMPILE) --constraint /dev/stdin --extra shared -o requirements-shared.lock
 	@$(RESOLVE) --group survival -o requirements-survival.lock
 	@echo dagster-embedded-elt | $(COMPILE) --constraint constraints.txt --extra dev --excludes /dev/stdin -o requirements-newest.lock
 
 clean:  ## Remove environments and caches; data/ stays
-	@rm -rf .venv .venv-bench .venv-duckdb2 .venv-newest .venv-survival .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-bench .venv-duckdb2 .venv-newest .venv-shared .venv-survival .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
 # One marker per set of packages: if it is newer than its lock file, there is nothing to install.
 $(VENV)/run: requirements.lock pyproject.toml
@@ -148,6 +158,14 @@ $(VENV)/dev: requirements-dev.lock $(VENV)/run
 	@echo "Installing lifelines into .venv-survival ..."
 	@.venv-survival/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-survival.lock
 	@touch $@
+
+.venv-shared/dev: requirements-dev.lock requirements-shared.lock pyproject.toml
+	@$(PYTHON) -m venv .venv-shared
+	@echo "Installing what a shared store needs into .venv-shared ..."
+	@.venv-shared/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@.venv-shared/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-shared.lock
+	@.venv-shared/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch .venv-shared/run $@
 
 .venv-duckdb2/dev: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -m venv .venv-duckdb2

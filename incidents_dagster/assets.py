@@ -79,7 +79,7 @@ class IncidentsTranslator(DagsterDltTranslator):
                 description=_description(settings, name, table),
                 group_name=settings.group,
                 owners=settings.owners,
-                kinds={"dlt", "duckdb"},
+                kinds={"dlt", configured_store().kind},
                 metadata=table_metadata(table, table.declared_columns),
                 freshness_policy=freshness_policy(settings),
             )

@@ -182,6 +182,22 @@ def doctor(source: str, as_json: bool, record: Path | None) -> None:
     sys.exit(1 if any(diagnosis.why_unproven for diagnosis in found.values()) else 0)
 
 
+@main.command("allow-reader")
+@click.argument("role")
+def allow_reader(role: str) -> None:
+    """Let a role of PostgreSQL read all that is in the shared store, now and later.
+
+    ROLE is created if there is none, and its password is shown, once.
+    """
+    from incidents_dagster.ingestion.warehouse.configured_store import (  # noqa: PLC0415
+        configured_store,
+    )
+
+    store = configured_store()
+    password = store.allow_reader(role)
+    click.echo(f"{role} may read {store.name}." + (f" Password: {password}" if password else ""))
+
+
 @main.command("configured")
 def show_configured() -> None:
     """Show which API and which database the settings name."""

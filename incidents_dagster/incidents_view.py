@@ -37,7 +37,7 @@ def asset_over(sources: Collection[Source], wrong: Collection[str]) -> dg.Assets
         deps=[dg.AssetDep(source.key(source.main)) for source in sources],
         group_name=FIRST,
         owners=next(iter(sources)).settings.owners,
-        kinds={"duckdb"},
+        kinds={configured_store().kind},
         description=(
             "The incidents of all sources: the view `incidents.incidents`, with the same columns "
             "for each, filled from its first resource. Rows that are gone from the API have "

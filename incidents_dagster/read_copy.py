@@ -20,6 +20,7 @@ from incidents_dagster.who_started import waiting
 
 CHECK = "read_copy_is_current"
 DESCRIPTION = "The copy of the file for readers has what the file has, or is switched off."
+COPY = configured_store().copy
 # The first source's, for all; if its settings are wrong, the others go on.
 ENABLED = FIRST not in SOURCES or SOURCES[FIRST].settings.read_copy
 
@@ -31,9 +32,11 @@ ENABLED = FIRST not in SOURCES or SOURCES[FIRST].settings.read_copy
     owners=LEADING.settings.owners,
     kinds={"duckdb"},
     description=(
-        f"A copy of the DuckDB file for readers, `{configured_store().copy.name}` beside "
-        "it: who keeps it open stops no sync. It has all tables but dlt's own, and is replaced in "
-        "one step after each sync, or `insight_refresh`, that changed something."
+        f"A copy of the DuckDB file for readers, `{COPY.name}` beside it: who keeps it open stops "
+        "no sync. It has all tables but dlt's own, and is replaced in one step after each sync, or "
+        "`insight_refresh`, that changed something."
+        if COPY
+        else "Nothing: readers are in nobody's way, as the rows are in a database server."
     ),
     # Materialized only if it is made anew: its age is that of what is in it.
     output_required=False,
@@ -46,7 +49,9 @@ def read_copy(
     store, why = configured_store(), ""
     wait = waiting(LEADING.settings, context.run).wait_seconds
     try:
-        if ENABLED:
+        if store.copy is None:
+            context.log.info("Readers need no copy: they are in nobody's way.")
+        elif ENABLED:
             copied = store.refresh_copy(wait, context.log.info)
             if copied.made:
                 yield dg.MaterializeResult(metadata=_metadata(copied))

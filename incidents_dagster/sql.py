@@ -12,6 +12,7 @@ from incidents_dagster.ingestion.plain_text import plain
 from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 
 WAIT_SECONDS = 30.0
+TABLES = "FROM (SHOW ALL TABLES) WHERE database = current_database()"
 
 
 def answer(query: str) -> None:
@@ -32,7 +33,7 @@ def answer(query: str) -> None:
     )
     with connection:
         try:
-            for statement in connection.extract_statements(query or "SHOW ALL TABLES"):
+            for statement in connection.extract_statements(query or TABLES):
                 found = connection.sql(statement)
                 if found is None:
                     click.echo("OK.")

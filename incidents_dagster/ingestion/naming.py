@@ -17,6 +17,8 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention as SnakeCa
 KEPT = ("L", "M", "N")
 LATIN_ENDS = 0x370  # all letters of Latin-1 and its next extensions are below; Greek begins here
 TAG_CHARACTERS = 8
+# PostgreSQL cuts names after 63 bytes, and dlt may add `__v_timestamp` to one.
+MOST_BYTES = 63 - len("__v_timestamp")
 
 
 class NamingConvention(SnakeCase):
@@ -37,14 +39,21 @@ NAMING = NamingConvention()
 
 def column_name(field: str) -> str:
     """The column that a field gets if no other field has it."""
-    return NAMING.normalize_path(field) or "_empty"  # as dlt does
+    name = NAMING.normalize_path(field) or "_empty"  # as dlt does
+    return short(name, field)
+
+
+def short(name: str, field: str) -> str:
+    """`name` for a column of `field`, tagged if it is too long for PostgreSQL."""
+    return tagged(name, field) if len(name.encode()) > MOST_BYTES else name
 
 
 def tagged(name: str, field: str) -> str:
     """A column for `field` if another one has the column `name`: always the same, as in
     `created_at__f_9d2b6f01`."""
     digest = sha256(field.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{name}__f_{digest[:TAG_CHARACTERS]}"
+    tag = f"__f_{digest[:TAG_CHARACTERS]}"
+    return f"{_cut(name, MOST_BYTES - len(tag))}{tag}"
 
 
 def columns_of(fields: Iterable[str]) -> dict[str, str]:
@@ -54,6 +63,13 @@ def columns_of(fields: Iterable[str]) -> dict[str, str]:
         name = column_name(field)
         columns[field] = tagged(name, field) if name in columns.values() else name
     return columns
+
+
+def _cut(name: str, most: int) -> str:
+    """The beginning of a name, in whole characters, without a `_` at its end if it was cut."""
+    if len(name.encode()) <= most:
+        return name
+    return name.encode()[:most].decode(errors="ignore").rstrip("_")
 
 
 @cache

@@ -35,7 +35,7 @@ def _spec(file: SqlFile) -> dg.AssetSpec:
         description=file.description,
         group_name=GROUP,
         owners=LEADING.settings.owners,
-        kinds={"duckdb", "view" if file.is_view else "table"},
+        kinds={configured_store().kind, "view" if file.is_view else "table"},
         metadata={
             "dagster/table_name": f"{configured_store().catalog}.{SCHEMA}.{file.name}",
             "dagster/column_schema": dg.TableSchema(

@@ -16,7 +16,7 @@ from incidents_dagster.ingestion.warehouse import change_log, sync_log
 from incidents_dagster.ingestion.warehouse.catalog import relations
 from incidents_dagster.ingestion.warehouse.store import Store
 from incidents_dagster.insight.rules import RULES, Found
-from incidents_dagster.insight.sql_files import SCHEMA, SqlFile, sql_files
+from incidents_dagster.insight.sql_files import INPUTS, SCHEMA, SqlFile, sql_files
 
 MADE_BY = "Made by incidents_dagster."
 
@@ -56,12 +56,11 @@ def build(
         SettingsError: The schema has something of these names that somebody else has made.
     """
     store.require_rows()
-    with store.connect(seconds, report) as connection:
+    with store.read(seconds, report) as connection:
         _check_inputs(connection, store.name)
         _refuse_others(connection)
+    with store.making(SCHEMA, list(INPUTS), seconds, report) as connection:
         _prepare(connection, tables, settings)
-        connection.begin()
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         sync_log.create(connection)
         change_log.create(connection)
         rows = {}
@@ -71,7 +70,6 @@ def build(
                 counted = connection.execute(f"SELECT count(*) FROM {SCHEMA}.{name}").fetchall()
                 rows[name] = counted[0][0]
         found = [rule.find(connection) for rule in RULES]
-        connection.commit()
     return Built(rows, found)
 
 

@@ -92,8 +92,9 @@ def look_at_store(source: str, found: Diagnosis) -> None:
     except IngestionError as error:
         found.add(Level.FAIL, "database", str(error))
         return
-    level = Level.OK if room.free > FREE_MB else Level.WARN
-    found.add(level, "database", f"{store.name}, {there}; {room.free / 1024:,.0f} GB are free.")
+    level = Level.WARN if room.free is not None and room.free < FREE_MB else Level.OK
+    free = "" if room.free is None else f"; {room.free / 1024:,.0f} GB are free"
+    found.add(level, "database", f"{store.name}, {there}{free}.")
 
 
 def _secret(field: str, section: SourceSection) -> tuple[str, str]:

@@ -13,12 +13,14 @@ from typing import Any
 
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from incidents_dagster.ingestion.naming import column_name, tagged
+from incidents_dagster.ingestion.naming import column_name, short, tagged
 from incidents_dagster.ingestion.rows.filled import filled_columns
 from incidents_dagster.ingestion.tables import DECLARED_FIELD, DELETED_AT, FIELD, of_source
 
 MOST_COLUMNS = 1_000
 FURTHER_FIELDS = "_further_fields"
+# PostgreSQL's own columns of each table, whose names no other may have.
+SYSTEM_COLUMNS = ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")
 VARIANT = re.compile(r"__v_[a-z]+$")  # dlt's columns for values that do not fit
 
 
@@ -101,9 +103,9 @@ def _alone(field: str, filled: Collection[str]) -> str:
     """The column of a field if no other has it."""
     name = column_name(field)
     if name.startswith("_dlt_"):
-        return f"source{name}"  # a field named like one of dlt's own columns
-    ours = name == DELETED_AT or name in filled
-    return of_source(name) if ours else name
+        return short(f"source{name}", field)  # a field named like one of dlt's own columns
+    ours = name == DELETED_AT or name in filled or name in SYSTEM_COLUMNS
+    return short(of_source(name), field) if ours else name
 
 
 def _part(record: dict[str, Any], fields: set[str]) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.tables import DELETED_AT, FIRST, INCIDENTS, Table, quoted
 from incidents_dagster.ingestion.warehouse import catalog
 from incidents_dagster.ingestion.warehouse.incident_columns import COLUMNS, IncidentTable
-from incidents_dagster.ingestion.warehouse.store import Store
+from incidents_dagster.ingestion.warehouse.store import Store, transaction
 
 VIEW = f"{quoted(FIRST)}.{quoted(INCIDENTS)}"
 SAMPLE_SIZE = 5
@@ -76,15 +76,17 @@ def refreshed(
         look.refuse_others()
         named = {table.schema for table in tables}
         dropped = {s: _rows(connection, s) for s in look.sources_before if s not in named}
-        connection.begin()
-        # That of the first source, which may not have synced yet.
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(FIRST)}")
-        connection.execute(f"CREATE OR REPLACE VIEW {VIEW} AS {look.sql}")
-        connection.execute(f"COMMENT ON VIEW {VIEW} IS '{look.comment}'")
+        statements = [
+            f"CREATE OR REPLACE VIEW {VIEW} AS {look.sql}",
+            f"COMMENT ON VIEW {VIEW} IS '{look.comment}'",
+        ]
         for name, (_, description) in COLUMNS.items():
             text = description.replace("'", "''")
-            connection.execute(f"COMMENT ON COLUMN {VIEW}.{quoted(name)} IS '{text}'")
-        connection.commit()
+            statements.append(f"COMMENT ON COLUMN {VIEW}.{quoted(name)} IS '{text}'")
+        with transaction(connection):
+            # That of the first source, which may not have synced yet.
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(FIRST)}")
+            catalog.run(connection, statements)
         return look.found(dropped, wrong)
 
 

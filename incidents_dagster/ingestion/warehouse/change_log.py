@@ -23,7 +23,7 @@ TEXTS = ("status", "phase", "severity", "service")
 TIMES = ("created_at", "acknowledged_at", "resolved_at", "updated_at")
 # Column → its type, and its description.
 COLUMNS: dict[str, tuple[str, str]] = {
-    "entry": ("BIGINT", "The order in which entries were written."),
+    "entry": ("BIGINT", "The order in which a source's entries were written."),
     "source": (TEXT, "The source."),
     "id": (TEXT, "The incident's primary key, as in incidents.incidents."),
     "seen_before": (
@@ -102,33 +102,36 @@ class ChangeLog:
         if not row.types:  # no sync has had rows yet
             return
         create(connection)
-        has_entries = connection.execute(
-            f"SELECT 1 FROM {TABLE} WHERE source = ? LIMIT 1", [self.table.schema]
-        ).fetchall()
+        of = f"source = '{self.table.schema}'"
+        last_entry = catalog.answer(connection, f"SELECT max(entry) FROM {TABLE} WHERE {of}") or 0
+        has_entries, log = last_entry > 0, TABLE
         if has_entries and not load_id:
             return
-        which = "t._dlt_load_id = $load_id" if has_entries else "true"
+        which = "true"
+        if has_entries:
+            which = f"t._dlt_load_id = '{load_id}'"
+            ids = f"SELECT {row.key} AS id FROM {self.table.qualified} t WHERE {which}"
+            log = catalog.near(connection, TABLE, ids, {"id": TEXT})
         ((last_proven,),) = connection.execute(
             f"SELECT max(begun) FROM {SYNCS_TABLE} WHERE source = ? AND begun <= ?",
             [self.table.schema, self.seen.begun],
         ).fetchall()
         parameters = {
             "source": self.table.schema,
+            "last_entry": last_entry,
             "last_proven": last_proven,
             "seen_before": last_proven if has_entries and self.seen.follows else None,
             "begun": self.seen.begun,
             "ended": self.seen.ended,
             "refilled": self.seen.refilled,
         }
-        if has_entries:
-            parameters["load_id"] = load_id
-        connection.execute(self._insert(row, which), parameters)
+        connection.execute(self._insert(row, which, log), parameters)
 
     def _row(self, connection: duckdb.DuckDBPyConnection) -> IncidentTable:
         found = catalog.columns(connection, self.table.schema, self.table.name)
         return IncidentTable(self.table, {one.name: one.type for one in found})
 
-    def _insert(self, row: IncidentTable, which: str) -> str:
+    def _insert(self, row: IncidentTable, which: str, log: str) -> str:
         further = [n for n in self.tracked if n not in TEXTS and n in row.types]
         also = ", ".join(f"'{name}', {row.own(name, TEXT)}" for name in further)
         own = {name: row.own(name, TEXT) for name in TEXTS}
@@ -141,8 +144,7 @@ class ChangeLog:
             f"{one.format('n')} IS DISTINCT FROM {one.format('l')}" for one in differs
         )
         given = {
-            "entry": f"coalesce((SELECT max(entry) FROM {TABLE}), 0) "
-            "+ row_number() OVER (ORDER BY n.id)",
+            "entry": "$last_entry + row_number() OVER (ORDER BY n.id)",
             "source": "$source",
             "id": "n.id",
             # What an unproven sync saw of this incident is known, too.
@@ -158,7 +160,7 @@ class ChangeLog:
         return (
             f"INSERT INTO {TABLE} WITH n AS (SELECT {row.key} AS id, {selected} "
             f"FROM {self.table.qualified} t WHERE {which}), "
-            f"l AS (SELECT * FROM {TABLE} c WHERE c.source = $source AND id IN (SELECT id FROM n) "
+            f"l AS (SELECT * FROM {log} c WHERE c.source = $source AND id IN (SELECT id FROM n) "
             "QUALIFY row_number() OVER (PARTITION BY c.id ORDER BY c.entry DESC) = 1) "
             f"SELECT {values} FROM n LEFT JOIN l USING (id) WHERE l.id IS NULL OR {changed}"
         )

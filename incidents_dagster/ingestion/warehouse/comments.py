@@ -11,6 +11,7 @@ import duckdb
 
 from incidents_dagster.ingestion.tables import FIELD, quoted
 from incidents_dagster.ingestion.warehouse import catalog
+from incidents_dagster.ingestion.warehouse.store import transaction
 
 LAST_LINE = "Field: "
 
@@ -53,4 +54,5 @@ def write(
                 text = wanted.replace("'", "''")
                 statements.append(f"COMMENT ON COLUMN {column} IS '{text}'")
     if statements:
-        connection.execute("; ".join(["BEGIN", *statements, "COMMIT"]))
+        with transaction(connection):
+            catalog.run(connection, statements)

@@ -19,6 +19,7 @@ from incidents_dagster.ingestion.tables import (
     quoted,
     same_key,
 )
+from incidents_dagster.ingestion.warehouse import catalog
 from incidents_dagster.ingestion.warehouse.stored_table import DLT_COLUMNS, StoredTable
 
 # With a space, as in no column: see `naming`.
@@ -136,12 +137,15 @@ def compare(
         parameters["until"] = times.at(began + full.lag)
         behind = f"coalesce({times.sql('t')} BETWEEN $since AND $until, false)"
         wanted = f"({wanted}) AND NOT ({older} AND {behind})"
+    there = catalog.near(
+        stored.connection, table.qualified, rows.select(table.primary_key), existing
+    )
     # The query only returns positions, so that the rows keep their types.
     positions = pa.array(range(len(rows)), pa.int64())
     stored.connection.register("_rows", rows.append_column(POSITION, positions))
     found = stored.connection.sql(
         f"SELECT r.{quoted(POSITION)}, {older} AS older, {missed}::VARCHAR AS missed FROM _rows r "
-        f"LEFT JOIN {table.qualified} t ON {same_key(table.primary_key, 't', 'r')} "
+        f"LEFT JOIN {there} t ON {same_key(table.primary_key, 't', 'r')} "
         f"WHERE {wanted} ORDER BY ALL",
         params=parameters or None,
     ).to_arrow_table()

@@ -1,9 +1,17 @@
-"""Which store the settings name: a DuckDB file, at `INCIDENTS_DUCKDB_PATH` or in data/."""
+"""Which store the settings name.
+
+A DuckDB file, at `INCIDENTS_DUCKDB_PATH` or in data/, unless `[warehouse]` has the `url` of a
+PostgreSQL database.
+"""
 
 import os
 from pathlib import Path
+from typing import Any
+
+import dlt
 
 from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.secrets.redaction import remember
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.ingestion.settings_files import has_api, source_names
 from incidents_dagster.ingestion.tables import FIRST, staging_of
@@ -15,21 +23,61 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import (
     real,
 )
 from incidents_dagster.ingestion.warehouse.file_store import FileStore
+from incidents_dagster.ingestion.warehouse.postgres import STORE, Server
+from incidents_dagster.ingestion.warehouse.postgres_destination import MEMORY
+from incidents_dagster.ingestion.warehouse.postgres_store import PostgresStore
+from incidents_dagster.ingestion.warehouse.postgres_views import READ
 from incidents_dagster.ingestion.warehouse.store import Store
+
+POSTGRES = "postgresql://"
+KEYS = ("url", "password")  # of [warehouse]
 
 
 def configured_store() -> Store:
-    """The store that the settings name.
+    """The store that the settings name: that of `[warehouse]`, or else a DuckDB file.
+
+    The demo API's incidents are in a file, whatever is in `[warehouse]`.
 
     Raises:
-        SettingsError: It cannot have this name.
+        SettingsError: The settings are wrong, or it cannot have this name.
     """
-    return FileStore(database_path())
+    server, sources = _server(), _sources()
+    if server is None or not has_api(sources):
+        return FileStore(database_path())
+    if taken := {*sources} & {STORE, MEMORY, READ}:
+        raise SettingsError(
+            f"A source in a shared store cannot be called {taken.pop()!r}, as DuckDB has that "
+            "name for something else: give the source another one."
+        )
+    return PostgresStore(server)
+
+
+def _server() -> Server | None:
+    """The server of `[warehouse]`; None if there is none."""
+    section: dict[str, Any] = {
+        **(dlt.config.get("warehouse") or {}),
+        **(dlt.secrets.get("warehouse") or {}),
+    }
+    if unknown := {*section} - {*KEYS}:
+        raise SettingsError(
+            f"[warehouse] has no setting {unknown.pop()!r}: there are {', '.join(KEYS)}."
+        )
+    url, password = (str(dlt.secrets.get(f"warehouse.{n}") or section.get(n) or "") for n in KEYS)
+    if not url:
+        return None
+    if not url.startswith(POSTGRES):
+        raise SettingsError(
+            f"warehouse.url must begin with {POSTGRES}, as in {POSTGRES}user@host:5432/database: "
+            "change it in .dlt/config.toml, .dlt/secrets.toml or WAREHOUSE__URL."
+        )
+    server = Server(url, password)
+    remember(*[value for name, value in server.parts.items() if name == "password"])
+    return server
 
 
 def store_called(name: str) -> Store:
     """The store whose `Store.name` this is."""
-    return FileStore(Path(name))
+    return configured_store() if name.startswith(POSTGRES) else FileStore(Path(name))
 
 
 def database_path() -> Path:

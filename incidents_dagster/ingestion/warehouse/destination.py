@@ -82,7 +82,7 @@ class SyncDestination(dlt.destinations.duckdb):
 class LoggedMerge(SqlLoadJob):
     """dlt's merge, with what it changes written to the log in the same transaction."""
 
-    def __init__(self, file_path: str, log: ChangeLog, load_id: str) -> None:
+    def __init__(self, file_path: str, log: ChangeLog | None, load_id: str) -> None:
         super().__init__(file_path)
         self._log, self._load = log, load_id
 
@@ -91,14 +91,21 @@ class LoggedMerge(SqlLoadJob):
         """The transaction of dlt's statements, and of ours after them."""
         with super().maybe_transaction(sql):
             yield
-            self._log.record(self._sql_client.native_connection, self._load)
+            if self._log:
+                self._log.record(self._sql_client.native_connection, self._load)
 
 
 class SyncClient(DuckDbClient):
     """dlt's client, which writes the log, comments the columns and recreates what is damaged."""
 
+    merge: type[LoggedMerge] = LoggedMerge
     log: ChangeLog | None = None
     _healed = False
+
+    @property
+    def staging(self) -> str:
+        """The schema of staging, in SQL."""
+        return quoted(staging_of(self.schema.name))
 
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
         """The first step of a load, once for the dataset and once for staging."""
@@ -111,8 +118,9 @@ class SyncClient(DuckDbClient):
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
         """The merge of the log's table is one that writes the log."""
-        if SqlLoadJob.is_sql_job(file_path) and self.log and table["name"] == self.log.table.name:
-            return LoggedMerge(file_path, self.log, load_id)
+        if SqlLoadJob.is_sql_job(file_path):
+            logs = self.log and table["name"] == self.log.table.name
+            return self.merge(file_path, self.log if logs else None, load_id)
         return super().create_load_job(table, file_path, load_id, restore)
 
     def update_stored_schema(
@@ -161,8 +169,8 @@ class SyncClient(DuckDbClient):
 
     def _heal(self) -> None:
         connection = self.sql_client.native_connection
-        dataset, staging = quoted(self.schema.name), staging_of(self.schema.name)
-        connection.execute(f"DROP SCHEMA IF EXISTS {quoted(staging)} CASCADE")
+        dataset = quoted(self.schema.name)
+        connection.execute(f"DROP SCHEMA IF EXISTS {self.staging} CASCADE")
         for name in self.schema.dlt_table_names():
             columns = ", ".join(map(quoted, self.schema.get_table_columns(name)))
             try:

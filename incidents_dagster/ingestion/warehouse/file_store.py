@@ -5,13 +5,15 @@ syncs of several sources, and readers, take turns; readers have a copy, too (`fi
 """
 
 import shutil
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from incidents_dagster.ingestion.errors import SettingsError
+from incidents_dagster.ingestion.tables import quoted
 from incidents_dagster.ingestion.warehouse import duckdb_file, file_copy
 from incidents_dagster.ingestion.warehouse.duckdb_file import WriteHold, alone_on, holds_nothing
 from incidents_dagster.ingestion.warehouse.file_destination import (
@@ -20,7 +22,7 @@ from incidents_dagster.ingestion.warehouse.file_destination import (
 )
 from incidents_dagster.ingestion.warehouse.file_errors import file_errors
 from incidents_dagster.ingestion.warehouse.file_reader import FileReader
-from incidents_dagster.ingestion.warehouse.store import Copied, Report, Room, Store
+from incidents_dagster.ingestion.warehouse.store import Copied, Report, Room, Store, transaction
 from incidents_dagster.ingestion.warehouse.working_folder import working_folder
 
 
@@ -30,6 +32,8 @@ class FileStore(Store):
     Args:
         path: The file, which may not be there yet.
     """
+
+    kind = "duckdb"
 
     def __init__(self, path: Path) -> None:
         # DuckDB keeps its log beside the path that it is given.
@@ -53,6 +57,15 @@ class FileStore(Store):
             self._path, seconds, report, read_only=read_only, config=dict(config or {})
         )
 
+    @contextmanager
+    def making(
+        self, schema: str, inputs: Sequence[str], seconds: float, report: Report | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Opens the file, for one transaction."""
+        with self.connect(seconds, report) as connection, transaction(connection):
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+            yield connection
+
     def reader(self, seconds: float, report: Report | None = None) -> FileReader:
         """Reads the file, which is open only while it is queried."""
         return FileReader(self._path, seconds, report)
@@ -74,6 +87,13 @@ class FileStore(Store):
     def errors(self) -> AbstractContextManager[None]:
         """Of the file, and of its disk."""
         return file_errors(self._path)
+
+    def allow_reader(self, role: str) -> str:
+        """A file has none."""
+        raise SettingsError(
+            f"{self.name} is a file, which has no roles: readers open its copy, {self.copy.name}. "
+            "Roles are for a shared store (warehouse.url)."
+        )
 
     def room(self) -> Room:
         """That of the file, and of its disk."""

@@ -6,8 +6,8 @@ folder knows a file, or how it is opened.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -28,11 +28,11 @@ class Room:
 
     Attributes:
         taken: MB that it takes up; None if it is not there yet.
-        free: MB that are left.
+        free: MB that are left; None if only the server knows.
     """
 
     taken: float | None
-    free: float
+    free: float | None
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,34 @@ class StoreReader(Protocol):
 Connection: TypeAlias = duckdb.DuckDBPyConnection | StoreReader
 
 
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """One transaction of a connection."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        # Closing is not enough: a transaction whose server is gone would abort the process.
+        with suppress(duckdb.Error):
+            connection.rollback()
+        raise
+    connection.commit()
+
+
 class Store(ABC):
     """Where the rows are.
 
     Attributes:
         name: What people see of where that is, without secrets. `store_called` takes it.
         title: The same in short.
-        catalog: What DuckDB calls it, before a schema.
+        kind: What Dagster's UI shows of it: `duckdb`, or `postgres`.
+        catalog: The name of the database, before a schema.
         folder: A folder of this machine for what is made of the rows, such as the report.
     """
 
     name: str
     title: str
+    kind: str
     catalog: str
     folder: Path
 
@@ -152,6 +168,19 @@ class Store(ABC):
             yield connection
 
     @abstractmethod
+    def making(
+        self, schema: str, inputs: Sequence[str], seconds: float, report: Report | None = None
+    ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection that makes tables and views of a schema, which all appear when it ends well.
+
+        Args:
+            schema: The schema.
+            inputs: What they are made of: tables of the first source's schema.
+            seconds: As in `connect`.
+            report: As in `connect`.
+        """
+
+    @abstractmethod
     def reader(self, seconds: float, report: Report | None = None) -> StoreReader:
         """Reads it for a sync; `seconds` and `report` as in `connect`, for each time."""
 
@@ -187,6 +216,17 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def allow_reader(self, role: str) -> str:
+        """Allows a role to read all of it, and creates it if there is none.
+
+        Returns:
+            The password of the role that was created; empty if it was there.
+
+        Raises:
+            SettingsError: It has no roles, or the user may not create any.
+        """
+
+    @abstractmethod
     def room(self) -> Room:
         """How large it is, and how large it can become."""
 
@@ -196,8 +236,8 @@ class Store(ABC):
 
     @property
     @abstractmethod
-    def copy(self) -> Path:
-        """The copy for readers."""
+    def copy(self) -> Path | None:
+        """The copy for readers; None if they are in nobody's way."""
 
     @abstractmethod
     def refresh_copy(self, seconds: float, report: Report | None = None) -> Copied:

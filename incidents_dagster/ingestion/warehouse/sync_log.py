@@ -14,7 +14,7 @@ import duckdb
 
 from incidents_dagster.ingestion.errors import DatabaseBusyError
 from incidents_dagster.ingestion.tables import FIRST, SYNCS, quoted
-from incidents_dagster.ingestion.warehouse.store import Store
+from incidents_dagster.ingestion.warehouse.store import Store, transaction
 
 TABLE = f"{quoted(FIRST)}.{quoted(SYNCS)}"
 # Column → its type, and its description.
@@ -66,18 +66,15 @@ class SyncLog:
             then: Writes what belongs to it, in the same transaction.
         """
         try:
-            connection = self._store.connect(WAIT_SECONDS)
+            with self._store.connect(WAIT_SECONDS) as connection, transaction(connection):
+                self.write_waiting(connection)
+                _insert(connection, asdict(row))
+                then(connection)
         except DatabaseBusyError as error:
             with self._waiting.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(row), default=datetime.isoformat) + "\n")
             self._report(f"The next sync writes this one into {FIRST}.{SYNCS}: {error}")
             return
-        with connection:
-            connection.begin()
-            self.write_waiting(connection)
-            _insert(connection, asdict(row))
-            then(connection)
-            connection.commit()
         self._waiting.unlink(missing_ok=True)
 
     def write_waiting(self, connection: duckdb.DuckDBPyConnection) -> None:

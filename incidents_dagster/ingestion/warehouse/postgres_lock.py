@@ -1,0 +1,77 @@
+"""One sync of a source at a time, on all machines: an advisory lock of PostgreSQL.
+
+It is held by a connection of its own, and free as soon as that ends, also by a kill. DuckDB's pool
+would reset its connections, which drops such locks.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from incidents_dagster.ingestion.errors import DatabaseBusyError
+from incidents_dagster.ingestion.warehouse import postgres
+from incidents_dagster.ingestion.warehouse.postgres import Server, text
+
+RETRY_SECONDS = 0.1
+# A machine that is gone frees its locks after some two minutes.
+KEEPALIVES: dict[str, Any] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 15,
+    "keepalives_count": 6,
+}
+KEY = "hashtext('incidents_dagster'), hashtext({})"
+HELD = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = {pid} "
+    "AND classid = hashtext('incidents_dagster')::bigint & 4294967295 "
+    "AND objid = hashtext({name})::bigint & 4294967295"
+)
+# What this process holds: name → PostgreSQL's process.
+_holders: dict[str, int] = {}
+
+
+@contextmanager
+def alone_on(server: Server, name: str, seconds: float) -> Iterator[Any]:
+    """Holds the lock of a name; yields the connection that does, which commits by itself.
+
+    Raises:
+        DatabaseBusyError: Another process has held it for longer than `seconds`.
+    """
+    import psycopg2  # noqa: PLC0415 - only a shared store needs it
+
+    connection = psycopg2.connect(**{**server.parts, **KEEPALIVES})
+    connection.autocommit = True
+    deadline, pid = time.monotonic() + seconds, connection.info.backend_pid
+    try:
+        with connection.cursor() as cursor:
+            while True:
+                cursor.execute(f"SELECT pg_try_advisory_lock({KEY.format('%s')})", (name,))
+                if cursor.fetchone()[0]:
+                    break
+                if time.monotonic() >= deadline:
+                    raise DatabaseBusyError(
+                        f"Another sync of {name} into {server.name} has been running for over "
+                        f"{seconds:g} s: wait for it to finish, then sync again."
+                    )
+                time.sleep(RETRY_SECONDS)
+        _holders[name] = pid
+        yield connection
+    finally:
+        if _holders.get(name) == pid:  # another sync of this process may hold it
+            del _holders[name]
+        connection.close()
+
+
+def check(connection: Any, name: str) -> None:
+    """Checks, in the transaction of a DuckDB connection, that this process still holds the lock.
+
+    Raises:
+        DatabaseBusyError: It does not: PostgreSQL was restarted, or has ended the connection.
+    """
+    sql = HELD.format(pid=_holders.get(name, 0), name=text(name))
+    ((held,),) = connection.execute(f"SELECT * FROM {postgres.asked(sql)}").fetchall()
+    if not held:
+        raise DatabaseBusyError(
+            f"PostgreSQL was restarted, or has ended a connection, while {name} was synced, so "
+            "nothing was loaded: sync again."
+        )

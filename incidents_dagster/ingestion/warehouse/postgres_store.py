@@ -1,0 +1,219 @@
+"""A PostgreSQL database as the store of the rows, which many processes and machines share.
+
+All SQL stays DuckDB's: see `postgres`. Readers wait for nobody, and syncs only for those of the
+same source.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+
+from incidents_dagster.ingestion.settings import PROJECT_ROOT
+from incidents_dagster.ingestion.tables import FIRST, quoted
+from incidents_dagster.ingestion.warehouse import (
+    change_log,
+    postgres,
+    postgres_lock,
+    postgres_readers,
+    postgres_views,
+    sync_log,
+)
+from incidents_dagster.ingestion.warehouse.postgres import STORE, Server
+from incidents_dagster.ingestion.warehouse.postgres_destination import (
+    PostgresDestination,
+    postgres_destination,
+)
+from incidents_dagster.ingestion.warehouse.postgres_errors import postgres_errors
+from incidents_dagster.ingestion.warehouse.store import Copied, Report, Room, Store, transaction
+
+LOADS, SHARED = "_dlt_loads", "'shared tables'"
+
+
+class PostgresReader:
+    """Reads PostgreSQL for a sync; nobody waits for it.
+
+    Attributes:
+        name: The name of the store.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server, self.name = server, server.name
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def __enter__(self) -> "PostgresReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def execute(self, query: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
+        """As in DuckDB."""
+        return self._opened().execute(query, parameters)
+
+    def sql(self, query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
+        """As in DuckDB."""
+        return self._opened().sql(query, params=params)
+
+    def register(self, view_name: str, python_object: object) -> duckdb.DuckDBPyConnection:
+        """As in DuckDB."""
+        return self._opened().register(view_name, python_object)
+
+    def unregister(self, view_name: str) -> duckdb.DuckDBPyConnection:
+        """As in DuckDB."""
+        return self._opened().unregister(view_name)
+
+    def release(self) -> None:
+        """Keeps the connection, as it is in nobody's way."""
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        if self._connection is None:
+            self._connection = self._server.connect()
+        return self._connection
+
+
+class PostgresStore(Store):
+    """A PostgreSQL database.
+
+    Args:
+        server: Where it is.
+    """
+
+    kind = "postgres"
+    folder = PROJECT_ROOT / "data"
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.name = self.title = server.name
+        self.catalog = server.parts.get("dbname", "")
+
+    def is_empty(self) -> bool:
+        """Whether no load has ended yet."""
+        with self._server.connect(read_only=True) as connection:
+            sql = f"SELECT 1 FROM pg_class WHERE relname = {postgres.text(LOADS)}"
+            return not connection.execute(f"FROM {postgres.asked(sql)}").fetchall()
+
+    def connect(
+        self,
+        seconds: float,
+        report: Report | None = None,
+        read_only: bool = False,
+        config: Mapping[str, Any] | None = None,
+    ) -> duckdb.DuckDBPyConnection:
+        """Connects, without waiting; to read, with the views that only DuckDB knows."""
+        connection = self._server.connect(read_only)
+        for name, value in (config or {}).items():
+            connection.execute(f"SET {name} = $value", {"value": value})
+        if read_only:
+            postgres_views.use(connection, self._server)
+        return connection
+
+    @contextmanager
+    def making(
+        self, schema: str, inputs: Sequence[str], seconds: float, report: Report | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Makes them in memory, of a copy of what they are made of."""
+        with (
+            self.errors(),
+            postgres_lock.alone_on(self._server, f"{schema}, all tables", seconds),
+            self._server.attached() as connection,
+        ):
+            with transaction(connection):  # of one moment
+                connection.execute(f"CREATE SCHEMA {quoted(FIRST)}; CREATE SCHEMA {quoted(schema)}")
+                for name in inputs:
+                    of = f"{quoted(FIRST)}.{quoted(name)}"
+                    connection.execute(f"CREATE TABLE {of} AS FROM {STORE}.{of}")
+            yield connection
+            postgres_views.publish(connection, schema)
+
+    @contextmanager
+    def read(
+        self, seconds: float, report: Report | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Connects in one transaction, so that all queries see the same moment."""
+        with (
+            self.errors(),
+            super().read(seconds, report) as connection,
+            transaction(connection),
+        ):
+            yield connection
+
+    def reader(self, seconds: float, report: Report | None = None) -> PostgresReader:
+        """Reads it; nobody waits for that."""
+        return PostgresReader(self._server)
+
+    @contextmanager
+    def alone_on(self, source: str, seconds: float) -> Iterator[None]:
+        """Holds a lock of PostgreSQL's."""
+        with self.errors(), postgres_lock.alone_on(self._server, source, seconds) as connection:
+            _create_shared(connection)
+            yield
+
+    @contextmanager
+    def working_folder(self, source: str, seconds: float) -> Iterator[Path]:
+        """A temporary folder of this machine."""
+        with TemporaryDirectory(prefix=f"{source}-") as folder:
+            yield Path(folder)
+
+    def destination(
+        self, source: str, seconds: float, report: Report | None = None
+    ) -> PostgresDestination:
+        """dlt's DuckDB, with PostgreSQL attached."""
+        return postgres_destination(self._server, source)
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Of the server."""
+        return postgres_errors(self.name)
+
+    def allow_reader(self, role: str) -> str:
+        """As `postgres_readers.allow`."""
+        with self.errors():
+            return postgres_readers.allow(self._server, role)
+
+    def room(self) -> Room:
+        """That of the database."""
+        with self._server.connect(read_only=True) as connection:
+            sql = "SELECT pg_database_size(current_database())"
+            ((size,),) = connection.execute(f"FROM {postgres.asked(sql)}").fetchall()
+        return Room(size / 2**20, None)
+
+    @property
+    def copy(self) -> None:
+        """None, as readers are in nobody's way."""
+        return None
+
+    def refresh_copy(self, seconds: float, report: Report | None = None) -> Copied:
+        """There is none."""
+        raise NotImplementedError
+
+    def remove_copy(self, seconds: float) -> bool:
+        """There is none."""
+        return False
+
+    def waiting_file(self, source: str) -> Path:
+        """Never there, as nobody is in the way."""
+        return self.folder / f"postgres.{source}.syncs"
+
+
+def _create_shared(connection: Any) -> None:
+    """Creates what all sources write, once: two that do it at the same time would fail."""
+    tables = {sync_log.TABLE: sync_log.COLUMNS, change_log.TABLE: change_log.COLUMNS}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{change_log.TABLE}",))
+        if cursor.fetchone()[0]:
+            return
+        statements = [
+            "BEGIN",
+            f"SELECT pg_advisory_xact_lock({postgres_lock.KEY.format(SHARED)})",
+            f"CREATE SCHEMA IF NOT EXISTS {quoted(FIRST)}",
+        ]
+        for table, columns in tables.items():
+            declared = ", ".join(f"{quoted(name)} {kind}" for name, (kind, _) in columns.items())
+            statements.append(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
+        statements.append(f"CREATE INDEX IF NOT EXISTS change_log_id ON {change_log.TABLE} (id)")
+        cursor.execute("; ".join([*statements, "COMMIT"]))
