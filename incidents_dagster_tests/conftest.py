@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Takes the developer's own settings, secrets and data out of the test's sight."""
     for name in list(os.environ):
-        if name.startswith(("SOURCES__", "DLT_", "DAGSTER_")) or name == "API_KEY":
+        if name.startswith(("SOURCES__", "WAREHOUSE__", "DLT_", "DAGSTER_")) or name == "API_KEY":
             monkeypatch.delenv(name)
     shutil.copytree(
         PROJECT_ROOT / ".dlt", tmp_path / ".dlt", ignore=shutil.ignore_patterns("secrets.toml")
