@@ -22,12 +22,13 @@ class Outcome:
     Attributes:
         case: What was done to the sync.
         verdict: `right`: the sync was green and the table equals the source. `red`: it failed
-            with a clear message, and the table is as it was. `wrong`: anything else.
+            with a clear message, and the table is as it was. `wrong`: anything else. `left out`:
+            it says nothing of the store that is tried.
         note: The message of a red sync, or what is wrong.
     """
 
     case: str
-    verdict: Literal["right", "red", "wrong"]
+    verdict: Literal["right", "red", "wrong", "left out"]
     note: str = ""
 
 

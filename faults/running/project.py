@@ -1,6 +1,7 @@
 """A project in a folder of its own, and its syncs.
 
-A sync here is the whole sync without Dagster, in this process, into a real DuckDB file; sections
+A sync here is the whole sync without Dagster, in this process, into a real DuckDB file, or into a
+PostgreSQL database (see `stores`); sections
 that need Dagster, or a process to kill, start `python -m incidents_dagster` themselves.
 
 A project knows which of its sources is tried. It is the only one, or the second: then the first one
@@ -22,6 +23,7 @@ import tomlkit
 from fakes.incidents import KEY
 from faults.running.neighbour import KEY as FIRST_KEY
 from faults.running.neighbour import Neighbour
+from faults.running.stores import FileRows, OnAFileError, rows_of_project
 from faults.sources import FIRST
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.landing.changes import Mode
@@ -31,7 +33,7 @@ from incidents_dagster.ingestion.sync import run_sync
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a sync reads its settings from; taken out of sight while a project of ours is in use.
-AMBIENT = ("SOURCES__", "DLT_", "DAGSTER_", "API_KEY", "INCIDENTS_")
+AMBIENT = ("SOURCES__", "DLT_", "DAGSTER_", "API_KEY", "INCIDENTS_", "WAREHOUSE__")
 
 
 class Project:
@@ -43,13 +45,34 @@ class Project:
     Attributes:
         source: The source that is tried, whose name is also its schema.
         neighbour: The first source, if that is another one.
+        stored: Where its rows are.
     """
 
     def __init__(self, folder: Path, source: str = FIRST, first: Neighbour | None = None) -> None:
         self.folder = folder
         self.source, self.neighbour = source, first
-        self.home = self.database = folder / "warehouse.duckdb"
+        self.stored = rows_of_project(folder)
+        self.home = folder / "warehouse.duckdb"
         self.said: list[str] = []  # by the last sync
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file.
+
+        Raises:
+            OnAFileError: The rows are on a server.
+        """
+        return self._file.path
+
+    @database.setter
+    def database(self, path: Path) -> None:
+        self._file.path = path
+
+    @property
+    def _file(self) -> FileRows:
+        if not isinstance(self.stored, FileRows):
+            raise OnAFileError
+        return self.stored
 
     def configure(self, section: dict[str, Any] | None, **more: Any) -> None:
         """Writes config.toml: the source's section as given, or as the project ships it."""
@@ -116,14 +139,17 @@ class Project:
         """What is wrong with the first source, if that is another one; nothing if all is well."""
         if not self.neighbour:
             return ""
-        elsewhere, self.database = self.database, self.home
-        os.environ["INCIDENTS_DUCKDB_PATH"] = str(self.home)
+        elsewhere = None
+        if isinstance(self.stored, FileRows):
+            elsewhere, self.database = self.database, self.home
+        os.environ.update(self.stored.environment())
         self.configure(None)
         wrong = self.neighbour.disturbed(self.query)
         if not wrong and (message := self._sync_of(FIRST)) is not None:
             wrong = f"the first source no longer syncs: {message}"
         self.neighbour.settled(self.query)
-        self.database = elsewhere
+        if elsewhere:
+            self.database = elsewhere
         return wrong
 
     def sync(self, full_refresh: bool = False, reconcile: bool = False) -> str | None:
@@ -146,15 +172,15 @@ class Project:
 
     def execute(self, *statements: str) -> None:
         """Runs SQL on the database."""
-        with duckdb.connect(str(self.database)) as connection:
+        with self.stored.connect() as connection:
             for sql in statements:
                 connection.execute(self.sql(sql))
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """What `sql` finds in the database, times in UTC; nothing where there is no such table."""
-        if not self.database.is_file():
+        if not self.stored.is_there():
             return []
-        with duckdb.connect(str(self.database), read_only=True) as connection:
+        with self.stored.connect(read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             try:
                 return connection.execute(self.sql(sql)).fetchall()
@@ -200,8 +226,9 @@ def in_project(base_url: str, api_key: str = KEY, source: str = FIRST) -> Iterat
             os.environ.update(
                 DLT_PROJECT_DIR=folder,
                 DLT_DATA_DIR=str(project.folder / "dlt"),
-                INCIDENTS_DUCKDB_PATH=str(project.database),
+                **project.stored.environment(),
             )
+            stack.callback(project.stored.remove)
             project.use(base_url, api_key)
             project.configure(None)
             project.settle()

@@ -3,7 +3,6 @@
 One bad sync, then a good one: that must heal whatever the first has left.
 """
 
-import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -40,19 +39,18 @@ def in_table(project: Project) -> dict[str, tuple[Any, ...]]:
     return project.versions("status", "updated_at")
 
 
-def older_database() -> Path:
-    """A database as a sync of `BEFORE` leaves it, to start from."""
-    return Path(_kept().name) / "before.duckdb"
+def older_rows() -> str:
+    """What a sync of `BEFORE` leaves, for `Rows.start_from`."""
+    return _kept()[1]
 
 
 @cache
-def _kept() -> TemporaryDirectory[str]:
+def _kept() -> tuple[TemporaryDirectory[str], str]:
     folder = TemporaryDirectory()
     with IncidentPages() as api, in_project(api.base_url) as project:
         api.rows = BEFORE
         assert project.sync() is None
-        shutil.copy(project.database, Path(folder.name) / "before.duckdb")
-    return folder
+        return folder, project.stored.keep(Path(folder.name))
 
 
 def sync_bad_then_good(

@@ -1,7 +1,6 @@
 """Answers that lie, and records that do not fit: each kind told to a real sync."""
 
 import json
-import shutil
 from typing import Any
 
 from fakes.incident_pages import IncidentPages, Raw
@@ -12,7 +11,7 @@ from faults.cases.records import cases as odd_records
 from faults.judging.outcome import Outcome, Result, clear, judged, versions_of
 from faults.running.processes import in_processes
 from faults.running.project import Project, in_project
-from faults.running.syncs import LATER, later, older_database, shipped, sync_bad_then_good
+from faults.running.syncs import LATER, later, older_rows, shipped, sync_bad_then_good
 
 QUARANTINE = "SELECT record FROM incidents.quarantine"
 TITLE = "Answers and records"
@@ -31,7 +30,7 @@ def tried(case: Case) -> Outcome:
     with IncidentPages(case.style) as api, in_project(api.base_url) as project:
         project.configure({**shipped(case.style), **case.settings})
         if not case.first:
-            shutil.copy(older_database(), project.database)
+            project.stored.start_from(older_rows())
         api.rows, api.tell = case.rows, case.tell
 
         def judge(message: str | None, before: Any, after: Any) -> Outcome:
@@ -99,7 +98,7 @@ def tried_record(kind: Kind, first: bool) -> Outcome:
     name = f"{kind.name}: {'first' if first else 'later'} sync"
     with IncidentPages() as api, in_project(api.base_url) as project:
         if not first:
-            shutil.copy(older_database(), project.database)
+            project.stored.start_from(older_rows())
         half = len(SOURCE) // 2
         # The odd ones come in the middle of the walk, but for the demo API's own order.
         api.rows = [*SOURCE[:half], *kind.records, *SOURCE[half:]]

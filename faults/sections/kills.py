@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -112,8 +111,7 @@ class Trials:
 
     def _begin(self, seed: int) -> None:
         self.source = Source(seed, ROWS)
-        for file in self.project.folder.glob(f"{self.project.database.name}*"):
-            shutil.rmtree(file) if file.is_dir() else file.unlink()
+        self.project.stored.empty()
         self.project.settle()
 
     def _change(self) -> dict[str, tuple[Any, ...]]:

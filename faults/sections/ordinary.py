@@ -34,6 +34,7 @@ from faults.cases.ordinary.case import Case, records
 from faults.judging.outcome import Outcome, Result
 from faults.running.processes import HungError, in_own_processes, limited, no_waits
 from faults.running.project import in_project
+from faults.running.stores import OnAFileError
 from faults.running.stories import LIMIT, Story, WrongError
 from faults.sources import FIRST, ON_A_SECOND_SOURCE, SECOND, counted, name_on
 
@@ -101,6 +102,8 @@ def tried(point: str, case: Case, source: str = FIRST) -> Outcome:
             return Outcome(name, "wrong", f"no end within {CASE_SECONDS} s")
         except WrongError as wrong:
             return Outcome(name, "wrong", " ".join(str(wrong).split()))
+        except OnAFileError:
+            return Outcome(name, "left out", str(OnAFileError.__doc__))
         except Exception as error:  # a case must not end the others
             return Outcome(name, "wrong", f"{type(error).__name__}: {str(error)[:200]}")
         finally:

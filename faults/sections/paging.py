@@ -1,11 +1,9 @@
 """Random histories of an API that changes between two pages, judged against a model of it."""
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from fakes.model import Model
@@ -55,6 +53,7 @@ class Player:
 
     def __init__(self, project: Project, server: ModelServer) -> None:
         self.project, self.server = project, server
+        self._kept: dict[tuple[int, bool], str] = {}
 
     def play(self, history: History) -> Played:
         """Syncs as the history says, then in quiet, then reconciles; and judges each."""
@@ -87,9 +86,9 @@ class Player:
 
     def _begun(self, history: History) -> Model:
         """The model of a history before the sync in question, and the table with its state."""
-        self.project.database.unlink(missing_ok=True)
+        self.project.stored.empty()
         if history.mode != "first":
-            shutil.copy(self._older(history.rows, history.whole_seconds), self.project.database)
+            self.project.stored.start_from(self._older(history.rows, history.whole_seconds))
         self.project.configure(history.section())
         self.server.delay = 0.012 if history.ahead else 0.0
         model = Model(history.rows, history.paginator, history.whole_seconds)
@@ -98,15 +97,15 @@ class Player:
         self.server.model = model
         return model
 
-    def _older(self, rows: int, whole_seconds: bool) -> Path:
-        """A database that one sync of so many rows has made, once for all histories."""
-        file = self.project.folder / f"older-{rows}-{whole_seconds}"
-        if not file.exists():
+    def _older(self, rows: int, whole_seconds: bool) -> str:
+        """What one sync of so many rows has made, once for all histories."""
+        if (rows, whole_seconds) not in self._kept:
             self.project.configure(History(limit=50).section())
             self.server.model = Model(rows, whole_seconds=whole_seconds)
             assert self.project.sync() is None
-            shutil.move(self.project.database, file)
-        return file
+            kept = self.project.stored.keep(self.project.folder)
+            self._kept[rows, whole_seconds] = kept
+        return self._kept[rows, whole_seconds]
 
     def _sync(self, played: Played, **options: Any) -> Synced:
         model = self.server.model

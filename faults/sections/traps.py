@@ -11,6 +11,7 @@ from faults.cases.traps import CASES, ROWS, Bench
 from faults.judging.outcome import Outcome, Result
 from faults.running.processes import HungError, in_processes, limited
 from faults.running.project import in_project
+from faults.running.stores import OnAFileError
 from faults.running.syncs import CASE_SECONDS
 from faults.sources import FIRST, ON_A_SECOND_SOURCE, SECOND, counted, name_on
 from incidents_dagster.demo_api.server import DemoServer
@@ -50,6 +51,8 @@ def tried(name: str, source: str = FIRST) -> Outcome:
             disturbed = project.disturbed()
         except HungError:
             return Outcome(case, "wrong", f"no end within {CASE_SECONDS} s")
+        except OnAFileError:
+            return Outcome(case, "left out", str(OnAFileError.__doc__))
         except Exception as error:  # a case must not end the others
             return Outcome(case, "wrong", f"{type(error).__name__}: {str(error)[:200]}")
     if wrong or after or disturbed:
