@@ -1,0 +1,53 @@
+"""Roles that may read the shared store, made by the command `allow-reader`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click.testing
+import duckdb
+import pytest
+
+from incidents_dagster.cli import main
+from incidents_dagster.demo_api.server import DemoServer
+from incidents_dagster.ingestion.settings import load_settings
+from incidents_dagster.ingestion.sync import run_sync
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
+from incidents_dagster_tests.shared.conftest import forget
+from incidents_dagster_tests.shared.database import Database
+
+
+def test_a_role_may_read_what_is_there_and_what_comes_and_writes_nothing(
+    shared: Database, api: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync: Callable[[], Any] = lambda: run_sync(load_settings(), lambda _: None)  # noqa: E731
+    sync()
+    role = f"reader_{shared.name.split()[-1]}"
+    said = click.testing.CliRunner().invoke(main, ["allow-reader", role]).output
+    assert said.startswith(f"{role} may read postgresql://127.0.0.1:")
+    password = said.split("Password: ")[1].strip()
+    shared.ask("CREATE SCHEMA later; CREATE TABLE later.x AS SELECT 1 AS n")
+
+    forget()
+    monkeypatch.setenv("WAREHOUSE__URL", shared.url_of(role))
+    monkeypatch.setenv("WAREHOUSE__PASSWORD", password)
+    with configured_store().read(1) as connection:
+        counted = "SELECT (SELECT count(*) FROM incidents.incident_data), (SELECT n FROM later.x)"
+        assert connection.execute(counted).fetchall() == [(250, 1)]
+    with (
+        configured_store().connect(1) as connection,
+        pytest.raises(duckdb.Error, match="permission denied"),
+    ):
+        connection.execute("DELETE FROM incidents.syncs")
+    forget()
+    shared.ask(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_whoever_only_reads_cannot_write_though_the_role_may(
+    shared: Database, api: DemoServer
+) -> None:
+    run_sync(load_settings(), lambda _: None)
+    with (
+        configured_store().connect(1, read_only=True) as connection,
+        pytest.raises(duckdb.Error, match="read-only"),
+    ):
+        connection.execute("DELETE FROM store.incidents.syncs")
