@@ -46,12 +46,15 @@ doctor: $(VENV)/run  ## Look for what is wrong with the configured API: make doc
 demo-api: $(VENV)/run  ## Serve only the demo API, to try requests against
 	@exec $(BIN)/python -m incidents_dagster demo-api $(ARGS)
 
+# These need packages of their own: `make test-shared`.
+OFF_SHARED := --ignore=incidents_dagster_tests/shared
+
 test: $(VENV)/dev  ## Run the tests that an ordinary change needs, on all cores
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not thorough"
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not thorough" $(OFF_SHARED)
 
 test-all: export THOROUGH := 1
 test-all: $(VENV)/dev .venv-survival/dev  ## Run all tests, including rare faults (the browser test needs Debian's chromium)
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(OFF_SHARED)
 
 test-slow: $(VENV)/dev  ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
@@ -66,7 +69,7 @@ OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness pre
 	loaded_settings traps_http)))
 
 test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB 2
-	@.venv-duckdb2/bin/python -m pytest -n auto --dist worksteal -m "not slow and not browser and not thorough" $(OFF_DUCKDB)
+	@.venv-duckdb2/bin/python -m pytest -n auto --dist worksteal -m "not slow and not browser and not thorough" $(OFF_SHARED) $(OFF_DUCKDB)
 
 # The tests that use Dagster.
 ON_DAGSTER := $(addprefix incidents_dagster_tests/test_,$(addsuffix .py,assets checks commands definitions \
