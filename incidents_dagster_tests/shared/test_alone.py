@@ -65,7 +65,7 @@ def test_a_second_sync_gives_up_with_a_word_when_the_first_takes_too_long(
     with open_sync(load_settings(), print) as first:
         with pytest.raises(DatabaseBusyError, match="Another sync of incidents") as busy:
             run_sync(load_settings())
-        assert "then sync again" in explain(busy.value)
+        assert "then try again" in explain(busy.value)
         assert api.faults.request_count == 0
         first.pipeline.run(first.source)
     run_sync(load_settings())

@@ -71,7 +71,7 @@ def refreshed(
             return replace(look, tables=there).found({}, wrong)
         if not look.tables or (look.before and look.comment == look.before.comment):
             return look.found({}, wrong)
-    with store.connect(seconds, report) as connection:
+    with store.writing(f"{FIRST}.{INCIDENTS}", seconds, report) as connection:
         look = _Look.at(connection, tables)
         look.refuse_others()
         named = {table.schema for table in tables}

@@ -57,6 +57,12 @@ class FileStore(Store):
             self._path, seconds, report, read_only=read_only, config=dict(config or {})
         )
 
+    def writing(
+        self, what: str, seconds: float, report: Report | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Opens the file, which nobody else can then."""
+        return self.connect(seconds, report)
+
     @contextmanager
     def making(
         self, schema: str, inputs: Sequence[str], seconds: float, report: Report | None = None

@@ -31,8 +31,14 @@ _holders: dict[str, int] = {}
 
 
 @contextmanager
-def alone_on(server: Server, name: str, seconds: float) -> Iterator[Any]:
+def alone_on(server: Server, name: str, seconds: float, who: str = "") -> Iterator[Any]:
     """Holds the lock of a name; yields the connection that does, which commits by itself.
+
+    Args:
+        server: The server.
+        name: The name.
+        seconds: How long to wait for another process that holds it.
+        who: What that is, for the message; default: a sync of a source of that name.
 
     Raises:
         DatabaseBusyError: Another process has held it for longer than `seconds`.
@@ -50,8 +56,8 @@ def alone_on(server: Server, name: str, seconds: float) -> Iterator[Any]:
                     break
                 if time.monotonic() >= deadline:
                     raise DatabaseBusyError(
-                        f"Another sync of {name} into {server.name} has been running for over "
-                        f"{seconds:g} s: wait for it to finish, then sync again."
+                        f"Another {who or f'sync of {name}'} into {server.name} has been running "
+                        f"for over {seconds:g} s: wait for it to finish, then try again."
                     )
                 time.sleep(RETRY_SECONDS)
         _holders[name] = pid

@@ -114,13 +114,25 @@ class PostgresStore(Store):
         return connection
 
     @contextmanager
+    def writing(
+        self, what: str, seconds: float, report: Report | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Connects, with a lock: PostgreSQL refuses one of two who replace a view at once."""
+        with (
+            self.errors(),
+            postgres_lock.alone_on(self._server, what, seconds, f"process that writes {what}"),
+            self.connect(seconds, report) as connection,
+        ):
+            yield connection
+
+    @contextmanager
     def making(
         self, schema: str, inputs: Sequence[str], seconds: float, report: Report | None = None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Makes them in memory, of a copy of what they are made of."""
         with (
             self.errors(),
-            postgres_lock.alone_on(self._server, f"{schema}, all tables", seconds),
+            self.writing(f"the tables of {schema}", seconds, report),
             self._server.attached() as connection,
         ):
             with transaction(connection):  # of one moment

@@ -168,6 +168,18 @@ class Store(ABC):
             yield connection
 
     @abstractmethod
+    def writing(
+        self, what: str, seconds: float, report: Report | None = None
+    ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection that writes what belongs to all sources, as one process does at a time.
+
+        Args:
+            what: What it writes, for the message to others.
+            seconds: As in `connect`.
+            report: As in `connect`.
+        """
+
+    @abstractmethod
     def making(
         self, schema: str, inputs: Sequence[str], seconds: float, report: Report | None = None
     ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
