@@ -5,13 +5,13 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from traceback import format_tb
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dlt import pipeline
 from pydantic import Field
 
 from incidents_dagster.embedded_elt import DagsterDltResource, DagsterDltTranslator, dlt_assets
@@ -21,7 +21,7 @@ from incidents_dagster.ingestion.landing.changes import Mode
 from incidents_dagster.ingestion.reading.source import declared_source
 from incidents_dagster.ingestion.secrets.redaction import redact
 from incidents_dagster.ingestion.settings import Settings, load_settings
-from incidents_dagster.ingestion.sync import FILE_FORMAT, Sync, build_pipeline, open_sync
+from incidents_dagster.ingestion.sync import FILE_FORMAT, Sync, open_sync
 from incidents_dagster.ingestion.tables import FIRST, Table
 from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
@@ -141,9 +141,7 @@ def _check_unchanged(source: Source, current: Settings) -> None:
 # The decorator wants a source and a pipeline; each run gets fresh ones, because both keep the state
 # of the run they were used in. It takes nothing from the pipeline, so one does for all sources.
 with TemporaryDirectory() as nowhere:
-    declared_pipeline = build_pipeline(
-        FIRST, configured_store().destination(FIRST, 0), Path(nowhere)
-    )
+    declared_pipeline = pipeline(FIRST, destination="duckdb", pipelines_dir=nowhere)
 
 
 def assets_of(source: Source) -> dg.AssetsDefinition:

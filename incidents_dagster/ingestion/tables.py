@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from dlt.extract import DltSource
 
-from incidents_dagster.ingestion.naming import column_name, columns_of
+from incidents_dagster.ingestion.naming import NAMING, column_name, columns_of
 
 # The first source; a source's name is its schema in the DuckDB file, and its dlt dataset, pipeline
 # and schema.
@@ -108,7 +108,7 @@ class Table:
             name = of_source(name) if name in filled else name
             columns[name] = {**column, "name": name, DECLARED_FIELD: field}
         return cls(
-            name=column_name(str(hints["name"])),
+            name=NAMING.normalize_path(str(hints["name"])),
             primary_key=[name for name, column in columns.items() if column.get("primary_key")],
             declared=columns,
             write_disposition=str(hints.get("write_disposition") or "append"),

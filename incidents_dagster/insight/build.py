@@ -56,10 +56,9 @@ def build(
         SettingsError: The schema has something of these names that somebody else has made.
     """
     store.require_rows()
-    with store.read(seconds, report) as connection:
+    with store.making(SCHEMA, list(INPUTS), seconds, report) as connection:
         _check_inputs(connection, store.name)
         _refuse_others(connection)
-    with store.making(SCHEMA, list(INPUTS), seconds, report) as connection:
         _prepare(connection, tables, settings)
         sync_log.create(connection)
         change_log.create(connection)

@@ -1,5 +1,6 @@
 """Two syncs of one source, killed ones, and ones whose lock is lost."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,11 +14,14 @@ import pytest
 
 from fakes.dagster_dev import wait_until
 from fakes.incidents import incident
+from fakes.postgres import PASSWORD
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.errors import DatabaseBusyError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import open_sync, run_sync
+from incidents_dagster.ingestion.warehouse import postgres_lock
+from incidents_dagster.ingestion.warehouse.postgres import Server
 from incidents_dagster_tests.shared.database import Database
 
 Rows = list[dict[str, Any]]
@@ -162,3 +166,44 @@ def test_all_connections_ended_while_it_reads_is_one_message(
     api.faults.reshape = None
     run_sync(load_settings())
     assert shared.count() == 251
+
+
+def test_rows_that_are_appended_need_the_lock_too(
+    api: DemoServer, rows: Rows, shared: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (resource,) = load_settings().api["resources"]
+    del resource["endpoint"]["incremental"]
+    appended = {**resource, "write_disposition": "append"}
+    monkeypatch.setenv("SOURCES__INCIDENTS__RESOURCES", json.dumps([appended]))
+    run_sync(load_settings())
+    there = shared.count()
+    lost = threading.Event()
+
+    def lose(body: dict[str, Any]) -> dict[str, Any]:
+        if not lost.is_set():
+            lost.set()
+            assert shared.ask(f"SELECT pg_terminate_backend(pid) FROM ({LOCK}) AS holders")
+        return body
+
+    api.faults.reshape = lose
+    with pytest.raises(Exception) as failed:  # noqa: PT011 - dlt's, with ours inside
+        run_sync(load_settings())
+    assert "nothing was loaded: sync again" in explain(failed.value)
+    assert shared.count() == there
+
+
+def test_the_server_notices_that_a_machine_is_gone(shared: Database) -> None:
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "idle_session_timeout")
+    with (
+        postgres_lock.alone_on(Server(shared.url, PASSWORD), "x", 1) as connection,
+        connection.cursor() as cursor,
+    ):
+        told = {}
+        for name in names:
+            cursor.execute(f"SHOW {name}")
+            told[name] = cursor.fetchone()[0]
+    assert told == {
+        "tcp_keepalives_idle": "30",
+        "tcp_keepalives_interval": "15",
+        "idle_session_timeout": "0",
+    }

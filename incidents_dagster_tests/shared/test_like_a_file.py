@@ -146,6 +146,10 @@ def test_a_nul_is_left_out(both: Both, rows: Rows, shared: Database) -> None:
     rows[:] = [incident(1, nul="a\0b")]
     both()
     assert shared.ask("SELECT nul FROM incidents.incident_data") == [("ab",)]
+    loads = "SELECT count(*) FROM incidents._dlt_loads"
+    before = shared.ask(loads)
+    both(Mode.FULL_REFRESH)
+    assert shared.ask(loads) == before, "a text with a NUL counts as changed"
 
 
 def test_unusual_keys(both: Both, rows: Rows, shared: Database) -> None:

@@ -37,5 +37,14 @@ def test_what_the_server_says_becomes_a_message(said: str, message: str) -> None
     assert str(found).startswith(message)
 
 
+def test_what_somebodys_incidents_say_is_not_what_the_server_says() -> None:
+    said = (
+        'Failed to copy data: ERROR:  null value in column "id" violates not-null constraint\n'
+        "DETAIL:  Failing row contains (null, Connection refused by the gateway).\n"
+    )
+
+    assert ailment(duckdb.Error(said), NAME) is None
+
+
 def test_what_says_nothing_of_the_server_stays_what_it_is() -> None:
     assert ailment(duckdb.Error('column "a" of relation "b" already exists'), NAME) is None

@@ -1,5 +1,8 @@
 """Syncs into a shared store, as people start them: checks, view, tables, page, SQL, doctor."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,3 +184,33 @@ def test_the_doctor_says_where_it_is_and_how_large(api: DemoServer, shared: Data
     assert f"postgresql://127.0.0.1:{shared.cluster.port}/{shared.name}, " in line
     assert "MB" in line
     assert PASSWORD not in seen.output
+
+
+def test_what_others_have_in_the_database_stops_no_reader(
+    api: DemoServer, shared: Database, query: Query
+) -> None:
+    run_sync(load_settings())
+    shared.ask(
+        'CREATE SCHEMA other; CREATE TABLE other."Foo" (a INT); CREATE TABLE other.foo (a INT); '
+        "CREATE SCHEMA insight; CREATE VIEW insight.survival AS SELECT 1 AS mine; "
+        "CREATE TABLE incidents._views (place BIGINT, schema VARCHAR, name VARCHAR, "
+        "query VARCHAR, comment VARCHAR); "
+        "INSERT INTO incidents._views VALUES (0, 'insight', 'survival', 'FROM insight.gone', ''), "
+        "(1, 'insight', 'cohorts', 'FROM insight.gone', '')"
+    )
+    assert query("SELECT count(*) FROM incidents.incident_data") == [(250,)]
+    assert query("FROM insight.survival") == [(1,)]
+
+
+def test_the_definitions_load_while_the_server_is_down(
+    api: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE__URL", "postgresql://nobody@127.0.0.1:9/none")
+    done = subprocess.run(
+        [sys.executable, "-c", "from incidents_dagster.definitions import defs"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -201,3 +201,26 @@ def test_dlt_still_asks_for_columns_and_changes_tables_where_we_do_it_instead() 
     """`PostgresClient` has its own of these two, which are private."""
     for name in ("_get_info_schema_columns_query", "_get_table_update_sql"):
         assert callable(getattr(DuckDbClient, name)), name
+
+
+BIG = "CREATE TABLE big AS SELECT n, repeat('x', 200) AS t FROM generate_series(1, 50000) n"
+BOTH = "SELECT (SELECT sum(n) FROM t), (SELECT sum(n) FROM big)"
+
+
+@pytest.mark.parametrize("by_several_connections", [True, False])
+def test_a_scan_by_several_connections_does_not_see_one_moment(
+    shared: Database, connection: duckdb.DuckDBPyConnection, by_several_connections: bool
+) -> None:
+    """`Server.attached` has scans go by one connection because of this."""
+    shared.ask(f"{BIG}; INSERT INTO t VALUES (1); ANALYZE big")
+    connection.execute("SET GLOBAL pg_pages_per_task = 10")  # of 1,000, as if it were large
+    if by_several_connections:
+        connection.execute("SET GLOBAL pg_use_ctid_scan = true")
+    connection.begin()
+    before = connection.execute(BOTH).fetchall()
+    shared.ask("UPDATE big SET n = n + 1; UPDATE t SET n = n + 1")
+    after = connection.execute(BOTH).fetchall()
+    connection.rollback()
+    assert (after == before) is not by_several_connections, (
+        "Scans by several connections see one moment now: pg_use_ctid_scan may stay as it is."
+    )

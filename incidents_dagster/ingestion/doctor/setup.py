@@ -81,9 +81,8 @@ def look_at_network(settings: Settings, found: Diagnosis) -> bool:
 def look_at_store(source: str, found: Diagnosis) -> None:
     """The store: where it is, whether a sync is running, and how much room is left."""
     store = configured_store()
-    room = store.room()
-    there = "not there yet" if room.taken is None else f"{room.taken:,.1f} MB"
     try:
+        room = store.room()
         with store.alone_on(source, seconds=0):
             pass
     except DatabaseBusyError as error:
@@ -92,6 +91,7 @@ def look_at_store(source: str, found: Diagnosis) -> None:
     except IngestionError as error:
         found.add(Level.FAIL, "database", str(error))
         return
+    there = "not there yet" if room.taken is None else f"{room.taken:,.1f} MB"
     level = Level.WARN if room.free is not None and room.free < FREE_MB else Level.OK
     free = "" if room.free is None else f"; {room.free / 1024:,.0f} GB are free"
     found.add(level, "database", f"{store.name}, {there}{free}.")

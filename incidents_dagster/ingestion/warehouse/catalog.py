@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from incidents_dagster.ingestion.warehouse import postgres
 from incidents_dagster.ingestion.warehouse.store import Connection
@@ -132,3 +133,13 @@ def answer(connection: Connection, sql: str) -> Any:
     asked = postgres.asked(sql) if postgres.is_attached(connection) else f"({sql})"
     rows = connection.execute(f"SELECT * FROM {asked}").fetchall()
     return rows[0][0] if rows else None
+
+
+def storable(connection: Connection, rows: pa.Table) -> pa.Table:
+    """The rows as the store will have them: PostgreSQL's texts have no NUL characters."""
+    if not postgres.is_attached(connection):
+        return rows
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_string(field.type) and pc.any(pc.match_substring(rows[place], "\0")).as_py():
+            rows = rows.set_column(place, field, pc.replace_substring(rows[place], "\0", ""))
+    return rows

@@ -94,6 +94,7 @@ def compare(
         full: What a full read looks for; None for an incremental one.
     """
     table, existing = stored.table, {c.name: c.type for c in stored.columns()}
+    rows = catalog.storable(stored.connection, rows)
     comparable = {*existing} & {*rows.column_names}
     if not table.takes_changes_alone or not {*table.primary_key} <= comparable:
         return Compared(rows)

@@ -71,13 +71,30 @@ def _server() -> Server | None:
             "change it in .dlt/config.toml, .dlt/secrets.toml or WAREHOUSE__URL."
         )
     server = Server(url, password)
-    remember(*[value for name, value in server.parts.items() if name == "password"])
+    if not server.parts.get("dbname"):
+        raise SettingsError(
+            f"warehouse.url names no database: {POSTGRES}user@host:5432/database. Change it in "
+            ".dlt/config.toml, .dlt/secrets.toml or WAREHOUSE__URL."
+        )
+    secret = {server.parts.get(name, "") for name in ("password", "sslpassword")}
+    remember(*secret, os.environ.get("PGPASSWORD", ""))
     return server
 
 
 def store_called(name: str) -> Store:
-    """The store whose `Store.name` this is."""
-    return configured_store() if name.startswith(POSTGRES) else FileStore(Path(name))
+    """The store whose `Store.name` this is.
+
+    Raises:
+        SettingsError: It is a server that is not the configured one.
+    """
+    if not name.startswith(POSTGRES):
+        return FileStore(Path(name))
+    store = configured_store()
+    if store.name != name:
+        raise SettingsError(
+            f"The rows are in {store.name} now, and no longer in {name}: reload the code location."
+        )
+    return store
 
 
 def database_path() -> Path:

@@ -91,8 +91,12 @@ class LoggedMerge(SqlLoadJob):
         """The transaction of dlt's statements, and of ours after them."""
         with super().maybe_transaction(sql):
             yield
-            if self._log:
-                self._log.record(self._sql_client.native_connection, self._load)
+            self.before_commit(self._sql_client.native_connection)
+
+    def before_commit(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """The last statements of the transaction."""
+        if self._log:
+            self._log.record(connection, self._load)
 
 
 class SyncClient(DuckDbClient):
@@ -143,7 +147,7 @@ class SyncClient(DuckDbClient):
             if info:
                 migrate_state_to_current(pipeline_name, decompress_state(info.state))
         except Exception as error:
-            if _about_the_file(error):
+            if self.is_of_the_store(error):
                 raise
             return None
         return info
@@ -162,10 +166,14 @@ class SyncClient(DuckDbClient):
                     info = info._replace(schema=json.dumps(stored))
                 Schema.from_dict(stored)
         except Exception as error:
-            if _about_the_file(error):
+            if self.is_of_the_store(error):
                 raise
             return None
         return info
+
+    def is_of_the_store(self, error: BaseException) -> bool:
+        """Whether the store could not be read, rather than what was in it."""
+        return cause_of(error, duckdb.IOException, duckdb.FatalException) is not None
 
     def _heal(self) -> None:
         connection = self.sql_client.native_connection
@@ -179,7 +187,3 @@ class SyncClient(DuckDbClient):
                 pass  # missing, so dlt will create it
             except duckdb.BinderException:
                 connection.execute(f"DROP TABLE {dataset}.{quoted(name)}")
-
-
-def _about_the_file(error: BaseException) -> bool:
-    return cause_of(error, duckdb.IOException, duckdb.FatalException) is not None

@@ -4,15 +4,16 @@ What dlt stages stays in this process's memory, and is merged from there in one 
 PostgreSQL's. Each table with a primary key gets a UNIQUE index of it.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
+from dlt.common.destination.client import LoadJob
+from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
-from dlt.destinations.impl.duckdb.duck import DuckDbClient
+from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
 from incidents_dagster.ingestion.tables import quoted
@@ -30,6 +31,7 @@ from incidents_dagster.ingestion.warehouse.postgres import (
     text,
     type_of,
 )
+from incidents_dagster.ingestion.warehouse.postgres_errors import ailment
 
 MEMORY = "memory"  # what DuckDB calls the database in memory
 
@@ -65,13 +67,24 @@ class PostgresSqlClient(DuckDbSqlClient):
 class HeldMerge(LoggedMerge):
     """The merge, unless this process has lost the lock of the source meanwhile."""
 
-    @contextmanager
-    def maybe_transaction(self, sql: str) -> Iterator[None]:
-        """The transaction of the merge, with a look at the lock at its end."""
-        with super().maybe_transaction(sql):
-            yield
-            client = self._job_client
-            postgres_lock.check(client.sql_client.native_connection, client.schema.name)
+    def before_commit(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Looks at the lock, last of all."""
+        super().before_commit(connection)
+        postgres_lock.check(connection, self._job_client.schema.name)
+
+
+class HeldCopy(DuckDbCopyJob):
+    """Rows that are not merged, in one transaction that ends with a look at the lock."""
+
+    def run(self) -> None:
+        """Inserts them; those for staging are in nobody's way."""
+        client = self._job_client.sql_client
+        if client.is_staging_dataset_active:
+            super().run()
+            return
+        with client.begin_transaction():
+            super().run()
+            postgres_lock.check(client.native_connection, self._job_client.schema.name)
 
 
 class PostgresClient(SyncClient):
@@ -85,6 +98,17 @@ class PostgresClient(SyncClient):
         self.sql_client = PostgresSqlClient(
             own.dataset_name, own.staging_dataset_name, config.credentials, own.capabilities
         )
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        """Looks at the lock wherever rows are written."""
+        job = super().create_load_job(table, file_path, load_id, restore)
+        return HeldCopy(file_path) if type(job) is DuckDbCopyJob else job
+
+    def is_of_the_store(self, error: BaseException) -> bool:
+        """Its errors have no class of their own."""
+        return super().is_of_the_store(error) or ailment(error, STORE) is not None
 
     @property
     def staging(self) -> str:

@@ -27,6 +27,10 @@ AILMENTS: dict[re.Pattern[str], str] = {
         "a record has more fields than a row of {name} can have ({reason}), so nothing was loaded: "
         "leave fields out, or keep the rows in a DuckDB file."
     ),
+    re.compile("lock timeout"): (
+        "somebody's transaction has kept a table of {name} for over a minute: end it (see "
+        "pg_stat_activity), then sync again."
+    ),
     re.compile("No space left on device|disk is full|could not extend file"): (
         "the disk of {name} is full: free some space, then sync again."
     ),
@@ -37,6 +41,8 @@ AILMENTS: dict[re.Pattern[str], str] = {
         "|timeout expired|too many clients"
     ): "{name} cannot be reached, or ended the connection ({reason}): sync again when it is up.",
 }
+# What follows in further lines, or precedes it, may be somebody's incidents.
+SAID = re.compile(r"(?:ERROR|FATAL|PANIC): +(?P<said>[^\n]*)")
 
 
 class DatabaseServerError(IngestionError):
@@ -62,10 +68,17 @@ def ailment(error: BaseException, name: str) -> IngestionError | None:
         if isinstance(cause, IngestionError):
             return None
         if isinstance(cause, duckdb.Error | psycopg2.Error):
+            told = _told_by_the_server(str(cause))
             for pattern, said in AILMENTS.items():
-                if found := pattern.search(str(cause)):
+                if found := pattern.search(told):
                     message = said.format(name=name, reason=found[0])
                     if not said.startswith("{name}"):  # which is an address
                         message = message[0].upper() + message[1:]
                     return DatabaseServerError(message)
     return None
+
+
+def _told_by_the_server(text: str) -> str:
+    """The first line of what the server says, without the query before, and the row behind it."""
+    found = SAID.search(text)
+    return found["said"] if found else text.partition("\n")[0]

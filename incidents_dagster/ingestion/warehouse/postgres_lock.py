@@ -14,12 +14,12 @@ from incidents_dagster.ingestion.warehouse import postgres
 from incidents_dagster.ingestion.warehouse.postgres import Server, text
 
 RETRY_SECONDS = 0.1
-# A machine that is gone frees its locks after some two minutes.
-KEEPALIVES: dict[str, Any] = {
-    "keepalives_idle": 30,
-    "keepalives_interval": 15,
-    "keepalives_count": 6,
-}
+# What the server does: a machine that is gone frees its locks after some two minutes, and a sync
+# that reads for long keeps its own.
+OPTIONS = (
+    "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=15 -c tcp_keepalives_count=6 "
+    "-c idle_session_timeout=0"
+)
 KEY = "hashtext('incidents_dagster'), hashtext({})"
 HELD = (
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = {pid} "
@@ -45,7 +45,9 @@ def alone_on(server: Server, name: str, seconds: float, who: str = "") -> Iterat
     """
     import psycopg2  # noqa: PLC0415 - only a shared store needs it
 
-    connection = psycopg2.connect(**{**server.parts, **KEEPALIVES})
+    parts = server.parts
+    options = f"{parts.get('options', '')} {OPTIONS}".strip()
+    connection = psycopg2.connect(**{**parts, "options": options})
     connection.autocommit = True
     deadline, pid = time.monotonic() + seconds, connection.info.backend_pid
     try:

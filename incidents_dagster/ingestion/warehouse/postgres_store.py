@@ -15,6 +15,7 @@ import duckdb
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.ingestion.tables import FIRST, quoted
 from incidents_dagster.ingestion.warehouse import (
+    catalog,
     change_log,
     postgres,
     postgres_lock,
@@ -132,12 +133,15 @@ class PostgresStore(Store):
         """Makes them in memory, of a copy of what they are made of."""
         with (
             self.errors(),
-            self.writing(f"the tables of {schema}", seconds, report),
+            postgres_lock.alone_on(
+                self._server, f"the tables of {schema}", seconds, f"process that makes {schema}"
+            ),
             self._server.attached() as connection,
         ):
             with transaction(connection):  # of one moment
                 connection.execute(f"CREATE SCHEMA {quoted(FIRST)}; CREATE SCHEMA {quoted(schema)}")
-                for name in inputs:
+                there = {one.name for one in catalog.relations(connection, FIRST)}
+                for name in there.intersection(inputs):
                     of = f"{quoted(FIRST)}.{quoted(name)}"
                     connection.execute(f"CREATE TABLE {of} AS FROM {STORE}.{of}")
             yield connection

@@ -7,6 +7,7 @@ those.
 
 import hashlib
 import threading
+from contextlib import suppress
 
 import duckdb
 
@@ -33,8 +34,7 @@ def use(connection: duckdb.DuckDBPyConnection, server: Server) -> None:
         connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {READ}")
         connection.execute(f"USE {READ}")
         if _made_of.get(server.mine) != digest:
-            with transaction(connection):
-                _make_views(connection, {(one.schema, one.table) for one in columns}, views)
+            _make_views(connection, {(one.schema, one.table) for one in columns}, views)
             _made_of[server.mine] = digest
 
 
@@ -43,20 +43,29 @@ def _make_views(
     tables: set[tuple[str, str]],
     views: list[tuple[int, str, str, str, str]],
 ) -> None:
-    there = connection.execute(
-        "SELECT DISTINCT schema_name FROM duckdb_views() "
+    wanted = [
+        (schema, name, f"FROM {STORE}.{quoted(schema)}.{quoted(name)}", "")
+        for schema, name in sorted(tables)
+    ]
+    wanted += [
+        (schema, name, sql, comment)
+        for _, schema, name, sql, comment in views
+        if (schema, name) not in tables
+    ]
+    before = connection.execute(
+        "SELECT schema_name, view_name FROM duckdb_views() "
         "WHERE database_name = current_database() AND NOT internal"
     ).fetchall()
-    for (schema,) in there:
-        connection.execute(f"DROP SCHEMA {quoted(schema)} CASCADE")
-    for schema in sorted({schema for schema, _ in tables} - {"main"}):
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-    for schema, name in sorted(tables):
+    for schema, name in {*before} - {(schema, name) for schema, name, *_ in wanted}:
+        connection.execute(f"DROP VIEW IF EXISTS {quoted(schema)}.{quoted(name)}")
+    for schema, name, sql, comment in wanted:
         of = f"{quoted(schema)}.{quoted(name)}"
-        connection.execute(f"CREATE VIEW {of} AS FROM {STORE}.{of}")
-    for _, schema, name, sql, comment in views:
-        of = f"{quoted(schema)}.{quoted(name)}"
-        connection.execute(f"CREATE VIEW {of} AS {sql}; COMMENT ON VIEW {of} IS {text(comment)}")
+        # Others share the database: what they drop meanwhile, or name in a way that DuckDB cannot
+        # tell apart, stops no reader of all else.
+        with suppress(duckdb.Error):
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+            connection.execute(f"CREATE OR REPLACE VIEW {of} AS {sql}")
+            connection.execute(f"COMMENT ON VIEW {of} IS {text(comment)}")
 
 
 def publish(connection: duckdb.DuckDBPyConnection, schema: str) -> None:

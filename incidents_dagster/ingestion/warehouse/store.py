@@ -1,8 +1,8 @@
 """Where the rows are, as all else sees it: what a sync, a check and a reader need of that.
 
-`file_store` is the one there is, a DuckDB file; `configured_store` says which one is configured.
-Whatever reads rows asks DuckDB, whose SQL is the same for every store. Nothing outside of this
-folder knows a file, or how it is opened.
+`file_store` is a DuckDB file, `postgres_store` a PostgreSQL database; `configured_store` says which
+one it is. Whatever reads rows asks DuckDB, whose SQL is the same for both. Nothing outside of this
+folder knows how it is opened.
 """
 
 from abc import ABC, abstractmethod
@@ -187,7 +187,7 @@ class Store(ABC):
 
         Args:
             schema: The schema.
-            inputs: What they are made of: tables of the first source's schema.
+            inputs: What they are made of: tables of the first source's schema, if they are there.
             seconds: As in `connect`.
             report: As in `connect`.
         """
