@@ -46,6 +46,22 @@ LOCK = (
 )
 
 
+def _said_by_one_that_loses_its_lock(api: DemoServer, shared: Database) -> str:
+    lost = threading.Event()
+
+    def lose(body: dict[str, Any]) -> dict[str, Any]:
+        if not lost.is_set():
+            lost.set()
+            assert shared.ask(f"SELECT pg_terminate_backend(pid) FROM ({LOCK}) AS holders")
+        return body
+
+    api.faults.reshape = lose
+    with pytest.raises(Exception) as failed:  # noqa: PT011 - dlt's, with ours inside
+        run_sync(load_settings())
+    assert lost.is_set()
+    return explain(failed.value)
+
+
 @contextmanager
 def _process(program: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
@@ -126,19 +142,8 @@ def test_who_has_lost_the_lock_loads_nothing_and_says_so(
 ) -> None:
     run_sync(load_settings())
     rows.append(incident(251, updated_at=LATER))
-    lost = threading.Event()
-
-    def lose(body: dict[str, Any]) -> dict[str, Any]:
-        if not lost.is_set():
-            lost.set()
-            assert shared.ask(f"SELECT pg_terminate_backend(pid) FROM ({LOCK}) AS holders")
-        return body
-
-    api.faults.reshape = lose
-    with pytest.raises(Exception) as failed:  # noqa: PT011 - dlt's, with ours inside
-        run_sync(load_settings())
-    assert lost.is_set()
-    assert "nothing was loaded: sync again" in explain(failed.value)
+    said = _said_by_one_that_loses_its_lock(api, shared)
+    assert "nothing was loaded: sync again" in said
     assert shared.count() == 250
     assert shared.count(table="incidents.change_log") == 250
     run_sync(load_settings())
@@ -177,18 +182,8 @@ def test_rows_that_are_appended_need_the_lock_too(
     monkeypatch.setenv("SOURCES__INCIDENTS__RESOURCES", json.dumps([appended]))
     run_sync(load_settings())
     there = shared.count()
-    lost = threading.Event()
-
-    def lose(body: dict[str, Any]) -> dict[str, Any]:
-        if not lost.is_set():
-            lost.set()
-            assert shared.ask(f"SELECT pg_terminate_backend(pid) FROM ({LOCK}) AS holders")
-        return body
-
-    api.faults.reshape = lose
-    with pytest.raises(Exception) as failed:  # noqa: PT011 - dlt's, with ours inside
-        run_sync(load_settings())
-    assert "nothing was loaded: sync again" in explain(failed.value)
+    said = _said_by_one_that_loses_its_lock(api, shared)
+    assert "nothing was loaded: sync again" in said
     assert shared.count() == there
 
 

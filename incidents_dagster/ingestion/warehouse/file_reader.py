@@ -6,17 +6,17 @@ open while tables are compared, and not while the API is waited for. `destinatio
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from incidents_dagster.ingestion.warehouse.duckdb_file import holds_nothing, when_free
+from incidents_dagster.ingestion.warehouse.store import StoreReader
 
 # The file's name in SQL. No schema has the same, or DuckDB would not know which is meant.
 ATTACHED = '"the file"'
 
 
-class FileReader:
+class FileReader(StoreReader):
     """Reads the file as `read_only_connection` does, but has it open only while it is queried.
 
     It is opened by the first query, and closed by `release`; by then, the results of all queries
@@ -25,7 +25,10 @@ class FileReader:
 
     Attributes:
         name: The file.
+        kind: As in `Store`.
     """
+
+    kind = "duckdb"
 
     def __init__(
         self, database: Path, seconds: float, report: Callable[[str], None] | None = None
@@ -37,29 +40,10 @@ class FileReader:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._open = self._attached = False
 
-    def __enter__(self) -> "FileReader":
-        return self
-
     def __exit__(self, *_: object) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection, self._open, self._attached = None, False, False
-
-    def execute(self, query: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
-        """As in DuckDB."""
-        return self._opened().execute(query, parameters)
-
-    def sql(self, query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
-        """As in DuckDB."""
-        return self._opened().sql(query, params=params)
-
-    def register(self, view_name: str, python_object: object) -> duckdb.DuckDBPyConnection:
-        """As in DuckDB."""
-        return self._opened().register(view_name, python_object)
-
-    def unregister(self, view_name: str) -> duckdb.DuckDBPyConnection:
-        """As in DuckDB."""
-        return self._opened().unregister(view_name)
 
     def release(self) -> None:
         """Closes the file until the next query."""

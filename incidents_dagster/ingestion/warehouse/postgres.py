@@ -21,6 +21,7 @@ from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.settings import PROJECT_ROOT
 from incidents_dagster.ingestion.tables import quoted
 from incidents_dagster.ingestion.warehouse.postgres_errors import ailment
+from incidents_dagster.ingestion.warehouse.store import Connection, StoreReader
 
 # What DuckDB calls it. No source has this name.
 STORE = "store"
@@ -175,8 +176,10 @@ def _load() -> str:
     return "INSTALL postgres; LOAD postgres"
 
 
-def is_attached(connection: Any) -> bool:
+def is_attached(connection: Connection) -> bool:
     """Whether a connection has PostgreSQL's tables."""
+    if isinstance(connection, StoreReader):  # it is asked for each batch of records
+        return connection.kind == "postgres"
     found = connection.execute(
         f"SELECT 1 FROM duckdb_databases() WHERE database_name = '{STORE}' AND type = 'postgres'"
     ).fetchall()
@@ -208,16 +211,11 @@ def having(table: str, keys: pa.Table, types: Mapping[str, str]) -> str:
 
     Args:
         table: The table.
-        keys: Values of some columns of it.
+        keys: Values of some columns of it, as the store has them: see `catalog.storable`.
         types: Those columns, with their types in DuckDB.
     """
     columns = ", ".join(f"{quoted(n)} {type_of(types[n])}" for n in keys.column_names)
     same = " AND ".join(f"t.{quoted(n)} = k.{quoted(n)}" for n in keys.column_names)
-    # The table has no NUL characters, and PostgreSQL refuses a JSON with them.
-    rows = [
-        {n: v.replace("\0", "") if isinstance(v, str) else v for n, v in row.items()}
-        for row in keys.to_pylist()
-    ]
-    given = json.dumps(rows, default=str, ensure_ascii=False)
+    given = json.dumps(keys.to_pylist(), default=str, ensure_ascii=False)
     wanted = f"json_to_recordset({text(given)}) AS k ({columns})"
     return asked(f"SELECT t.* FROM {table} t JOIN {wanted} ON {same}")

@@ -29,45 +29,36 @@ from incidents_dagster.ingestion.warehouse.postgres_destination import (
     postgres_destination,
 )
 from incidents_dagster.ingestion.warehouse.postgres_errors import postgres_errors
-from incidents_dagster.ingestion.warehouse.store import Copied, Report, Room, Store, transaction
+from incidents_dagster.ingestion.warehouse.store import (
+    Copied,
+    Report,
+    Room,
+    Store,
+    StoreReader,
+    transaction,
+)
 
 LOADS, SHARED = "_dlt_loads", "'shared tables'"
 
 
-class PostgresReader:
+class PostgresReader(StoreReader):
     """Reads PostgreSQL for a sync; nobody waits for it.
 
     Attributes:
         name: The name of the store.
+        kind: As in `Store`.
     """
+
+    kind = "postgres"
 
     def __init__(self, server: Server) -> None:
         self._server, self.name = server, server.name
         self._connection: duckdb.DuckDBPyConnection | None = None
 
-    def __enter__(self) -> "PostgresReader":
-        return self
-
     def __exit__(self, *_: object) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
-
-    def execute(self, query: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
-        """As in DuckDB."""
-        return self._opened().execute(query, parameters)
-
-    def sql(self, query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
-        """As in DuckDB."""
-        return self._opened().sql(query, params=params)
-
-    def register(self, view_name: str, python_object: object) -> duckdb.DuckDBPyConnection:
-        """As in DuckDB."""
-        return self._opened().register(view_name, python_object)
-
-    def unregister(self, view_name: str) -> duckdb.DuckDBPyConnection:
-        """As in DuckDB."""
-        return self._opened().unregister(view_name)
 
     def release(self) -> None:
         """Keeps the connection, as it is in nobody's way."""

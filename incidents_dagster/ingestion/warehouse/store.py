@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
@@ -54,32 +54,47 @@ class Copied:
     cpu_seconds: float
 
 
-class StoreReader(Protocol):
+class StoreReader(ABC):
     """Reads a store for a sync, which waits for its API in between.
+
+    It is opened by the first query; a `with` block closes it.
 
     Attributes:
         name: The name of the store.
+        kind: As in `Store`.
     """
 
     name: str
+    kind: str
 
     def execute(self, query: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
         """As in DuckDB."""
+        return self._opened().execute(query, parameters)
 
     def sql(self, query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
         """As in DuckDB."""
+        return self._opened().sql(query, params=params)
 
     def register(self, view_name: str, python_object: object) -> duckdb.DuckDBPyConnection:
         """As in DuckDB."""
+        return self._opened().register(view_name, python_object)
 
     def unregister(self, view_name: str) -> duckdb.DuckDBPyConnection:
         """As in DuckDB."""
+        return self._opened().unregister(view_name)
 
+    @abstractmethod
     def release(self) -> None:
         """Lets others write until the next query; the results of all queries were fetched."""
 
-    def __enter__(self) -> "StoreReader": ...
+    @abstractmethod
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        """The connection, which this opens if it is not open."""
 
+    def __enter__(self) -> "StoreReader":
+        return self
+
+    @abstractmethod
     def __exit__(self, *_: object) -> None: ...
 
 
