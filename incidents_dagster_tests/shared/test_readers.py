@@ -11,6 +11,8 @@ from incidents_dagster.cli import main
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
+from incidents_dagster.ingestion.warehouse import postgres_views
+from incidents_dagster.ingestion.warehouse.catalog import relations
 from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster_tests.shared.conftest import forget
 from incidents_dagster_tests.shared.database import Database
@@ -51,3 +53,23 @@ def test_whoever_only_reads_cannot_write_though_the_role_may(
         pytest.raises(duckdb.Error, match="read-only"),
     ):
         connection.execute("DELETE FROM store.incidents.syncs")
+
+
+def test_a_reader_can_read_every_table_and_view_that_it_sees(
+    shared: Database, api: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if others create one while it connects."""
+    run_sync(load_settings(), lambda _: None)
+    use = postgres_views.use
+
+    def use_and_create_one(*given: Any) -> None:
+        use(*given)
+        shared.ask("CREATE OR REPLACE VIEW incidents.later AS SELECT 1 AS n")
+
+    monkeypatch.setattr(postgres_views, "use", use_and_create_one)
+    for _ in range(2):
+        with configured_store().read(1) as connection:
+            there = [one.name for one in relations(connection, "incidents")]
+            for name in there:
+                connection.execute(f"FROM incidents.{name}").fetchall()
+    assert "later" in there

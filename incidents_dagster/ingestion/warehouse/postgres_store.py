@@ -145,9 +145,10 @@ class PostgresStore(Store):
         """Connects in one transaction, so that all queries see the same moment."""
         with (
             self.errors(),
-            super().read(seconds, report) as connection,
+            self._server.connect(read_only=True) as connection,
             transaction(connection),
         ):
+            postgres_views.use(connection, self._server)
             yield connection
 
     def reader(self, seconds: float, report: Report | None = None) -> PostgresReader:

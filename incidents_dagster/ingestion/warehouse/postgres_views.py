@@ -24,18 +24,23 @@ _made_of: dict[tuple[int, str], str] = {}  # digests of columns and views
 
 
 def use(connection: duckdb.DuckDBPyConnection, server: Server) -> None:
-    """Has a connection use the catalog of views, made anew if there are other tables or columns."""
+    """Has a connection use the catalog of views, made anew if there are other tables or columns.
+
+    In a transaction, those are the tables and columns that it sees.
+    """
     columns = catalog.columns(connection)
     views = []
     if any(f"{quoted(one.schema)}.{quoted(one.table)}" == VIEWS for one in columns):
-        views = connection.execute(f"FROM {STORE}.{VIEWS} ORDER BY place").fetchall()
+        sql = f"SELECT place, schema, name, query, comment FROM {VIEWS} ORDER BY place"
+        views = connection.execute(f"FROM {postgres.asked(sql)}").fetchall()
     digest = hashlib.sha256(repr((columns, views)).encode()).hexdigest()
-    with _guard:
-        connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {READ}")
-        connection.execute(f"USE {READ}")
+    # Views are made in a transaction of their own, before that of the connection looks at them.
+    with _guard, connection.cursor() as maker:
+        maker.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {READ}; USE {READ}")
         if _made_of.get(server.mine) != digest:
-            _make_views(connection, {(one.schema, one.table) for one in columns}, views)
+            _make_views(maker, {(one.schema, one.table) for one in columns}, views)
             _made_of[server.mine] = digest
+        connection.execute(f"USE {READ}")
 
 
 def _make_views(
