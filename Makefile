@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile report dev sql shared presets init doctor demo-api test test-all test-slow test-duckdb2 test-newest test-shared bench bench-sources bench-insight bench-shared faults vendors check format docs lock clean
+.PHONY: help run reconcile report dev sql shared presets init doctor demo-api test test-all test-most test-slow test-newest test-shared bench bench-sources bench-insight bench-shared faults vendors check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -56,28 +56,22 @@ test-all: export THOROUGH := 1
 test-all: $(VENV)/dev .venv-survival/dev  ## Run all tests, including rare faults (the browser test needs Debian's chromium)
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(OFF_SHARED)
 
+test-most: $(VENV)/dev .venv-survival/dev  ## Run what CI runs of them: all but the rest of many cases
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not rest" $(OFF_SHARED)
+
 test-slow: $(VENV)/dev  ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
-# These open no database, or only to show what a rule of the reading refused or read; `sql` shows
-# the messages of the locked DuckDB.
-OFF_DUCKDB := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness presets \
-	$(addprefix ingestion/,doctor http secrets rows/test_filled.py test_demo.py test_plain_text.py test_settings.py) \
-	$(addprefix ingestion/reading/test_,$(addsuffix .py,checked_paginator duplicates envelope first_page \
-	next_page paginators progress rest_api rest_api_refusals source windows)) \
-	$(addprefix test_,$(addsuffix .py,commands definition_settings definitions dependencies health \
-	loaded_settings traps_http)))
+# These neither use Dagster nor open a database, or only to show what a rule of the reading refused
+# or read; `sql` shows the messages of the locked DuckDB.
+OFF_NEWEST := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness presets \
+	$(addprefix ingestion/,doctor http reading secrets rows/test_filled.py test_demo.py test_explain.py \
+	test_plain_text.py test_settings.py) \
+	$(addprefix test_,$(addsuffix .py,definition_settings health loaded_settings traps_http)))
 
-test-duckdb2: .venv-duckdb2/dev  ## Run the tests that open a database on DuckDB 2
-	@.venv-duckdb2/bin/python -m pytest -n auto --dist worksteal -m "not slow and not browser and not thorough" $(OFF_SHARED) $(OFF_DUCKDB)
-
-# The tests that use Dagster.
-ON_DAGSTER := $(addprefix incidents_dagster_tests/test_,$(addsuffix .py,assets checks commands definitions \
-	dependencies freshness history read_copy readme reconcile resources sensors source_checks traps_dagster)) incidents_dagster_tests/alerts \
-	incidents_dagster_tests/insight/test_insight_assets.py
-
-test-newest: .venv-newest/dev  ## Run the tests that use Dagster on the newest one, without dagster-embedded-elt
-	@.venv-newest/bin/python -m pytest -n auto -m "not slow and not browser" $(ON_DAGSTER)
+test-newest: .venv-newest/dev  ## Run the tests that use Dagster or open a database on the newest Dagster and DuckDB
+	@.venv-newest/bin/python -m pytest -n auto --dist worksteal -m "not slow and not browser and not thorough" $(OFF_SHARED) $(OFF_NEWEST)
+	@.venv-newest/bin/python -m pytest -n auto incidents_dagster_tests/test_traps_dagster.py
 
 test-shared: .venv-shared/dev  ## Run the tests of a shared store (they start a PostgreSQL server)
 	@.venv-shared/bin/python -m pytest -n auto --dist worksteal incidents_dagster_tests/shared
@@ -131,10 +125,10 @@ lock: $(VENV)/dev  ## Resolve the dependencies again into the lock files
 	@$(COMPILE) --constraint requirements.lock --extra bench -o requirements-bench.lock
 	@sed '/^duckdb==/,/via/d' requirements.lock | $(COMPILE) --constraint /dev/stdin --extra shared -o requirements-shared.lock
 	@$(RESOLVE) --group survival -o requirements-survival.lock
-	@echo dagster-embedded-elt | $(COMPILE) --constraint constraints.txt --extra dev --excludes /dev/stdin -o requirements-newest.lock
+	@echo dagster-embedded-elt | $(COMPILE) --extra dev --excludes /dev/stdin -o requirements-newest.lock
 
 clean:  ## Remove environments and caches; data/ stays
-	@rm -rf .venv .venv-bench .venv-duckdb2 .venv-newest .venv-shared .venv-survival .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-bench .venv-newest .venv-shared .venv-survival .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
 # One marker per set of packages: if it is newer than its lock file, there is nothing to install.
 $(VENV)/run: requirements.lock pyproject.toml
@@ -170,16 +164,9 @@ $(VENV)/dev: requirements-dev.lock $(VENV)/run
 	@.venv-shared/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch .venv-shared/run $@
 
-.venv-duckdb2/dev: requirements-dev.lock pyproject.toml
-	@$(PYTHON) -m venv .venv-duckdb2
-	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check 'duckdb==2.0.*'
-	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch .venv-duckdb2/run $@
-
 .venv-newest/dev: requirements-newest.lock pyproject.toml
 	@$(PYTHON) -m venv .venv-newest
-	@echo "Installing the newest Dagster into .venv-newest ..."
+	@echo "Installing the newest Dagster and DuckDB into .venv-newest ..."
 	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-newest.lock
 	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch .venv-newest/run $@

@@ -31,7 +31,7 @@ NOT_COPIED = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of the cases of a test marked `sample(n)`, all but the first `n` are `thorough`."""
+    """Of a test marked `sample(n)`, all cases but the first `n` are `thorough`, and the `rest`."""
     cases: Counter[str] = Counter()
     for item in items:
         if marker := item.get_closest_marker("sample"):
@@ -39,6 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             cases[test] += 1
             if cases[test] > marker.args[0]:
                 item.add_marker(pytest.mark.thorough)
+                item.add_marker(pytest.mark.rest)
 
 
 @pytest.fixture(autouse=True)

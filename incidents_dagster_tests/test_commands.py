@@ -26,7 +26,7 @@ from incidents_dagster.run import Outcome, conclude, report, why_failed
 
 TARGETS = {
     *("help", "run", "reconcile", "dev", "sql", "demo-api", "check"),
-    *("test", "test-slow", "test-duckdb2", "test-newest", "bench", "faults"),
+    *("test", "test-slow", "test-most", "test-newest", "bench", "faults"),
 }
 MAXIMUM = "SOURCES__INCIDENTS__CLIENT__PAGINATOR__MAXIMUM_OFFSET"
 

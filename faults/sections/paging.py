@@ -28,7 +28,7 @@ WHAT = (
     "than all that it shows, if the sync says how many. "
     "`Unproven` is a green sync that says in its metadata that it may have missed rows."
 )
-HISTORIES = {True: 40, False: 1_000}
+HISTORIES = {True: 20, False: 1_000}
 PROCESSES = 2
 
 

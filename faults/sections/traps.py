@@ -67,8 +67,8 @@ def tried_number(case: tuple[str, int]) -> Outcome:
 
 
 def run(part: bool) -> Result:
-    """All of them on either source, or every sixth, and every twelfth on a second source."""
-    samples = {FIRST: (0, 6), SECOND: (9, 12)} if part else {FIRST: (0, 1), SECOND: (0, 1)}
+    """All of them on either source, or every tenth, and every twentieth on a second source."""
+    samples = {FIRST: (0, 10), SECOND: (9, 20)} if part else {FIRST: (0, 1), SECOND: (0, 1)}
     wanted = [
         (source, number)
         for source, (first, every) in samples.items()
