@@ -22,6 +22,7 @@ from faults.cases.leaks import Case, Place, good, refused
 from faults.judging.outcome import Outcome
 from faults.judging.search import Search
 from faults.running.project import ROOT
+from faults.running.stores import rows_of_project
 
 NOT_COPIED = (
     *(".git", ".venv*", "data", "secrets.toml", "logs", ".logs_queue", ".*_cache", "docs"),
@@ -54,6 +55,9 @@ def in_the_ui() -> tuple[list[Outcome], Search]:
     search = Search([*case.secrets, WEBHOOK_PATH])
     notes: dict[str, list[str]] = {"ticks of a sensor": [], "a webhook that fails": []}
     with TemporaryDirectory() as name, ExitStack() as stack:
+        stored = rows_of_project(Path(name))
+        stack.callback(stored.remove)
+        search.also(stored.secrets)
         place = Place(case, "http://127.0.0.1:9")
         asked_first: list[Asked] = []
 
@@ -68,6 +72,7 @@ def in_the_ui() -> tuple[list[Outcome], Search]:
         place.api = api.base_url
         checkout = _copy(Path(name), place)
         environment = {
+            **stored.environment(),
             **place.environment(),
             "SOURCES__INCIDENTS__WEBHOOK_URL": webhook.base_url + WEBHOOK_PATH,
             "RUNTIME__LOG_LEVEL": "DEBUG",
@@ -101,6 +106,7 @@ def in_the_ui() -> tuple[list[Outcome], Search]:
         before = len(search.found)
         search.text("GraphQL", json.dumps(told, ensure_ascii=False))
         search.folder(Path(name))
+        search.values("the server's tables", stored.texts())
         notes["GraphQL, event log, compute logs, all files"] = search.found[before:]
         if case.key not in repr(api.asked):
             notes["ticks of a sensor"].append("the secret did not arrive")

@@ -10,7 +10,7 @@ import pickle
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,6 +74,10 @@ class Search:
         self.found: list[str] = []
         self._forms = [item for secret in secrets for item in forms(secret).items()]
 
+    def also(self, secrets: list[str]) -> None:
+        """Searches for these, too, from now on."""
+        self._forms += [item for secret in secrets for item in forms(secret).items()]
+
     def text(self, where: str, text: str | bytes) -> None:
         """Searches one text."""
         data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
@@ -99,6 +103,12 @@ class Search:
                 self.text(name, data)
                 for unpacked in _unpacked(path, data):
                     self.text(f"{name}, unpacked", unpacked)
+
+    def values(self, where: str, values: Iterable[object]) -> None:
+        """Searches cells of tables, and what they hold if they are compressed."""
+        for value in values:
+            for form in _values(value):
+                self.text(where, form)
 
 
 def _unpacked(path: Path, data: bytes) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """`python -m incidents_dagster` in a folder of its own, where everything is logged.
 
-The folder has settings, DAGSTER_HOME, DuckDB file, temporary files and output; to search it is for
-the sections.
+The folder has settings, DAGSTER_HOME, DuckDB file (or the rows are on a server, see `stores`),
+temporary files and output; to search it is for the sections.
 """
 
 import json
@@ -79,7 +79,6 @@ def run(
                 "DLT_PROJECT_DIR": str(folder),
                 "DLT_DATA_DIR": str(folder / "dlt"),
                 "DAGSTER_HOME": str(folder / "home"),
-                "INCIDENTS_DUCKDB_PATH": str(folder / "warehouse.duckdb"),
                 "PYTHONFAULTHANDLER": "1",
                 "RUNTIME__LOG_LEVEL": "DEBUG",
                 **environment,
@@ -115,17 +114,3 @@ def told_by_dagster(home: Path) -> str:
             asked: Any = execute_dagster_graphql(workspace.create_request_context(), RUNS)
     assert not asked.errors, asked.errors
     return json.dumps(asked.data, ensure_ascii=False) + "\n".join([*map(str, runs), *logs])
-
-
-def rows(database: Path, schema: str) -> int:
-    """How many rows a source's table has; none where it is not there."""
-    import duckdb  # noqa: PLC0415
-
-    if not database.exists():
-        return 0
-    with duckdb.connect(str(database), read_only=True) as connection:
-        try:
-            found = connection.execute(f"SELECT count(*) FROM {schema}.incident_data").fetchall()
-        except duckdb.CatalogException:
-            return 0
-    return int(found[0][0])

@@ -7,6 +7,7 @@ environment, so that all processes know. Whoever is about the file itself then g
 import os
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +21,7 @@ from incidents_dagster.ingestion.warehouse.postgres_store import PostgresStore
 
 SERVER = "FAULTS_STORE"
 # What tells a sync where the rows are.
-FILE, URL = "INCIDENTS_DUCKDB_PATH", "WAREHOUSE__URL"
+FILE, URL, PASSWORD = "INCIDENTS_DUCKDB_PATH", "WAREHOUSE__URL", "WAREHOUSE__PASSWORD"
 
 
 class OnAFileError(Exception):
@@ -53,6 +54,28 @@ class Rows(ABC):
     @abstractmethod
     def is_there(self) -> bool:
         """Whether anything can be read."""
+
+    def count(self, schema: str) -> int:
+        """How many rows a source's table has, whatever the settings of this process."""
+        environment = self.environment()
+        where = environment.get(URL) or environment[FILE]
+        if not where.startswith(POSTGRES) and not Path(where).exists():
+            return 0
+        with opened(where, environment.get(PASSWORD, "")) as connection:
+            try:
+                found = connection.execute(f"SELECT count(*) FROM {schema}.incident_data")
+            except duckdb.CatalogException:
+                return 0
+            return int(found.fetchall()[0][0])
+
+    def texts(self) -> Iterator[str]:
+        """All that is on a server; what is in a file can be read there."""
+        yield from ()
+
+    @property
+    def secrets(self) -> list[str]:
+        """What nobody may see of it."""
+        return []
 
     @abstractmethod
     def remove(self) -> None:
@@ -117,8 +140,40 @@ class ServerRows(Rows):
         return self._others[-1]
 
     def environment(self) -> dict[str, str]:
-        """Its address."""
-        return {URL: f"{self._server.rpartition('/')[0]}/{self._name}"}
+        """Its address, and the password apart."""
+        before, _, place = self._server.rpartition("/")[0].rpartition("@")
+        user = before.removeprefix(POSTGRES).partition(":")[0]
+        url = {URL: f"{POSTGRES}{user}@{place}/{self._name}"}
+        return url | dict(zip([PASSWORD], self.secrets, strict=False))
+
+    @property
+    def secrets(self) -> list[str]:
+        """The password, of the server's address or in PGPASSWORD."""
+        from psycopg2.extensions import parse_dsn  # noqa: PLC0415 - only a server needs it
+
+        given = parse_dsn(self._server).get("password") or os.environ.get("PGPASSWORD")
+        return [given] if given else []
+
+    def texts(self) -> Iterator[str]:
+        """Every value of every table, and every comment."""
+        import psycopg2  # noqa: PLC0415 - only a server needs it
+
+        with (
+            closing(psycopg2.connect(self._server, dbname=self._name)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(
+                "SELECT format('SELECT to_jsonb(t) FROM %I.%I t', table_schema, table_name) "
+                "FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
+                "AND table_schema NOT IN ('pg_catalog', 'information_schema') "
+                "UNION ALL SELECT 'SELECT to_jsonb(d) FROM pg_description d WHERE objoid > 16383' "
+                "UNION ALL SELECT 'SELECT to_jsonb(a) FROM (SELECT attname FROM pg_attribute "
+                "WHERE attrelid > 16383) a'"
+            )
+            for (sql,) in cursor.fetchall():
+                cursor.execute(sql)
+                for (row,) in cursor.fetchall():
+                    yield from map(str, row.values())
 
     def empty(self) -> None:
         """Makes it anew."""
@@ -155,7 +210,7 @@ class ServerRows(Rows):
     def _leave(self) -> None:
         """Ends all connections to it."""
         # Private, but a process keeps its connections for good, as a user's has one store alone.
-        for key in [key for key in postgres._databases if self._name in key[1]]:
+        for key in [key for key in list(postgres._databases) if self._name in key[1]]:
             postgres._databases.pop(key).close()
         self._tell(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
@@ -170,10 +225,11 @@ class ServerRows(Rows):
             connection.cursor().execute(sql)
 
 
-def opened(where: str) -> duckdb.DuckDBPyConnection:
+def opened(where: str, password: str = "") -> duckdb.DuckDBPyConnection:
     """Reads a file, by its path, or a database, by its address."""
     if where.startswith(POSTGRES):
-        return PostgresStore(Server(where)).connect(0, read_only=True)
+        password = password or os.environ.get(PASSWORD, "")
+        return PostgresStore(Server(where, password)).connect(0, read_only=True)
     return duckdb.connect(where, read_only=True)
 
 

@@ -138,12 +138,12 @@ class SimulatedDay:
 
     def _killed(self, moment: str, had: dict[str, Any]) -> list[str]:
         """Starts a sync in a process and kills it at the moment; what is wrong then."""
-        folder = Path(f"{self.project.database}.dlt")
-        process = _process("-c", SYNC)
+        folder = self.project.folder  # has dlt's working folder, wherever the store has it
+        process = _process("-c", SYNC, TMPDIR=str(folder))
         if moment == ASKING:
             self.server.instead = lambda *_: process.kill()
         while process.poll() is None:
-            if moment == LOADING and any(folder.glob("*/load/normalized/*")):
+            if moment == LOADING and any(folder.glob("*/*/load/normalized/*")):
                 process.kill()
             time.sleep(0.001)
         process.communicate()
@@ -165,10 +165,11 @@ class SimulatedDay:
             self.counts[f"{kind}, and right"] += 1
 
 
-def _process(*arguments: str) -> subprocess.Popen[str]:
+def _process(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
+        env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -19,8 +19,8 @@ from faults.cases.leaks_ui import in_the_ui
 from faults.judging.outcome import Outcome, Result
 from faults.judging.search import ProcessList, Search, control
 from faults.running.scenarios import Process, furnished, told_by_dagster, wait_for
-from faults.running.scenarios import rows as rows_of
 from faults.running.scenarios import run as run_code
+from faults.running.stores import Rows, rows_of_project
 from faults.sources import FIRST
 
 TITLE = "Secrets"
@@ -96,14 +96,18 @@ def _scenario(case: Case) -> tuple[list[Outcome], Search]:
 def _tried(case: Case, search: Search) -> Outcome:
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
+        stored = rows_of_project(folder)
+        stack.callback(stored.remove)
+        search.also(stored.secrets)
         other = stack.enter_context(Web(lambda _: {"data": [], "access_token": "other"}))
         place = Place(case, other.base_url)
         api = stack.enter_context(Web(place.answer))
         nobody = stack.enter_context(socket.socket())
         nobody.bind(("127.0.0.1", 0))
         place.api, place.nobody = api.base_url, f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        status, said = _run(case, place, api, folder)
+        status, said = _run(case, place, api, folder, stored)
         search.folder(folder)
+        search.values("the server's tables", stored.texts())
         if (folder / "home").exists():
             search.text("GraphQL and event log", told_by_dagster(folder / "home"))
         search.text("another host", repr(other.asked))
@@ -112,7 +116,7 @@ def _tried(case: Case, search: Search) -> Outcome:
             "the API", "".join(f"{asked!r} {asked.query} {asked.body}" for asked in api.asked)
         )
         arrived = bool(seen.found)
-        rows = rows_of(folder / "warehouse.duckdb", FIRST)
+        rows = stored.count(FIRST)
     faults = search.places()
     if arrived != case.arrives:
         faults.append("the secret did not arrive" if case.arrives else "the secret was sent")
@@ -133,7 +137,7 @@ def _judged(case: Case, status: int, said: str, faults: list[str]) -> Outcome:
     return Outcome(case.name, case.expected, message if case.expected == "red" else "")
 
 
-def _run(case: Case, place: Place, api: Web, folder: Path) -> tuple[int, str]:
+def _run(case: Case, place: Place, api: Web, folder: Path, stored: Rows) -> tuple[int, str]:
     """Runs the scenario; its exit status and what it printed."""
     settings = tomlkit.parse(written_out()).unwrap()
     place.configure(settings["sources"]["incidents"])
@@ -144,6 +148,5 @@ def _run(case: Case, place: Place, api: Web, folder: Path) -> tuple[int, str]:
             wait_for(lambda: len(api.asked) >= case.requests, process)
             process.send_signal(case.signal)
 
-    return run_code(
-        folder, CHILD, *case.child, environment=place.environment(), meanwhile=signalled
-    )
+    environment = {**stored.environment(), **place.environment()}
+    return run_code(folder, CHILD, *case.child, environment=environment, meanwhile=signalled)

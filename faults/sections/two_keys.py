@@ -17,8 +17,9 @@ from faults.cases.leaks import ROWS
 from faults.cases.two_keys import AUTHS, CASES, EVERY, Case, Side
 from faults.judging.outcome import Outcome, Result
 from faults.judging.search import ProcessList, Search
-from faults.running.scenarios import furnished, rows, told_by_dagster
+from faults.running.scenarios import furnished, told_by_dagster
 from faults.running.scenarios import run as run_code
+from faults.running.stores import rows_of_project
 from faults.sources import FIRST, SECOND
 
 TITLE = "Two keys"
@@ -76,6 +77,9 @@ def scenario(case: Case) -> tuple[Outcome, Search]:
 def _tried(case: Case, search: Search) -> Outcome:
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder, sides = Path(name), case.sides()
+        stored = rows_of_project(folder)
+        stack.callback(stored.remove)
+        search.also(stored.secrets)
         apis = [stack.enter_context(Web(side.answer)) for side in sides]
         nobody = stack.enter_context(socket.socket())
         nobody.bind(("127.0.0.1", 0))
@@ -90,14 +94,16 @@ def _tried(case: Case, search: Search) -> Outcome:
         environment, secrets = case.placed(sides)
         kept = folder / ".dlt" / "secrets.toml"
         kept.write_text(tomlkit.dumps(secrets))
+        environment |= stored.environment()
         status, said = run_code(folder, CHILD, environment=environment)
         kept.unlink()
         search.folder(folder)
+        search.values("the server's tables", stored.texts())
         search.text("GraphQL and event log", told_by_dagster(folder / "home"))
         wrong = search.places()
         for side, api in zip(sides, apis, strict=True):
             wrong += heard(case, side, api)
-            wrong += _loaded(case, side, folder / "warehouse.duckdb", said)
+            wrong += _loaded(case, side, stored.count(side.source), said)
     failing = [side.source for side in sides if _fails(case, side)]
     if (status == 0) != (not failing):
         wrong.append(f"it ended with {status}: {said[-300:]}")
@@ -132,9 +138,9 @@ def _fails(case: Case, side: Side) -> bool:
     return not side.key or bool(fault and fault.red)
 
 
-def _loaded(case: Case, side: Side, database: Path, said: str) -> list[str]:
-    """What is wrong with a source's table, and with what its sync said."""
-    fault, found = case.fault_of(side.source), rows(database, side.source)
+def _loaded(case: Case, side: Side, found: int, said: str) -> list[str]:
+    """What is wrong with the rows of a source's table, so many, and with what its sync said."""
+    fault = case.fault_of(side.source)
     wanted = 0 if _fails(case, side) else fault.rows if fault else len(ROWS)
     wrong = [f"{side.source} has {found} rows, not {wanted}"] if found != wanted else []
     ends = [line for line in said.splitlines() if line.startswith(f"{side.source}_sync ")]
