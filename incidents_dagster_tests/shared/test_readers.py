@@ -73,3 +73,12 @@ def test_a_reader_can_read_every_table_and_view_that_it_sees(
             for name in there:
                 connection.execute(f"FROM incidents.{name}").fetchall()
     assert "later" in there
+
+
+def test_whoever_connects_anew_has_the_views(
+    shared: Database, api: DemoServer, query: Callable[[str], list[Any]]
+) -> None:
+    run_sync(load_settings(), lambda _: None)
+    for _ in range(2):
+        assert query("SELECT count(*) FROM incidents.incident_data") == [(250,)]
+        forget()

@@ -102,7 +102,7 @@ class PostgresStore(Store):
         for name, value in (config or {}).items():
             connection.execute(f"SET {name} = $value", {"value": value})
         if read_only:
-            postgres_views.use(connection, self._server)
+            postgres_views.use(connection)
         return connection
 
     @contextmanager
@@ -148,7 +148,7 @@ class PostgresStore(Store):
             self._server.connect(read_only=True) as connection,
             transaction(connection),
         ):
-            postgres_views.use(connection, self._server)
+            postgres_views.use(connection)
             yield connection
 
     def reader(self, seconds: float, report: Report | None = None) -> PostgresReader:

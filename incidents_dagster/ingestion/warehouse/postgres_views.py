@@ -13,17 +13,17 @@ import duckdb
 
 from incidents_dagster.ingestion.tables import FIRST, quoted
 from incidents_dagster.ingestion.warehouse import catalog, postgres
-from incidents_dagster.ingestion.warehouse.postgres import STORE, Server, text
+from incidents_dagster.ingestion.warehouse.postgres import STORE, text
 from incidents_dagster.ingestion.warehouse.store import transaction
 
 READ = "incidents_dagster"  # the catalog of views, in DuckDB
+MADE_OF = "memory.main.views_made_of"  # a digest of the columns and views, beside them
 VIEWS = f"{quoted(FIRST)}.{quoted('_views')}"
 
 _guard = threading.Lock()
-_made_of: dict[tuple[int, str], str] = {}  # digests of columns and views
 
 
-def use(connection: duckdb.DuckDBPyConnection, server: Server) -> None:
+def use(connection: duckdb.DuckDBPyConnection) -> None:
     """Has a connection use the catalog of views, made anew if there are other tables or columns.
 
     In a transaction, those are the tables and columns that it sees.
@@ -37,9 +37,10 @@ def use(connection: duckdb.DuckDBPyConnection, server: Server) -> None:
     # Views are made in a transaction of their own, before that of the connection looks at them.
     with _guard, connection.cursor() as maker:
         maker.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {READ}; USE {READ}")
-        if _made_of.get(server.mine) != digest:
+        maker.execute(f"CREATE TABLE IF NOT EXISTS {MADE_OF} (digest VARCHAR)")
+        if maker.execute(f"FROM {MADE_OF}").fetchall() != [(digest,)]:
             _make_views(maker, {(one.schema, one.table) for one in columns}, views)
-            _made_of[server.mine] = digest
+            maker.execute(f"DELETE FROM {MADE_OF}; INSERT INTO {MADE_OF} VALUES ({text(digest)})")
         connection.execute(f"USE {READ}")
 
 
