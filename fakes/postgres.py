@@ -70,6 +70,11 @@ class Cluster:
         shutil.rmtree(self._folder)
 
     @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return (self._folder / "log").read_text("utf-8", "replace")
+
+    @property
     def _data(self) -> str:
         return str(self._folder / "data")
 

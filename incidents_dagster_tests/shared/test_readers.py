@@ -24,9 +24,12 @@ def test_a_role_may_read_what_is_there_and_what_comes_and_writes_nothing(
     sync: Callable[[], Any] = lambda: run_sync(load_settings(), lambda _: None)  # noqa: E731
     sync()
     role = f"reader_{shared.name.split()[-1]}"
+    shared.ask(f"ALTER DATABASE \"{shared.name}\" SET log_statement = 'all'")
     said = click.testing.CliRunner().invoke(main, ["allow-reader", role]).output
     assert said.startswith(f"{role} may read postgresql://127.0.0.1:")
     password = said.split("Password: ")[1].strip()
+    assert f'CREATE ROLE "{role}"' in shared.cluster.log
+    assert password not in shared.cluster.log
     shared.ask("CREATE SCHEMA later; CREATE TABLE later.x AS SELECT 1 AS n")
 
     forget()

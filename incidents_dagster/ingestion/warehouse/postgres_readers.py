@@ -24,6 +24,7 @@ def allow(server: Server, role: str) -> str:
     """
     import psycopg2  # noqa: PLC0415 - only a shared store needs it
     from psycopg2 import sql  # noqa: PLC0415
+    from psycopg2.extensions import encrypt_password  # noqa: PLC0415
 
     connection, name, password = psycopg2.connect(**server.parts), sql.Identifier(role), ""
     try:
@@ -31,8 +32,10 @@ def allow(server: Server, role: str) -> str:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
             if not cursor.fetchall():
                 password = secrets.token_urlsafe(24)
+                # What verifies it, as a server may log statements.
+                verifier = encrypt_password(password, role, connection, "scram-sha-256")
                 cursor.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(password))
+                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(verifier))
                 )
             cursor.execute(SCHEMAS)
             for (schema,) in cursor.fetchall():
