@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import duckdb as duckdb_api
 
-from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseError
+from incidents_dagster.ingestion.errors import IngestionError, NoDatabaseError
 from incidents_dagster.ingestion.tables import Table, quoted
 from incidents_dagster.names import noun_of
 from incidents_dagster.resources import IncidentsDuckDB
@@ -55,7 +55,7 @@ class Rule:
             sample = subject.connection.execute(
                 f"SELECT count(*) OVER (), * FROM ({sql}) ORDER BY {key} LIMIT {SAMPLE_SIZE}"
             ).fetchall()
-        except duckdb_api.Error as error:
+        except (duckdb_api.ProgrammingError, duckdb_api.DataError) as error:  # none of the store's
             return f"{type(error).__name__} from: {sql}", {}
         count = sample[0][0] if sample else 0
         ids = [", ".join("null" if v is None else str(v) for v in row[1:]) for row in sample]
@@ -216,7 +216,7 @@ def checks_of(source: Source) -> dg.AssetChecksDefinition:
                 ]
         except NoDatabaseError as error:
             results = [_unanswered(check, source.key(name), str(error)) for check, name in selected]
-        except DatabaseBusyError as error:
+        except IngestionError as error:
             raise dg.Failure(str(error)) from None
         yield from results
 

@@ -1,7 +1,7 @@
 """Dagster resources: DuckDB for readers. The pipeline that writes has its own connection."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import duckdb
 from dagster_duckdb import DuckDBResource
@@ -15,14 +15,14 @@ READER_WAIT_SECONDS = 30.0
 
 
 class IncidentsDuckDB(DuckDBResource):
-    """The DuckDB file that the syncs write, for checks and for your own assets.
+    """The store that the syncs write, a file or a shared one, for checks and your own assets.
 
     `with duckdb.get_connection() as connection:` opens it read-only, waits a limited time while a
-    sync writes, and closes it whatever happens. `read_only=False` is for assets that write their
-    own tables; give those the pool `incidents_duckdb`.
+    sync writes a file, and closes it whatever happens. `read_only=False` is for assets that write
+    their own tables; give those the pool `incidents_duckdb`.
     """
 
-    read_only: bool = Field(default=True, description="Open the file read-only.")
+    read_only: bool = Field(default=True, description="Open the store read-only.")
 
     @property
     def store(self) -> Store:
@@ -31,19 +31,27 @@ class IncidentsDuckDB(DuckDBResource):
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Opens the file.
+        """Opens the store.
 
         Raises:
-            NoDatabaseError: There is no such file yet.
-            DatabaseBusyError: Another process has held it for over `READER_WAIT_SECONDS`.
-            DatabaseFileError: It is damaged, or cannot be read.
+            NoDatabaseError: Nothing has been written to it yet.
+            DatabaseBusyError: Another process has held the file for over `READER_WAIT_SECONDS`.
+            IngestionError: What is wrong with the file or the server, from its opening to its end.
         """
-        if self.read_only and self.store.is_empty():
-            raise NoDatabaseError(f"There is no database at {self.store.name} yet.")
-        connection = self.store.connect(
-            READER_WAIT_SECONDS, read_only=self.read_only, config=self.connection_config
-        )
+        store = self.store
+        with store.errors():
+            if self.read_only and store.is_empty():
+                raise NoDatabaseError(f"There is no database at {store.name} yet.")
+            connection = store.connect(
+                READER_WAIT_SECONDS, read_only=self.read_only, config=self.connection_config
+            )
         try:
             yield connection
+        except duckdb.Error:
+            with store.errors():
+                raise
         finally:
+            # As in `transaction`: one whose server is gone would abort the process.
+            with suppress(duckdb.Error):
+                connection.rollback()
             connection.close()

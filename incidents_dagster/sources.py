@@ -62,7 +62,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Its name, which is also its schema in the DuckDB file."""
+        """Its name, which is also its schema in the store."""
         return self.settings.source
 
     @property

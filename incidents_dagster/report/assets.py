@@ -32,9 +32,9 @@ MARKDOWN = r"\`*_{}[]()#+-.!|<>~&"  # what means something in it
     owners=LEADING.settings.owners,
     kinds={"html"},
     description=(
-        "One page of what the incidents say, report/index.html beside the DuckDB file: how far it "
-        "can be trusted, last week, backlog, how long incidents stay open, when people are "
-        "disrupted, noise. It needs no network."
+        "One page of what the incidents say, report/index.html beside the DuckDB file, or in "
+        "data/ if the store is shared: how far it can be trusted, last week, backlog, how long "
+        "incidents stay open, when people are disrupted, noise. It needs no network."
     ),
 )
 def incident_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:

@@ -70,7 +70,8 @@ def write(html: str, path: Path) -> None:
     except OSError as error:
         raise IngestionError(
             f"The report cannot be written to {path}: {error.strerror}. It is always beside the "
-            "DuckDB file: make room for it there, or move that file with INCIDENTS_DUCKDB_PATH."
+            "DuckDB file, which INCIDENTS_DUCKDB_PATH moves, or in data/ if the store is shared: "
+            "make room for it there."
         ) from None
 
 

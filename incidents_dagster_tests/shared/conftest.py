@@ -81,3 +81,24 @@ def sync(shared: Database, instance: dg.DagsterInstance) -> Callable[..., Any]:
         )
 
     return run
+
+
+@pytest.fixture
+def checked(
+    shared: Database, instance: dg.DagsterInstance
+) -> Callable[[], dg.ExecuteInProcessResult]:
+    """Evaluates the checks alone, on `instance`."""
+
+    def run() -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [*apis, *synced, *source_checks],
+            selection=dg.AssetSelection.checks(*source_checks),
+            resources={
+                "dlt": DagsterDltResource(),
+                "duckdb": IncidentsDuckDB(database=configured_store().name),
+            },
+            instance=instance,
+            raise_on_error=False,
+        )
+
+    return run

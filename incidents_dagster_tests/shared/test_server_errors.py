@@ -17,6 +17,7 @@ from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.ingestion.warehouse.postgres import Server
+from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster_tests.results import failure, log_lines
 from incidents_dagster_tests.shared.database import Database
 
@@ -137,3 +138,41 @@ def test_a_user_who_may_not_write_is_told_so(
         assert "does not allow that (permission denied): grant it" in explain(failed.value)
     finally:
         shared.ask(f"DROP USER {name}")
+
+
+def test_a_server_that_refuses_in_a_check_fails_the_run(
+    api: DemoServer,
+    shared: Database,
+    checked: Callable[[], dg.ExecuteInProcessResult],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_sync(load_settings())
+    name = f"nobody_of_{shared.name.replace(' ', '_')}"
+    shared.ask(f"CREATE USER {name} PASSWORD %s", PASSWORD)
+    shared.ask(f"GRANT USAGE ON SCHEMA incidents TO {name}")
+    try:
+        monkeypatch.setenv("WAREHOUSE__URL", shared.url_of(name))
+        refused = checked()
+        assert not refused.get_asset_check_evaluations()
+        assert "does not allow that (permission denied): grant it" in failure(refused)
+    finally:
+        shared.ask(f"DROP OWNED BY {name}; DROP USER {name}")
+
+
+def test_a_reader_whose_server_is_gone_gets_one_message(api: DemoServer, shared: Database) -> None:
+    run_sync(load_settings())
+    resource = IncidentsDuckDB(database=configured_store().name)
+    asked = "SELECT count(*) FROM incidents.incident_data"
+
+    def read() -> None:
+        with resource.get_connection() as connection:
+            connection.begin()
+            assert connection.execute(asked).fetchall() == [(250,)]
+            shared.cluster.stop()
+            connection.execute(asked)
+
+    try:
+        with pytest.raises(IngestionError, match="cannot be reached, or ended the connection"):
+            read()
+    finally:
+        shared.cluster.start()

@@ -32,7 +32,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class IncidentTable:
-    """A table of incidents in the file.
+    """A table of incidents in the store.
 
     Attributes:
         table: What the configuration says about it.
