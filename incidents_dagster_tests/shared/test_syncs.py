@@ -17,6 +17,7 @@ from incidents_dagster.cli import main
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.incidents_view import incidents
 from incidents_dagster.ingestion.landing.changes import Mode
+from incidents_dagster.ingestion.peek import first_changes
 from incidents_dagster.ingestion.settings import load_settings
 from incidents_dagster.ingestion.sync import run_sync
 from incidents_dagster.insight.assets import insight_tables
@@ -172,9 +173,17 @@ def test_make_sql_shows_no_secret(api: DemoServer, shared: Database) -> None:
 
 
 def test_an_empty_store_says_that_there_is_none(api: DemoServer, shared: Database) -> None:
+    """Also beside somebody else's tables of dlt."""
+    shared.ask("CREATE SCHEMA other; CREATE TABLE other._dlt_loads (load_id TEXT)")
     refused = CliRunner().invoke(main, ["sql"])
     assert refused.exit_code == 1
     assert "sync first" in refused.output
+
+
+def test_who_only_looks_creates_nothing(api: DemoServer, shared: Database) -> None:
+    first_changes(load_settings())
+    assert "FAIL" not in CliRunner().invoke(main, ["doctor"]).output
+    assert shared.ask("SELECT to_regnamespace('incidents')") == [(None,)]
 
 
 def test_the_doctor_says_where_it_is_and_how_large(api: DemoServer, shared: Database) -> None:

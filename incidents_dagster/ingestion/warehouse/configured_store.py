@@ -49,7 +49,7 @@ def configured_store() -> Store:
             f"A source in a shared store cannot be called {taken.pop()!r}, as DuckDB has that "
             "name for something else: give the source another one."
         )
-    return PostgresStore(server)
+    return PostgresStore(server, sources)
 
 
 def _server() -> Server | None:

@@ -74,20 +74,25 @@ class PostgresStore(Store):
 
     Args:
         server: Where it is.
+        sources: The sources, of which each has a schema.
     """
 
     kind = "postgres"
     folder = PROJECT_ROOT / "data"
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, server: Server, sources: Sequence[str] = (FIRST,)) -> None:
+        self._server, self._sources = server, sources
         self.name = self.title = server.name
         self.catalog = server.parts.get("dbname", "")
 
     def is_empty(self) -> bool:
         """Whether no load has ended yet."""
-        with self._server.connect(read_only=True) as connection:
-            sql = f"SELECT 1 FROM pg_class WHERE relname = {postgres.text(LOADS)}"
+        own = ", ".join(map(postgres.text, self._sources))  # others may use dlt in the database
+        sql = (
+            "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            f"WHERE c.relname = {postgres.text(LOADS)} AND n.nspname IN ({own})"
+        )
+        with self.errors(), self._server.connect(read_only=True) as connection:
             return not connection.execute(f"FROM {postgres.asked(sql)}").fetchall()
 
     def connect(
@@ -102,7 +107,8 @@ class PostgresStore(Store):
         for name, value in (config or {}).items():
             connection.execute(f"SET {name} = $value", {"value": value})
         if read_only:
-            postgres_views.use(connection)
+            with self.errors():
+                postgres_views.use(connection)
         return connection
 
     @contextmanager
@@ -158,8 +164,7 @@ class PostgresStore(Store):
     @contextmanager
     def alone_on(self, source: str, seconds: float) -> Iterator[None]:
         """Holds a lock of PostgreSQL's."""
-        with self.errors(), postgres_lock.alone_on(self._server, source, seconds) as connection:
-            _create_shared(connection)
+        with self.errors(), postgres_lock.alone_on(self._server, source, seconds):
             yield
 
     @contextmanager
@@ -172,6 +177,8 @@ class PostgresStore(Store):
         self, source: str, seconds: float, report: Report | None = None
     ) -> PostgresDestination:
         """dlt's DuckDB, with PostgreSQL attached."""
+        with self._server.connect() as connection:
+            _create_shared(connection)
         return postgres_destination(self._server, source)
 
     def errors(self) -> AbstractContextManager[None]:
@@ -185,8 +192,8 @@ class PostgresStore(Store):
 
     def room(self) -> Room:
         """That of the database."""
-        with self._server.connect(read_only=True) as connection:
-            sql = "SELECT pg_database_size(current_database())"
+        sql = "SELECT pg_database_size(current_database())"
+        with self.errors(), self._server.connect(read_only=True) as connection:
             ((size,),) = connection.execute(f"FROM {postgres.asked(sql)}").fetchall()
         return Room(size / 2**20, None)
 
@@ -208,20 +215,20 @@ class PostgresStore(Store):
         return self.folder / f"postgres.{source}.syncs"
 
 
-def _create_shared(connection: Any) -> None:
+def _create_shared(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates what all sources write, once: two that do it at the same time would fail."""
-    tables = {sync_log.TABLE: sync_log.COLUMNS, change_log.TABLE: change_log.COLUMNS}
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{change_log.TABLE}",))
-        if cursor.fetchone()[0]:
-            return
-        statements = [
-            "BEGIN",
-            f"SELECT pg_advisory_xact_lock({postgres_lock.KEY.format(SHARED)})",
-            f"CREATE SCHEMA IF NOT EXISTS {quoted(FIRST)}",
-        ]
-        for table, columns in tables.items():
-            declared = ", ".join(f"{quoted(name)} {kind}" for name, (kind, _) in columns.items())
-            statements.append(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
-        statements.append(f"CREATE INDEX IF NOT EXISTS change_log_id ON {change_log.TABLE} (id)")
-        cursor.execute("; ".join([*statements, "COMMIT"]))
+    there = f"SELECT to_regclass('{change_log.TABLE}') IS NOT NULL"
+    if catalog.answer(connection, there):
+        return
+    statements = [
+        f"SELECT pg_advisory_xact_lock({postgres_lock.KEY.format(SHARED)})",
+        f"CREATE SCHEMA IF NOT EXISTS {quoted(FIRST)}",
+    ]
+    for table, columns in {
+        sync_log.TABLE: sync_log.COLUMNS,
+        change_log.TABLE: change_log.COLUMNS,
+    }.items():
+        declared = ", ".join(f"{quoted(name)} {kind}" for name, (kind, _) in columns.items())
+        statements.append(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
+    statements.append(f"CREATE INDEX IF NOT EXISTS change_log_id ON {change_log.TABLE} (id)")
+    postgres.tell(connection, "; ".join(statements))
