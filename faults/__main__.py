@@ -25,6 +25,7 @@ SECTIONS = (
     "mutate",
     "paging",
     "kills",
+    "windows",
     "damage",
     "together",
     "leaks",

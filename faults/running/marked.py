@@ -7,6 +7,7 @@ import dlt
 from dlt.destinations.job_client_impl import SqlLoadJob
 
 from incidents_dagster.ingestion.warehouse.file_destination import FileClient
+from incidents_dagster.ingestion.warehouse.postgres_destination import PostgresClient
 
 
 def mark_stages(tell: Callable[[str], Any]) -> None:
@@ -25,4 +26,5 @@ def mark_stages(tell: Callable[[str], Any]) -> None:
     marked(dlt.Pipeline, "normalize", "normalize")
     marked(dlt.Pipeline, "load", "load")
     marked(SqlLoadJob, "run", "merge")
-    marked(FileClient, "complete_load", "after")
+    for client in (FileClient, PostgresClient):
+        marked(client, "complete_load", "after")

@@ -2,13 +2,8 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,9 +12,10 @@ from fakes.incidents import KEY
 from fakes.source import VERSION, Source
 from faults.judging.change_log import log_amiss
 from faults.judging.outcome import Outcome, Result
-from faults.running.forks import Child, Forks, Tell, forks, one_sync
+from faults.running.forks import Forks, Tell, forks, one_sync
+from faults.running.killed import LASTS, STAGES, TOO_LATE, kill_command, kill_fork
 from faults.running.marked import mark_stages
-from faults.running.project import ROOT, Project, in_project
+from faults.running.project import Project, in_project
 from faults.sources import FIRST, ON_A_SECOND_SOURCE, SECOND, name_on
 from incidents_dagster.demo_api.server import DemoServer
 
@@ -39,14 +35,6 @@ SEEDS: dict[str, tuple[Sequence[int], Sequence[int]]] = {
     SECOND: (range(60), (2, 9)),
 }
 ROWS, PAGE = 2_000, 500
-STAGES = ("fetch", "normalize", "load", "merge", "after")
-TOO_LATE = "ended before the kill"
-# Seconds that a stage takes at most, about: a kill comes at any time of them.
-LASTS = {"fetch": 0.25, "normalize": 0.12, "load": 0.1, "merge": 0.04, "after": 0.04}
-COMMAND = (
-    "import runpy, faults.running.marked_on_import; "
-    "runpy.run_module('incidents_dagster', run_name='__main__', alter_sys=True)"
-)
 
 
 @dataclass
@@ -74,10 +62,10 @@ class Trials:
         command = seed % 10 == 9
         before, new = self._table(), self._change()
         if command:
-            stage = _kill_command(self.project, wanted, delay)
+            stage = kill_command(self.project, wanted, delay)
         else:
             work = partial(staged_sync, source=self.project.source)
-            stage = _kill_fork(self.processes.start(work), wanted, delay)
+            stage = kill_fork(self.processes.start(work), wanted, delay)
         self.stages[stage] += 1
         wrong, after = [], self._table()
         if after not in (before, new):
@@ -176,40 +164,3 @@ def staged_sync(tell: Tell, source: str = FIRST) -> str | None:
     """`one_sync`, which tells its stages alone."""
     mark_stages(tell)
     return one_sync(lambda _: None, source)
-
-
-def _kill_fork(child: Child, wanted: str, delay: float) -> str:
-    if child.hears(partial(str.__eq__, wanted)):
-        time.sleep(delay)
-    child.kill()
-    return _stage(child.told, child.ended)
-
-
-def _kill_command(project: Project, wanted: str, delay: float) -> str:
-    folder = str(project.folder)
-    environment = {**os.environ, "DAGSTER_HOME": folder, "TMPDIR": folder}
-    with subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *project.command],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout
-        told = []
-        for line in process.stdout:
-            told.append(line.strip())
-            if told[-1] == f"@{wanted}":
-                time.sleep(delay)
-                break
-        with suppress(ProcessLookupError):  # with several sources, each has a process of its own
-            os.killpg(process.pid, signal.SIGKILL)
-        told += [line.strip() for line in process.stdout]
-    stages = [line.removeprefix("@") for line in told if line.startswith("@")]
-    return _stage(stages, process.returncode == 0)
-
-
-def _stage(told: list[str], ended: bool) -> str:
-    return TOO_LATE if ended else (told[-1] if told else "start")
