@@ -20,7 +20,7 @@ from faults.judging.outcome import Outcome, Result
 from faults.judging.search import ProcessList, Search, control
 from faults.running.scenarios import Process, furnished, told_by_dagster, wait_for
 from faults.running.scenarios import run as run_code
-from faults.running.stores import Rows, rows_of_project
+from faults.running.stores import URL, Rows, rows_of_project
 from faults.sources import FIRST
 
 TITLE = "Secrets"
@@ -107,7 +107,8 @@ def _tried(case: Case, search: Search) -> Outcome:
         place.api, place.nobody = api.base_url, f"http://127.0.0.1:{nobody.getsockname()[1]}"
         status, said = _run(case, place, api, folder, stored)
         search.folder(folder)
-        search.values("the server's tables", stored.texts())
+        on_server = [*stored.texts()]
+        search.values("the server's tables", on_server)
         if (folder / "home").exists():
             search.text("GraphQL and event log", told_by_dagster(folder / "home"))
         search.text("another host", repr(other.asked))
@@ -118,6 +119,8 @@ def _tried(case: Case, search: Search) -> Outcome:
         arrived = bool(seen.found)
         rows = stored.count(FIRST)
     faults = search.places()
+    if rows and URL in stored.environment() and not any("INC-1" in text for text in on_server):
+        faults.append("the server's tables were not searched")
     if arrived != case.arrives:
         faults.append("the secret did not arrive" if case.arrives else "the secret was sent")
     if rows != (case.rows if case.expected == "right" else 0):
