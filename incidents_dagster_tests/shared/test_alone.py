@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,18 +109,23 @@ def test_a_second_sync_waits_for_the_first_and_both_load(
 
 
 def test_after_a_kill_while_it_reads_the_next_one_need_not_wait(
-    api: DemoServer, shared: Database, monkeypatch: pytest.MonkeyPatch
+    api: DemoServer, shared: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And it removes what the killed one has left."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     api.faults.latency = 3600
     with _process(WHOLE_SYNC) as process:
         wait_until(lambda: bool(api.faults.in_flight), 60, "the sync asks the API")
         assert shared.ask(LOCK)
         process.send_signal(signal.SIGKILL)
         assert process.wait(60) == -signal.SIGKILL
+    assert len([*tmp_path.glob("incidents_dagster-*")]) == 1
     api.faults.latency = 0
     monkeypatch.setenv("SOURCES__INCIDENTS__WAIT_SECONDS", "5")
     run_sync(load_settings())
     assert shared.count() == 250
+    assert not [*tmp_path.glob("incidents_dagster-*")]
 
 
 def test_a_kill_in_the_merge_leaves_the_table_as_it_was(

@@ -4,10 +4,12 @@ All SQL stays DuckDB's: see `postgres`. Readers wait for nobody, and syncs only 
 same source.
 """
 
+import hashlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import duckdb
@@ -169,8 +171,12 @@ class PostgresStore(Store):
 
     @contextmanager
     def working_folder(self, source: str, seconds: float) -> Iterator[Path]:
-        """A temporary folder of this machine."""
-        with TemporaryDirectory(prefix=f"{source}-") as folder:
+        """A temporary folder of this machine; those that killed syncs have left are removed."""
+        where = hashlib.sha256(self.name.encode()).hexdigest()[:12]
+        prefix = f"incidents_dagster-{where}-{source}-"
+        for left in Path(gettempdir()).glob(f"{prefix}*"):  # nobody's, as the caller has the lock
+            shutil.rmtree(left, ignore_errors=True)
+        with TemporaryDirectory(prefix=prefix) as folder:
             yield Path(folder)
 
     def destination(
