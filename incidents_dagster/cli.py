@@ -198,6 +198,24 @@ def allow_reader(role: str) -> None:
     click.echo(f"{role} may read {store.name}." + (f" Password: {password}" if password else ""))
 
 
+@main.command()
+@click.option(
+    "--to",
+    required=True,
+    help="postgresql://user@host:5432/database, or the path of a DuckDB file.",
+)
+def move(to: str) -> None:
+    """Move all that was synced from the DuckDB file into a PostgreSQL database, or back.
+
+    The password is looked for where a shared store's is, such as WAREHOUSE__PASSWORD. The store
+    that the settings name is left as it is.
+    """
+    from incidents_dagster.move import move_to  # noqa: PLC0415
+
+    for line in move_to(to):
+        click.echo(plain(line))
+
+
 @main.command("configured")
 def show_configured() -> None:
     """Show which API and which database the settings name."""
