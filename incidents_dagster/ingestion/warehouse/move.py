@@ -93,6 +93,7 @@ def move(ends: Ends, configured: Sequence[str], seconds: float, report: Report) 
             tables = datasets.tables_of(connection, sources)
             left = datasets.others_in(connection, sources)
         with closing(ends.server.attached(read_only=ends.into_file)) as connection:
+            connection.execute("SET enable_progress_bar = false")  # it knows too little
             if ends.into_file:
                 return Moved(_into_file(connection, ends, file, tables), left)
             attach = f"ATTACH {text(str(file))} AS {ATTACHED} (READ_ONLY)"
