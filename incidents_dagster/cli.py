@@ -1,8 +1,8 @@
 """The command line, `python -m incidents_dagster`: sync, report, sql, presets, init, doctor, …
 
 Options and exit statuses are here; what the commands do is in `run`, `report.command`, `sql`,
-`vendors`, `health`, `configured`, `demo_api` and `ingestion.doctor`, which are imported only when
-needed.
+`move`, `vendors`, `health`, `configured`, `demo_api` and `ingestion.doctor`, which are imported
+only when needed.
 """
 
 import contextlib

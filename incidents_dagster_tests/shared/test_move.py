@@ -156,16 +156,18 @@ def test_the_next_sync_reads_on_and_logs_nothing_new(
         ]
 
     mover.use_postgres()
+    log = "SELECT entry, id, sync_begun, status FROM incidents.change_log ORDER BY entry"
+    history = mover.shared.ask(log)
     synced_again()
-    assert mover.shared.count(table="incidents.change_log") == 250
+    assert mover.shared.ask(log) == history
+    assert len(history) == 250
     assert mover.shared.count(table="incidents.syncs") == 2
     mover.run(tmp_path / "back.duckdb")
     monkeypatch.setenv("INCIDENTS_DUCKDB_PATH", str(tmp_path / "back.duckdb"))
     mover.use_file()
     synced_again()
     with configured_store().read(1) as connection:
-        count = "SELECT count(*) FROM incidents.change_log"
-        assert connection.execute(count).fetchall() == [(250,)]
+        assert len(connection.execute(log).fetchall()) == 250
 
 
 def test_a_table_is_what_a_sync_would_have_made_of_it(
@@ -442,6 +444,7 @@ def test_what_cannot_be_moved_says_why(mover: Mover, monkeypatch: pytest.MonkeyP
     assert "No API is configured" in mover.refused(mover.shared.url)
     monkeypatch.setenv("SOURCES__INCIDENTS__CLIENT__BASE_URL", "http://127.0.0.1:9")
     assert "sync first" in mover.refused(mover.shared.url)
+    assert "--to is empty" in mover.refused("")
     assert "in a file already" in mover.refused("data/other.duckdb")
     assert "--to must begin with postgresql://" in mover.refused("mysql://user@host/incidents")
     nowhere = f"postgresql://{USER}@127.0.0.1:{mover.shared.cluster.port}"
@@ -450,3 +453,33 @@ def test_what_cannot_be_moved_says_why(mover: Mover, monkeypatch: pytest.MonkeyP
     assert "in a PostgreSQL database already" in mover.refused(mover.shared.url)
     assert "must differ from" in mover.refused("data/incidents.duckdb")
     assert "sync first" in mover.refused("data/other.duckdb")
+
+
+def test_connections_that_end_meanwhile_are_one_message(
+    mover: Mover,
+    odd_file: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with odd_file as connection:
+        connection.execute("CREATE TABLE incidents._dlt_loads AS SELECT 'x' AS load_id")
+    fill = TableCopy.fill
+
+    def said_if(ended: str, to: str | Path) -> str:
+        def cut_off(self: TableCopy, tables: list[Described]) -> None:
+            fill(self, tables)
+            assert mover.shared.ask(f"SELECT pg_terminate_backend(pid) FROM {ended}")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(TableCopy, "fill", cut_off)
+            return mover.refused(to)
+
+    all_of_them = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    assert "ended the connection" in said_if(all_of_them, mover.shared.url)
+    holder = "pg_locks WHERE locktype = 'advisory' AND granted"
+    assert "so nothing was loaded: move again" in said_if(holder, mover.shared.url)
+    assert _nothing_in(mover.shared)
+    mover.run(mover.shared.url)
+    mover.use_postgres()
+    assert "ended the connection" in said_if(all_of_them, tmp_path / "back.duckdb")
+    mover.run(tmp_path / "back.duckdb")

@@ -65,6 +65,11 @@ def ends_of_move(to: str) -> Ends:
             "No API is configured, and the incidents of the demo API stay in their file: "
             "configure one (make init, or client.base_url), then move."
         )
+    if not to:
+        raise SettingsError(
+            f"--to is empty: give it a database, {POSTGRES}user@host:5432/database, or the path "
+            "of a DuckDB file (make move TO=...)."
+        )
     if "://" not in to:
         if server is None:
             raise SettingsError(
