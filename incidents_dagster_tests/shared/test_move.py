@@ -453,6 +453,8 @@ def test_what_cannot_be_moved_says_why(mover: Mover, monkeypatch: pytest.MonkeyP
     assert "in a PostgreSQL database already" in mover.refused(mover.shared.url)
     assert "must differ from" in mover.refused("data/incidents.duckdb")
     assert "sync first" in mover.refused("data/other.duckdb")
+    mover.shared.ask("CREATE TABLE public._dlt_loads (load_id TEXT)")  # somebody else's
+    assert "has no table of a sync" in mover.refused("data/other.duckdb")
 
 
 def test_connections_that_end_meanwhile_are_one_message(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from incidents_dagster.ingestion.errors import DatabaseBusyError, SettingsError
+from incidents_dagster.ingestion.errors import DatabaseBusyError, NoDatabaseError, SettingsError
 from incidents_dagster.ingestion.tables import CHANGE_LOG, FIRST, SYNCS, quoted
 from incidents_dagster.ingestion.warehouse import catalog, datasets, duckdb_file, postgres_lock
 from incidents_dagster.ingestion.warehouse.datasets import Described
@@ -92,6 +92,8 @@ def move(ends: Ends, configured: Sequence[str], seconds: float, report: Report) 
                 raise DatabaseBusyError(f"A source was added to {origin.name}: move again.")
             tables = datasets.tables_of(connection, sources)
             left = datasets.others_in(connection, sources)
+        if not tables:
+            raise NoDatabaseError(f"{origin.name} has no table of a sync: sync first (make run).")
         with closing(ends.server.attached(read_only=ends.into_file)) as connection:
             connection.execute("SET enable_progress_bar = false")  # it knows too little
             if ends.into_file:
@@ -134,8 +136,8 @@ def _into_file(
     log = Path(f"{file}.wal")
     if log.exists() or not duckdb_file.holds_nothing(file):
         raise SettingsError(
-            f"{log if log.exists() else file} is there already, so nothing was moved: move it "
-            "away, or name another file."
+            f"{log if log.exists() else file} is there already, so nothing was moved. If a move "
+            "has made it, all is there; else move it away, or name another file."
         )
     new = file.with_name(f"{file.name}.moving")
     copy = TableCopy(connection, STORE, ATTACHED, ends.stores)
@@ -169,8 +171,9 @@ def _refuse_others(
             by_locks = schema == FIRST and one.name in BY_LOCKS
             if not by_locks or catalog.answer(connection, count):
                 raise SettingsError(
-                    f"{target} has {schema}.{one.name} already, so nothing was moved: name an "
-                    f"empty database, or drop the schema {schema} there if nobody needs it."
+                    f"{target} has {schema}.{one.name} already, so nothing was moved. If a move "
+                    "has made it, all is there; else name an empty database, or drop the schema "
+                    f"{schema} there if nobody needs it."
                 )
 
 

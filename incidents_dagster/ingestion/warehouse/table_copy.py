@@ -121,11 +121,10 @@ def compare(before: Sequence[Described], after: Sequence[Described], target: str
     Raises:
         IngestionError: The target cannot have a column of that name or type.
     """
-    there = {(one.schema, one.name): one.columns for one in after}
+    there = {column for one in after for column in one.columns}
     for one in before:
-        found = there.get((one.schema, one.name), [])
         for column in one.columns:
-            if column not in found:
+            if column not in there:
                 raise IngestionError(
                     f"{target} cannot have the column {column.name!r} of {one.shown}, "
                     f"{column.type}, as it is, so nothing was moved: its name or its type is not "
