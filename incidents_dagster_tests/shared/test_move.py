@@ -332,6 +332,7 @@ CHANGES = {
     "a row twice": "INSERT INTO {0} FROM {0} WHERE id = 'INC-0007'",
     "another value": "UPDATE {} SET title = title || ' ' WHERE id = 'INC-0007'",
     "a value less": "UPDATE {} SET title = NULL WHERE id = 'INC-0007'",
+    "two that are the same": "UPDATE {} SET title = 'It smokes.' WHERE id = 'INC-0249'",
 }
 
 
@@ -345,7 +346,8 @@ def test_a_difference_is_found_and_nothing_is_moved(
         connection.execute(
             "CREATE TABLE incidents._dlt_loads AS SELECT 'x' AS load_id; "
             "CREATE TABLE incidents.incident_data AS "
-            "SELECT format('INC-{:04}', n) AS id, 'It burns.' AS title FROM range(1, 251) r(n)"
+            "SELECT format('INC-{:04}', n) AS id, 'It burns.' AS title FROM range(1, 250) r(n); "
+            "INSERT INTO incidents.incident_data VALUES ('INC-0249', 'It burns.')"
         )
     fill = TableCopy.fill
 
