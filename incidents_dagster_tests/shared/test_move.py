@@ -90,7 +90,7 @@ def _assert_equal(first: Path, second: Path) -> None:
         "SELECT c.schema_name, c.table_name, column_name, data_type, is_nullable, c.comment, "
         "t.comment FROM duckdb_columns() c JOIN duckdb_tables() t "
         "USING (database_name, schema_name, table_name) WHERE database_name = $name "
-        "AND NOT starts_with(schema_name, '_dlt_') AND schema_name <> 'insight' "
+        "AND NOT starts_with(schema_name, '_dlt_') "
         "ORDER BY schema_name, table_name, column_index"
     )
     with duckdb.connect() as connection:
@@ -124,9 +124,18 @@ def test_there_and_back_gives_an_equal_file(
     rows[0] = incident(1, status="resolved", updated_at=LATER, Статус="y", n=0.5)
     del rows[5]
     run_sync(load_settings(), mode=Mode.RECONCILE)
+    # One is known from the history alone, and one from the settings alone.
+    monkeypatch.setenv("SOURCES__INCIDENTS__ALSO", '["pages"]')
+    monkeypatch.setenv("SOURCES__PAGES__PRESET", "default")
+    with duckdb.connect(str(mover.file)) as connection:
+        connection.execute(
+            "CREATE SCHEMA pages; CREATE TABLE pages.notes AS SELECT 1 AS n, '' AS _dlt_load_id; "
+            "CREATE SCHEMA mine; CREATE VIEW mine.own AS SELECT 1 AS n"
+        )
     before, back = mover.file.read_bytes(), tmp_path / "back.duckdb"
     said = mover.run(mover.shared.url)
-    assert re.search("tickets +incident_data +249\n", said)
+    assert re.search("pages +notes +1\n *tickets .*\n.*\n.*\n *tickets +incident_data +249\n", said)
+    assert "Not moved, as no sync has made it: mine." in said
     assert mover.file.read_bytes() == before
     assert mover.shared.count("deleted_at IS NOT NULL") == 1
     mover.use_postgres()
