@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile report dev sql shared presets init doctor demo-api test test-all test-most test-slow test-newest test-shared bench bench-sources bench-insight bench-shared faults vendors check format docs lock clean
+.PHONY: help run reconcile report dev sql shared move presets init doctor demo-api test test-all test-most test-slow test-newest test-shared bench bench-sources bench-insight bench-shared faults vendors check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,6 +33,10 @@ sql: $(VENV)/run  ## Query the database: make sql Q='SELECT count(*) FROM incide
 
 shared: $(VENV)/run  ## Install what a store that several machines share needs: docs/shared.md
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-shared.lock
+
+move: export TO := $(value TO)
+move: $(VENV)/run  ## Move all that was synced into a shared store, or back into a file: make move TO=postgresql://...
+	@$(BIN)/python -m incidents_dagster move --to "$$TO"
 
 presets: $(VENV)/run  ## List the vendors that are known by name
 	@$(BIN)/python -m incidents_dagster presets

@@ -1,8 +1,8 @@
 """The command line, `python -m incidents_dagster`: sync, report, sql, presets, init, doctor, …
 
 Options and exit statuses are here; what the commands do is in `run`, `report.command`, `sql`,
-`vendors`, `health`, `configured`, `demo_api` and `ingestion.doctor`, which are imported only when
-needed.
+`move`, `vendors`, `health`, `configured`, `demo_api` and `ingestion.doctor`, which are imported
+only when needed.
 """
 
 import contextlib
@@ -196,6 +196,24 @@ def allow_reader(role: str) -> None:
     store = configured_store()
     password = store.allow_reader(role)
     click.echo(f"{role} may read {store.name}." + (f" Password: {password}" if password else ""))
+
+
+@main.command()
+@click.option(
+    "--to",
+    required=True,
+    help="postgresql://user@host:5432/database, or the path of a DuckDB file.",
+)
+def move(to: str) -> None:
+    """Move all that was synced from the DuckDB file into a PostgreSQL database, or back.
+
+    The password is looked for where a shared store's is, such as WAREHOUSE__PASSWORD. The store
+    that the settings name is left as it is.
+    """
+    from incidents_dagster.move import move_to  # noqa: PLC0415
+
+    for line in move_to(to):
+        click.echo(plain(line))
 
 
 @main.command("configured")

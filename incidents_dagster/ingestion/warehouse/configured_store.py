@@ -5,6 +5,7 @@ PostgreSQL database.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from incidents_dagster.ingestion.warehouse.duckdb_file import (
     real,
 )
 from incidents_dagster.ingestion.warehouse.file_store import FileStore
+from incidents_dagster.ingestion.warehouse.move import Ends
 from incidents_dagster.ingestion.warehouse.postgres import STORE, Server
 from incidents_dagster.ingestion.warehouse.postgres_destination import MEMORY
 from incidents_dagster.ingestion.warehouse.postgres_store import PostgresStore
@@ -44,16 +46,64 @@ def configured_store() -> Store:
     server, sources = _server(), _sources()
     if server is None or not has_api(sources):
         return FileStore(database_path())
+    _refuse_names(sources)
+    return PostgresStore(server, sources)
+
+
+def ends_of_move(to: str) -> Ends:
+    """From the configured store to another one, which is of the other kind.
+
+    Args:
+        to: The address of a database, or the path of a file, relative to the project root.
+
+    Raises:
+        SettingsError: It is of the same kind, or cannot be a store; or the settings are wrong.
+    """
+    sources, server = source_names(), _server()
+    if not has_api(sources):
+        raise SettingsError(
+            "No API is configured, and the incidents of the demo API stay in their file: "
+            "configure one (make init, or client.base_url), then move."
+        )
+    if not to:
+        raise SettingsError(
+            f"--to is empty: give it a database, {POSTGRES}user@host:5432/database, or the path "
+            "of a DuckDB file (make move TO=...)."
+        )
+    if "://" not in to:
+        if server is None:
+            raise SettingsError(
+                f"The rows are in a file already, {database_path()}: copy that while nothing "
+                "syncs, and set INCIDENTS_DUCKDB_PATH. To move out of a PostgreSQL database, set "
+                "WAREHOUSE__URL to it."
+            )
+        return Ends(_file(to, sources, "--to"), server, True, sources)
+    if server is not None:
+        raise SettingsError(
+            f"The rows are in a PostgreSQL database already, {server.name}: use pg_dump. To move "
+            "out of a file, unset WAREHOUSE__URL, or url in [warehouse] of .dlt/config.toml."
+        )
+    _refuse_names(sources)
+    _, password = _given()
+    return Ends(database_path(), _checked(to, password, "--to"), False, sources)
+
+
+def _refuse_names(sources: Iterable[str]) -> None:
     if taken := {*sources} & {STORE, MEMORY, READ}:
         raise SettingsError(
             f"A source in a shared store cannot be called {taken.pop()!r}, as DuckDB has that "
             "name for something else: give the source another one."
         )
-    return PostgresStore(server, sources)
 
 
 def _server() -> Server | None:
     """The server of `[warehouse]`; None if there is none."""
+    url, password = _given()
+    return _checked(url, password, "warehouse.url") if url else None
+
+
+def _given() -> list[str]:
+    """The settings `KEYS` of `[warehouse]`; an empty text for one that is not set."""
     section: dict[str, Any] = {
         **(dlt.config.get("warehouse") or {}),
         **(dlt.secrets.get("warehouse") or {}),
@@ -62,19 +112,20 @@ def _server() -> Server | None:
         raise SettingsError(
             f"[warehouse] has no setting {unknown.pop()!r}: there are {', '.join(KEYS)}."
         )
-    url, password = (str(dlt.secrets.get(f"warehouse.{n}") or section.get(n) or "") for n in KEYS)
-    if not url:
-        return None
+    return [str(dlt.secrets.get(f"warehouse.{n}") or section.get(n) or "") for n in KEYS]
+
+
+def _checked(url: str, password: str, setting: str) -> Server:
+    where = "" if setting == "--to" else " in .dlt/config.toml, .dlt/secrets.toml or WAREHOUSE__URL"
     if not url.startswith(POSTGRES):
         raise SettingsError(
-            f"warehouse.url must begin with {POSTGRES}, as in {POSTGRES}user@host:5432/database: "
-            "change it in .dlt/config.toml, .dlt/secrets.toml or WAREHOUSE__URL."
+            f"{setting} must begin with {POSTGRES}, as in {POSTGRES}user@host:5432/database: "
+            f"change it{where}."
         )
-    server = Server(url, password)
+    server = Server(url, password, setting)
     if not server.parts.get("dbname"):
         raise SettingsError(
-            f"warehouse.url names no database: {POSTGRES}user@host:5432/database. Change it in "
-            ".dlt/config.toml, .dlt/secrets.toml or WAREHOUSE__URL."
+            f"{setting} names no database: {POSTGRES}user@host:5432/database. Change it{where}."
         )
     secret = {server.parts.get(name, "") for name in ("password", "sslpassword")}
     remember(*secret, os.environ.get("PGPASSWORD", ""))
@@ -109,13 +160,17 @@ def database_path() -> Path:
     sources = _sources()
     given = os.environ.get("INCIDENTS_DUCKDB_PATH", "")
     given = given or (OWN_FILE if has_api(sources) else DEMO_FILE)
+    return _file(given, sources, "INCIDENTS_DUCKDB_PATH")
+
+
+def _file(given: str, sources: Iterable[str], setting: str) -> Path:
     path = PROJECT_ROOT / Path(given).expanduser()
     copy = read_copy_path(path)
     for source in sources:
         catalogs = {catalog(file).lower() for file in (path, real(path), copy)}
         if catalogs & {source, staging_of(source)} or "'" in str(path):
             raise SettingsError(
-                f"INCIDENTS_DUCKDB_PATH={given}: DuckDB names its catalog after the file, which, "
+                f"{setting}={given}: DuckDB names its catalog after the file, which, "
                 f"as that of its copy for readers ({copy.name}), must differ from "
                 f"the schemas {source} and {staging_of(source)}, and dlt allows no quote in it. "
                 "Give the file, or the source, another name."

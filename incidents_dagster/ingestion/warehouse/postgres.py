@@ -13,6 +13,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import duckdb
 import pyarrow as pa
@@ -78,10 +79,12 @@ class Server:
     Attributes:
         url: Where it is, and who connects, as libpq takes it.
         password: If it is not in there; empty: libpq looks in PGPASSWORD and in ~/.pgpass.
+        setting: What has the address, for messages.
     """
 
     url: str = field(repr=False)
     password: str = field(default="", repr=False)
+    setting: str = "warehouse.url"
 
     @cached_property
     def parts(self) -> dict[str, Any]:
@@ -91,16 +94,28 @@ class Server:
             from psycopg2.extensions import parse_dsn  # noqa: PLC0415
         except ImportError:
             raise SettingsError(
-                "warehouse.url is set, and what a shared store needs is not installed: make shared."
+                f"{self.setting} is set, and what a shared store needs is not installed: make "
+                "shared."
             ) from None
         try:
             given = parse_dsn(self.url) | ({"password": self.password} if self.password else {})
             return DEFAULTS | given
         except psycopg2.ProgrammingError:
             raise SettingsError(
-                "warehouse.url is no address of a PostgreSQL database: give it the form "
+                f"{self.setting} is no address of a PostgreSQL database: give it the form "
                 "postgresql://user@host:5432/database."
             ) from None
+
+    @property
+    def address(self) -> str:
+        """The address as it was given, without passwords."""
+        parts = urlsplit(self.url)
+        user, at, host = parts.netloc.rpartition("@")
+        query = "&".join(
+            one for one in parts.query.split("&") if "password" not in one.partition("=")[0]
+        )
+        netloc = f"{user.partition(':')[0]}{at}{host}"
+        return urlunsplit(parts._replace(netloc=netloc, query=query))
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ What dlt stages stays in this process's memory, and is merged from there in one 
 PostgreSQL's. Each table with a primary key gets a UNIQUE index of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -39,6 +39,25 @@ MEMORY = "memory"  # what DuckDB calls the database in memory
 def postgres_destination(server: Server, source: str) -> "PostgresDestination":
     """The destination for one sync of a source into PostgreSQL."""
     return PostgresDestination(server.connect(), **options(source))
+
+
+def key_indexes(schema: str, tables: Mapping[str, Any]) -> list[str]:
+    """Statements for an index of each primary key: rows are found by it, and none is there twice.
+
+    Args:
+        schema: The schema.
+        tables: Its tables, as dlt describes them.
+    """
+    statements = []
+    for name, table in tables.items():
+        key = [column for column, c in table["columns"].items() if c.get("primary_key")]
+        if key and table.get("write_disposition") == "merge":
+            columns = ", ".join(map(quoted, key))
+            statements.append(
+                f"CREATE UNIQUE INDEX IF NOT EXISTS {quoted(f'{name}_key'[-63:])} "
+                f"ON {quoted(schema)}.{quoted(name)} ({columns})"
+            )
+    return statements
 
 
 class PostgresDestination(SyncDestination):
@@ -119,7 +138,9 @@ class PostgresClient(SyncClient):
         """Creates indexes, too."""
         update = super().update_stored_schema(*given, **named)
         if not self.sql_client.is_staging_dataset_active:
-            self._create_indexes()
+            statements = key_indexes(self.schema.name, self.schema.tables)
+            if statements:
+                postgres.tell(self.sql_client.native_connection, "; ".join(statements))
         return update
 
     def _get_table_update_sql(
@@ -137,20 +158,6 @@ class PostgresClient(SyncClient):
         )
         alter = f"ALTER TABLE {quoted(self.schema.name)}.{quoted(table_name)} {added}"
         return [f"CALL postgres_execute('{STORE}', {text(alter)})", "CALL pg_clear_cache()"]
-
-    def _create_indexes(self) -> None:
-        """An index of each primary key, by which rows are found, and no row can be twice."""
-        statements = []
-        for name, table in self.schema.tables.items():
-            key = [column for column, c in table["columns"].items() if c.get("primary_key")]
-            if key and table.get("write_disposition") == "merge":
-                columns = ", ".join(map(quoted, key))
-                statements.append(
-                    f"CREATE UNIQUE INDEX IF NOT EXISTS {quoted(f'{name}_key'[-63:])} "
-                    f"ON {quoted(self.schema.name)}.{quoted(name)} ({columns})"
-                )
-        if statements:
-            postgres.tell(self.sql_client.native_connection, "; ".join(statements))
 
     def _get_info_schema_columns_query(
         self, catalog_name: str | None, schema_name: str, folded_table_names: list[str]

@@ -70,8 +70,13 @@ def alone_on(server: Server, name: str, seconds: float, who: str = "") -> Iterat
         connection.close()
 
 
-def check(connection: Any, name: str) -> None:
+def check(connection: Any, name: str, work: str = "sync") -> None:
     """Checks, in the transaction of a DuckDB connection, that this process still holds the lock.
+
+    Args:
+        connection: The connection.
+        name: The name of the lock.
+        work: What has to be done again if it does not, for the message.
 
     Raises:
         DatabaseBusyError: It does not: PostgreSQL was restarted, or has ended the connection.
@@ -80,6 +85,6 @@ def check(connection: Any, name: str) -> None:
     ((held,),) = connection.execute(f"SELECT * FROM {postgres.asked(sql)}").fetchall()
     if not held:
         raise DatabaseBusyError(
-            f"PostgreSQL was restarted, or has ended a connection, while {name} was synced, so "
-            "nothing was loaded: sync again."
+            f"PostgreSQL was restarted, or has ended a connection, during the {work} of {name}, so "
+            f"nothing was loaded: {work} again."
         )

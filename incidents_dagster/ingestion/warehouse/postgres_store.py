@@ -41,6 +41,7 @@ from incidents_dagster.ingestion.warehouse.store import (
 )
 
 LOADS, SHARED = "_dlt_loads", "'shared tables'"
+LOG_INDEX = f"CREATE INDEX IF NOT EXISTS change_log_id ON {change_log.TABLE} (id)"
 
 
 class PostgresReader(StoreReader):
@@ -236,5 +237,5 @@ def _create_shared(connection: duckdb.DuckDBPyConnection) -> None:
     }.items():
         declared = ", ".join(f"{quoted(name)} {kind}" for name, (kind, _) in columns.items())
         statements.append(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
-    statements.append(f"CREATE INDEX IF NOT EXISTS change_log_id ON {change_log.TABLE} (id)")
+    statements.append(LOG_INDEX)
     postgres.tell(connection, "; ".join(statements))

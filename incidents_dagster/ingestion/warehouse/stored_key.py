@@ -4,10 +4,12 @@ dlt keeps each schema that it loaded with in `_dlt_version`, beside the tables.
 """
 
 import json
+from typing import Any
 
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.tables import quoted
 from incidents_dagster.ingestion.warehouse.catalog import columns
+from incidents_dagster.ingestion.warehouse.store import Connection
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 
 
@@ -44,19 +46,29 @@ def check_key(stored: StoredTable, resource: str, store: str) -> None:
 
 def _loaded_key(stored: StoredTable) -> list[str]:
     """The primary key that the table was last loaded with; empty if it had none."""
-    if not columns(stored.connection, stored.table.schema, "_dlt_version"):
-        return []
-    versions = stored.connection.execute(
-        f"SELECT schema FROM {quoted(stored.table.schema)}._dlt_version WHERE schema_name = ? "
-        "ORDER BY inserted_at DESC LIMIT 1",
-        [stored.table.schema],
-    ).fetchall()
     try:
-        schema = json.loads(versions[0][0]) if versions else {}
-        hints = schema.get("tables", {}).get(stored.table.name, {}).get("columns", {})
+        loaded = loaded_tables(stored.connection, stored.table.schema)
+        hints = loaded.get(stored.table.name, {}).get("columns", {})
         return [name for name, of in hints.items() if of.get("primary_key")]
     except (ValueError, AttributeError):  # damaged: dlt writes it anew
         return []
+
+
+def loaded_tables(connection: Connection, schema: str) -> dict[str, Any]:
+    """The tables of a schema, as dlt described them when it last loaded; empty if it has not.
+
+    Raises:
+        ValueError: The description is damaged.
+    """
+    if not columns(connection, schema, "_dlt_version"):
+        return {}
+    versions = connection.execute(
+        f"SELECT schema FROM {quoted(schema)}._dlt_version WHERE schema_name = ? "
+        "ORDER BY inserted_at DESC LIMIT 1",
+        [schema],
+    ).fetchall()
+    found: dict[str, Any] = json.loads(versions[0][0]).get("tables", {}) if versions else {}
+    return found
 
 
 def _named(key: list[str]) -> str:
