@@ -1,0 +1,94 @@
+"""What several workers hold: one run of a source at a time, and no run that is lost."""
+
+import os
+import signal
+from typing import Any
+
+import psycopg2
+
+from fakes.dagster_dev import wait_until
+from fakes.deployment import Deployment
+from fakes.incidents import incident
+from fakes.postgres import PASSWORD
+from incidents_dagster.names import SOURCE_TAG, sync_job
+from incidents_dagster_tests.deploy.conftest import HeldApi
+from incidents_dagster_tests.shared.database import Database
+
+RUNS = """{ runsOrError { ... on Runs { results {
+    runId jobName status startTime endTime tags { key value } } } } }"""
+WAIT_SECONDS = 180.0
+ROUND = "QueuedRunCoordinatorDaemon"
+
+
+def runs(deployment: Deployment) -> dict[str, dict[str, Any]]:
+    """Run → what the history says about it."""
+    results = deployment.ui.ask(RUNS)["runsOrError"]["results"]
+    for run in results:
+        run["tags"] = {tag["key"]: tag["value"] for tag in run["tags"]}
+    return {run["runId"]: run for run in results}
+
+
+def rounds(deployment: Deployment) -> int:
+    """How often the daemon has looked at the queue while there was something in it."""
+    return deployment.log("daemon").read_text().count(ROUND)
+
+
+def test_sources_sync_at_once_and_each_of_them_alone(
+    deployment: Deployment, rows: Database, apis: dict[str, HeldApi]
+) -> None:
+    ui = deployment.ui
+    for api in apis.values():
+        api.hold()
+    first = [ui.launch(jobName=sync_job(source)) for source in apis]
+    for source, api in apis.items():
+        assert api.asked.wait(WAIT_SECONDS), f"{source} was not asked while the others were"
+    second = [ui.launch(jobName=sync_job(source)) for source in apis]
+    # As from the page of an asset: such a run has no tag.
+    second.append(ui.launch(jobName="__ASSET_JOB", assetSelection=[{"path": ["incident_data"]}]))
+    before = rounds(deployment)
+    wait_until(lambda: rounds(deployment) > before + 3, WAIT_SECONDS, "the queue was looked at")
+    found = runs(deployment)
+    assert [found[run]["status"] for run in first] == ["STARTED"] * 3
+    assert [found[run]["status"] for run in second] == ["QUEUED"] * 4
+    for api in apis.values():
+        api.release()
+    assert [ui.ended(run) for run in first + second] == ["SUCCESS"] * 7
+    found = runs(deployment)
+    for source in apis:
+        of = [run for run in found.values() if run["tags"].get(SOURCE_TAG) == source]
+        earlier, later = sorted(of, key=lambda run: run["startTime"])
+        assert earlier["endTime"] <= later["startTime"]
+        table = f"{source}.incident_data"
+        assert rows.count(table=table) == len(apis[source].rows)
+
+
+def test_a_run_that_is_killed_while_it_loads_is_done_again(
+    deployment: Deployment, rows: Database, apis: dict[str, HeldApi]
+) -> None:
+    ui, table = deployment.ui, "incidents.incident_data"
+    if not runs(deployment):
+        ui.sync()
+    api = apis["incidents"]
+    api.rows = [incident(n, version=1) for n in range(1, 301)]
+    reader = psycopg2.connect(rows.url, password=PASSWORD)
+    try:
+        reader.cursor().execute(f"LOCK TABLE {table} IN SHARE MODE")
+        run = ui.launch()
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        wait_until(lambda: rows.ask(waiting)[0][0] > 0, WAIT_SECONDS, "the load waits")
+        (process,) = deployment.run_processes()
+        os.kill(process, signal.SIGKILL)
+        assert ui.ended(run) == "FAILURE"
+    finally:
+        reader.close()
+
+    def again() -> list[str]:
+        found = runs(deployment).values()
+        return [one["runId"] for one in found if one["tags"].get("dagster/parent_run_id") == run]
+
+    wait_until(lambda: bool(again()), WAIT_SECONDS, "it is tried again")
+    (retried,) = again()
+    assert ui.ended(retried) == "SUCCESS"
+    assert runs(deployment)[retried]["tags"][SOURCE_TAG] == "incidents"
+    assert rows.count(table=table) == 300
+    assert rows.count("status = 'version 1'", table) == 300
