@@ -42,7 +42,7 @@ sync_jobs = {
         sync_job(name),
         selection=_selection(assets),
         description="Reads every resource from the incident API into DuckDB and checks the tables.",
-        run_tags={SOURCE_TAG: name},
+        tags={SOURCE_TAG: name},
     )
     for name, assets in zip(SOURCES, synced, strict=True)
 }
@@ -51,7 +51,7 @@ reconcile_jobs = {
         reconcile_job(name),
         selection=_selection(assets),
         config={"ops": {SOURCES[name].op: {"config": {"reconcile": True}}}},
-        run_tags={SOURCE_TAG: name},
+        tags={SOURCE_TAG: name},
         description=(
             "Reads everything from the incident API, and sets deleted_at in the rows that are gone "
             "there. Fails and loads nothing if the read is unproven, empty or suspiciously small."

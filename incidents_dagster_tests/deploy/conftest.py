@@ -14,7 +14,7 @@ from fakes.postgres import Cluster, binaries
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster_tests.shared.database import Database
 
-SOURCES = ["incidents", "pages", "tickets"]
+SOURCES = ["incidents", "pages"]
 HELD_SECONDS = 180.0
 
 
