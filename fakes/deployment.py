@@ -87,13 +87,10 @@ class Deployment:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for role, process in self.running.items():
+        for role in self.running:
             if kind:
                 print(f"--- {role}\n{self.log(role).read_text()[-LOG_TAIL:]}")
-            # Its children, too: runs are some.
-            for victim in [process.pid, *children(process.pid)]:
-                _kill(victim)
-            process.wait()
+            self.kill(role)
 
     def commands(self, role: str) -> list[str]:
         """What a role is started with; `web2` is a second `web`."""
@@ -139,6 +136,14 @@ class Deployment:
         """Ends a process as a container's end does: SIGTERM to it alone, and waits for it."""
         self.running[role].send_signal(signal.SIGTERM)
         self.running[role].wait(STOP_SECONDS)
+
+    def kill(self, role: str) -> None:
+        """Ends a process and all that it has started, as a container's end does at last."""
+        process = self.running[role]
+        for victim in [process.pid, *children(process.pid)]:
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        process.wait()
 
     def run_processes(self) -> list[int]:
         """The processes that execute a run; the code server starts one for each."""
@@ -188,11 +193,6 @@ def _read(process: int, what: str) -> str:
         return Path(f"/proc/{process}/{what}").read_text(errors="replace")
     except OSError:
         return ""
-
-
-def _kill(process: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)
 
 
 def _listens(port: int) -> bool:

@@ -1,8 +1,8 @@
 """The command line, `python -m incidents_dagster`: sync, report, sql, presets, init, doctor, …
 
 Options and exit statuses are here; what the commands do is in `run`, `report.command`, `sql`,
-`vendors`, `health`, `configured`, `demo_api` and `ingestion.doctor`, which are imported only when
-needed.
+`vendors`, `health`, `lost_runs`, `configured`, `demo_api` and `ingestion.doctor`, which are imported
+only when needed.
 """
 
 import contextlib
@@ -196,6 +196,21 @@ def allow_reader(role: str) -> None:
     store = configured_store()
     password = store.allow_reader(role)
     click.echo(f"{role} may read {store.name}." + (f" Password: {password}" if password else ""))
+
+
+@main.command("end-lost-runs")
+def end_lost_runs() -> None:
+    """Mark all runs under way as failed: only before a code server starts, where none runs.
+
+    Dagster then tries them again. docs/deploy.md says when that is needed.
+    """
+    import dagster as dg  # noqa: PLC0415
+
+    from incidents_dagster import lost_runs  # noqa: PLC0415
+
+    with dg.DagsterInstance.get() as instance:
+        for run_id in lost_runs.end_lost_runs(instance):
+            click.echo(f"Run {run_id} was lost, and has failed.")
 
 
 @main.command("configured")

@@ -16,6 +16,8 @@ from incidents_dagster_tests.shared.database import Database
 
 RUNS = """{ runsOrError { ... on Runs { results {
     runId jobName status startTime endTime tags { key value } } } } }"""
+EVENTS = """query($id: ID!) { logsForRun(runId: $id) {
+    ... on EventConnection { events { __typename } } } }"""
 WAIT_SECONDS = 180.0
 ROUND = "QueuedRunCoordinatorDaemon"
 
@@ -26,6 +28,26 @@ def runs(deployment: Deployment) -> dict[str, dict[str, Any]]:
     for run in results:
         run["tags"] = {tag["key"]: tag["value"] for tag in run["tags"]}
     return {run["runId"]: run for run in results}
+
+
+def starts(deployment: Deployment, run: str) -> int:
+    """How often a run has begun."""
+    events = deployment.ui.ask(EVENTS, id=run)["logsForRun"]["events"]
+    return [event["__typename"] for event in events].count("RunStartEvent")
+
+
+def ended_again(deployment: Deployment, run: str) -> str:
+    """How the run that repeats a failed one has ended."""
+
+    def again() -> list[str]:
+        found = runs(deployment).values()
+        return [one["runId"] for one in found if one["tags"].get("dagster/parent_run_id") == run]
+
+    wait_until(lambda: bool(again()), WAIT_SECONDS, f"{run} is tried again")
+    (repeated,) = again()
+    # Else it would not wait for other runs of its source.
+    assert SOURCE_TAG in runs(deployment)[repeated]["tags"]
+    return deployment.ui.ended(repeated)
 
 
 def rounds(deployment: Deployment) -> int:
@@ -81,13 +103,56 @@ def test_a_run_that_is_killed_while_it_loads_is_done_again(
     finally:
         reader.close()
 
-    def again() -> list[str]:
-        found = runs(deployment).values()
-        return [one["runId"] for one in found if one["tags"].get("dagster/parent_run_id") == run]
-
-    wait_until(lambda: bool(again()), WAIT_SECONDS, "it is tried again")
-    (retried,) = again()
-    assert ui.ended(retried) == "SUCCESS"
-    assert runs(deployment)[retried]["tags"][SOURCE_TAG] == "incidents"
+    assert ended_again(deployment, run) == "SUCCESS"
     assert rows.count(table=table) == 300
     assert rows.count("status = 'version 1'", table) == 300
+
+
+def test_runs_that_end_with_their_code_server_are_done_again(
+    deployment: Deployment, rows: Database, apis: dict[str, HeldApi]
+) -> None:
+    ui, api = deployment.ui, apis["pages"]
+    api.rows = [incident(n, version=2) for n in range(1, 261)]
+    api.hold()
+    run = ui.launch(jobName=sync_job("pages"))
+    assert api.asked.wait(WAIT_SECONDS)
+    deployment.kill("code")
+    api.release()
+    ended = deployment.ran("python", "-m", "incidents_dagster", "end-lost-runs")
+    assert ended.stdout == f"Run {run} was lost, and has failed.\n", ended.stderr
+    deployment.start("code")
+    assert ui.status(run) == "FAILURE"
+    assert ended_again(deployment, run) == "SUCCESS"
+    assert rows.count("status = 'version 2'", "pages.incident_data") == 260
+
+
+def test_a_second_web_server_and_a_second_daemon_do_no_harm(
+    deployment: Deployment, rows: Database, apis: dict[str, HeldApi]
+) -> None:
+    deployment.start("web2")
+    second = deployment.web_server("web2")
+    wait_until(second.serves, WAIT_SECONDS, f"{second.url} serves")
+    deployment.start("daemon2")
+    seen = deployment.log("daemon2")
+    wait_until(lambda: "SensorDaemon" in seen.read_text(), WAIT_SECONDS, "the second daemon works")
+    before = set(runs(deployment))
+    launched = [ui.launch(jobName=sync_job(of)) for ui in (deployment.ui, second) for of in apis]
+    assert [second.ended(run) for run in launched] == ["SUCCESS"] * 4
+    ran = {run for run, one in runs(deployment).items() if one["tags"].get(SOURCE_TAG)}
+    assert ran - before == {*launched}
+    assert [starts(deployment, run) for run in launched] == [1] * 4
+
+
+def test_each_ends_quickly_and_says_before_that_it_is_well(deployment: Deployment) -> None:
+    code = deployment.environment["INCIDENTS_CODE_SERVER_PORT"]
+    well = (
+        ("dagster", "api", "grpc-health-check", "-p", code),
+        ("dagster-daemon", "liveness-check"),
+    )
+    for command in well:
+        said = deployment.ran(*command)
+        assert said.returncode == 0, said.stderr
+    for role in ("web", "daemon", "code"):
+        deployment.stop(role)  # within STOP_SECONDS
+        assert deployment.running[role].returncode == 0
+    assert deployment.ran(*well[0]).returncode
