@@ -1,4 +1,4 @@
-"""The project as several workers run it: code server, daemon and web server as processes of their own.
+"""The project as several workers run it: code server, daemon and web server, each a process.
 
 They read `deploy/dagster.yaml` and `deploy/workspace.yaml` as they are. All listen on loopback, on
 ports that are free, and their history is in a database of a `postgres.Cluster`.
@@ -70,8 +70,7 @@ class Deployment:
     def __enter__(self) -> "Deployment":
         try:
             # In this order, as who starts before the code server complains.
-            self.start("code")
-            wait_until(lambda: _listens(self._code), START_SECONDS, "the code server listens")
+            self.start_code_server()
             self.start("daemon")
             self.start("web")
             self.ui = self.web_server("web")
@@ -121,6 +120,11 @@ class Deployment:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def start_code_server(self) -> None:
+        """Starts it; it answers afterwards."""
+        self.start("code")
+        wait_until(lambda: _listens(self._code), START_SECONDS, "the code server listens")
 
     def web_server(self, role: str) -> DagsterDev:
         """How a web server is asked."""
@@ -180,10 +184,10 @@ def children(of: int) -> list[int]:
     return found
 
 
-def resident_mb(process: int) -> int:
-    """What it occupies of the memory, in MB."""
+def most_mb(process: int) -> int:
+    """The most memory that it has occupied so far, in MB; 0 if it has ended."""
     for line in _read(process, "status").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith("VmHWM:"):
             return int(line.split()[1]) // 1024
     return 0
 

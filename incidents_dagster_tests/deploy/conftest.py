@@ -1,4 +1,4 @@
-"""The project as several workers run it, once for all tests: a PostgreSQL server has its history."""
+"""The project as several workers run it, once for all tests, with a PostgreSQL server."""
 
 import threading
 from collections.abc import Iterator
