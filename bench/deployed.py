@@ -1,7 +1,7 @@
 """`make bench-deploy`: the memory of the processes that docs/deploy.md asks resources for.
 
-Starts a PostgreSQL server, the three processes of `deploy/` and an API on loopback, syncs twice, and
-prints the most memory that each process has had.
+Starts a PostgreSQL server, the three processes of `deploy/` and an API on loopback, syncs twice,
+and prints the most memory that each process has had.
 """
 
 import argparse

@@ -108,26 +108,6 @@ def test_a_run_that_is_killed_while_it_loads_is_done_again(
     assert rows.count("status = 'version 1'", table) == 300
 
 
-def test_runs_that_end_with_their_code_server_hold_up_no_others(
-    deployment: Deployment, rows: Database, apis: dict[str, HeldApi]
-) -> None:
-    ui, api = deployment.ui, apis["pages"]
-    api.rows = [incident(n, version=2) for n in range(1, 261)]
-    api.hold()
-    lost = ui.launch(jobName=sync_job("pages"))
-    assert api.asked.wait(WAIT_SECONDS)
-    deployment.kill("code")
-    waiting = ui.launch(jobName=sync_job("pages"))
-    api.release()
-    deployment.start_code_server()
-    assert (ui.status(lost), ui.status(waiting)) == ("STARTED", "QUEUED")
-    ended = deployment.ran("python", "-m", "incidents_dagster", "end-lost-runs")
-    assert ended.stdout == f"Run {lost} was lost, and has failed.\n", ended.stderr
-    assert ui.status(lost) == "FAILURE"
-    assert ui.ended(waiting) == "SUCCESS"
-    assert rows.count("status = 'version 2'", "pages.incident_data") == 260
-
-
 def test_a_second_web_server_and_a_second_daemon_do_no_harm(
     deployment: Deployment, rows: Database, apis: dict[str, HeldApi]
 ) -> None:
@@ -143,6 +123,26 @@ def test_a_second_web_server_and_a_second_daemon_do_no_harm(
     ran = {run for run, one in runs(deployment).items() if one["tags"].get(SOURCE_TAG)}
     assert ran - before == {*launched}
     assert [starts(deployment, run) for run in launched] == [1] * 4
+
+
+def test_runs_that_end_with_their_code_server_hold_up_no_others(
+    deployment: Deployment, rows: Database, apis: dict[str, HeldApi]
+) -> None:
+    ui, api = deployment.ui, apis["pages"]
+    api.rows = [incident(n, version=2) for n in range(1, 261)]
+    api.hold()
+    lost = ui.launch(jobName=sync_job("pages"))
+    assert api.asked.wait(WAIT_SECONDS)
+    waiting = ui.launch(jobName=sync_job("pages"))
+    deployment.kill("code")
+    api.release()
+    deployment.start_code_server()
+    assert (ui.status(lost), ui.status(waiting)) == ("STARTED", "QUEUED")
+    ended = deployment.ran("python", "-m", "incidents_dagster", "end-lost-runs")
+    assert ended.stdout == f"Run {lost} was lost, and has failed.\n", ended.stderr
+    assert ui.status(lost) == "FAILURE"
+    assert ui.ended(waiting) == "SUCCESS"
+    assert rows.count("status = 'version 2'", "pages.incident_data") == 260
 
 
 def test_each_ends_quickly_and_says_before_that_it_is_well(deployment: Deployment) -> None:
