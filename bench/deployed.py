@@ -11,12 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.measure import Server
+from fakes.dagster_dev import wait_until
 from fakes.deployment import Deployment, children, most_mb
 from fakes.incidents import KEY
 from fakes.postgres import Cluster, binaries
 from incidents_dagster.names import INSIGHT_JOB
 
-POLL_SECONDS = 0.2
+POLL_SECONDS, END_SECONDS = 0.2, 60.0
 JOBS = ("incidents_sync", "incidents_sync", INSIGHT_JOB)
 
 
@@ -69,6 +70,8 @@ def _all(deployment: Deployment, incidents: int) -> None:
     for job, what in zip(JOBS, ("first sync", "nothing new", "insight"), strict=True):
         with RunsWatched(deployment) as watched:
             ended = deployment.ui.ended(deployment.ui.launch(jobName=job))
+            # Its process lives a little longer, and is not the next one's.
+            wait_until(lambda: not deployment.run_processes(), END_SECONDS, "its process ended")
         print(f"  run, {what:<16}{watched.most:>6}  {ended}")
     for role, process in deployment.running.items():
         each = [process.pid, *(child for child in children(process.pid) if role == "code")]
