@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run reconcile report dev sql shared move presets init doctor demo-api test test-all test-most test-slow test-newest test-shared bench bench-sources bench-insight bench-shared faults vendors check format docs lock clean
+.PHONY: help run reconcile report dev sql shared move presets init doctor demo-api test test-all test-most test-slow test-newest test-shared test-deploy bench bench-sources bench-insight bench-shared bench-deploy faults vendors check format docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,8 +50,8 @@ doctor: $(VENV)/run  ## Look for what is wrong with the configured API: make doc
 demo-api: $(VENV)/run  ## Serve only the demo API, to try requests against
 	@exec $(BIN)/python -m incidents_dagster demo-api $(ARGS)
 
-# These need packages of their own: `make test-shared`.
-OFF_SHARED := --ignore=incidents_dagster_tests/shared
+# These need packages of their own: `make test-shared` and `make test-deploy`.
+OFF_SHARED := $(addprefix --ignore=incidents_dagster_tests/,shared deploy)
 
 test: $(VENV)/dev  ## Run the tests that an ordinary change needs, on all cores
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not thorough" $(OFF_SHARED)
@@ -71,7 +71,7 @@ test-slow: $(VENV)/dev  ## Run the tests that take minutes
 OFF_NEWEST := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness presets \
 	$(addprefix ingestion/,doctor http reading secrets rows/test_filled.py test_demo.py test_explain.py \
 	test_plain_text.py test_settings.py) \
-	$(addprefix test_,$(addsuffix .py,definition_settings health loaded_settings traps_http)))
+	$(addprefix test_,$(addsuffix .py,commands definition_settings deploy_files health loaded_settings traps_http)))
 
 test-newest: .venv-newest/dev  ## Run the tests that use Dagster or open a database on the newest Dagster and DuckDB
 	@.venv-newest/bin/python -m pytest -n auto --dist worksteal -m "not slow and not browser and not thorough" $(OFF_SHARED) $(OFF_NEWEST)
@@ -79,6 +79,9 @@ test-newest: .venv-newest/dev  ## Run the tests that use Dagster or open a datab
 
 test-shared: .venv-shared/dev  ## Run the tests of a shared store (they start a PostgreSQL server)
 	@.venv-shared/bin/python -m pytest -n auto --dist worksteal incidents_dagster_tests/shared
+
+test-deploy: .venv-shared/dev  ## Run the tests of deploy/: several workers, as processes, with a PostgreSQL server
+	@.venv-shared/bin/python -m pytest incidents_dagster_tests/deploy
 
 bench: $(VENV)/run .venv-bench/plot  ## Compare syncs with plain dlt and a hand-written loop: make bench ARGS='--million'
 	@$(BIN)/python -m bench $(ARGS)
@@ -93,6 +96,9 @@ bench-sources: $(VENV)/dev  ## Measure what fifty sources cost, beside one
 
 bench-shared: .venv-shared/dev  ## Measure what a shared store costs, beside a file (starts a PostgreSQL server)
 	@.venv-shared/bin/python -m bench.shared $(ARGS)
+
+bench-deploy: .venv-shared/dev  ## Measure the memory of the processes of deploy/ (starts a PostgreSQL server)
+	@.venv-shared/bin/python -m bench.deployed $(ARGS)
 
 faults: $(VENV)/dev  ## Try what can go wrong with a sync and write docs/reliability.md: make faults ARGS='--part'
 	@$(BIN)/python -m faults $(ARGS)

@@ -1,8 +1,8 @@
 """The command line, `python -m incidents_dagster`: sync, report, sql, presets, init, doctor, …
 
 Options and exit statuses are here; what the commands do is in `run`, `report.command`, `sql`,
-`move`, `vendors`, `health`, `configured`, `demo_api` and `ingestion.doctor`, which are imported
-only when needed.
+`move`, `vendors`, `health`, `lost_runs`, `configured`, `demo_api` and `ingestion.doctor`, which are
+imported only when needed.
 """
 
 import contextlib
@@ -214,6 +214,23 @@ def move(to: str) -> None:
 
     for line in move_to(to):
         click.echo(plain(line))
+
+
+@main.command("end-lost-runs")
+@click.option("--after", type=float, default=0, show_default=True, help="Wait so many seconds.")
+def end_lost_runs(after: float) -> None:
+    """Mark what is under way as failed: only beside a code server that has just started.
+
+    What has begun since this was called is left alone. Dagster then tries those runs again.
+    docs/deploy.md says when that is needed.
+    """
+    import dagster as dg  # noqa: PLC0415
+
+    from incidents_dagster import lost_runs  # noqa: PLC0415
+
+    with dg.DagsterInstance.get() as instance:
+        for run_id in lost_runs.end_lost_runs(instance, after):
+            click.echo(f"Run {run_id} was lost, and has failed.")
 
 
 @main.command("configured")

@@ -10,7 +10,7 @@ from incidents_dagster.incidents_view import incidents
 from incidents_dagster.ingestion.errors import SettingsError
 from incidents_dagster.ingestion.explain import explain
 from incidents_dagster.ingestion.secrets.redaction import redact
-from incidents_dagster.names import reconcile_job, sync_job
+from incidents_dagster.names import SOURCE_TAG, reconcile_job, sync_job
 from incidents_dagster.read_copy import read_copy
 from incidents_dagster.sources import SOURCES, WRONG
 
@@ -42,6 +42,7 @@ sync_jobs = {
         sync_job(name),
         selection=_selection(assets),
         description="Reads every resource from the incident API into DuckDB and checks the tables.",
+        tags={SOURCE_TAG: name},
     )
     for name, assets in zip(SOURCES, synced, strict=True)
 }
@@ -50,6 +51,7 @@ reconcile_jobs = {
         reconcile_job(name),
         selection=_selection(assets),
         config={"ops": {SOURCES[name].op: {"config": {"reconcile": True}}}},
+        tags={SOURCE_TAG: name},
         description=(
             "Reads everything from the incident API, and sets deleted_at in the rows that are gone "
             "there. Fails and loads nothing if the read is unproven, empty or suspiciously small."

@@ -7,6 +7,8 @@ import dagster as dg
 
 from incidents_dagster.ingestion.tables import FIRST
 
+# The tag of a job's runs that says which source they sync; deploy/dagster.yaml limits runs by it.
+SOURCE_TAG = "incidents/source"
 # The asset of the copy that readers open.
 READ_COPY = "read_copy"
 

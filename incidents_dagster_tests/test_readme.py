@@ -29,8 +29,8 @@ README = (PROJECT_ROOT / "README.md").read_text()
 PAGES = [
     f"docs/{name}.md"
     for name in (
-        *("alerts", "architecture", "ask", "completeness", "insight", "own_api", "reading"),
-        *("report", "server"),
+        *("alerts", "architecture", "ask", "completeness", "deploy", "insight", "own_api"),
+        *("reading", "report", "server"),
     )
 ]
 ARCHITECTURE = (PROJECT_ROOT / "docs" / "architecture.md").read_text()
