@@ -60,11 +60,11 @@ test-all: export THOROUGH := 1
 test-all: $(VENV)/dev .venv-survival/dev  ## Run all tests, including rare faults (the browser test needs Debian's chromium)
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(OFF_SHARED)
 
-test-most: $(VENV)/dev .venv-survival/dev  ## Run what CI runs of them: all but the rest of many cases
+test-most: $(VENV)/dev  ## Run what CI runs of them: all but the rest of many cases
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not rest" $(OFF_SHARED)
 
 test-slow: $(VENV)/dev  ## Run the tests that take minutes
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow $(OFF_SHARED)
 
 # These neither use Dagster nor open a database, or only to show what a rule of the reading refused
 # or read; `sql` shows the messages of the locked DuckDB.

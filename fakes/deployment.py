@@ -1,7 +1,7 @@
 """The project as several workers run it: code server, daemon and web server, each a process.
 
 They read `deploy/dagster.yaml` and `deploy/workspace.yaml` as they are. All listen on loopback, on
-ports that are free, and their history is in a database of a `postgres.Cluster`.
+ports that are free, and their history is in a database of a `Cluster`.
 """
 
 import os

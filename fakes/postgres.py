@@ -10,6 +10,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -103,6 +105,18 @@ class Cluster:
             with connection.cursor() as cursor:
                 cursor.execute(sql, values or None)
                 return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    @contextmanager
+    def locked(self, database: str, table: str) -> Iterator[None]:
+        """Holds up whoever writes a table, while this lasts."""
+        import psycopg2  # noqa: PLC0415 - the tests are skipped where it is not installed
+
+        connection = psycopg2.connect(self.url(database), password=PASSWORD)
+        try:
+            connection.cursor().execute(f"LOCK TABLE {table} IN SHARE MODE")
+            yield
         finally:
             connection.close()
 

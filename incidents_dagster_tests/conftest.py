@@ -31,7 +31,11 @@ NOT_COPIED = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test marked `sample(n)`, all cases but the first `n` are `thorough`, and the `rest`."""
+    """Of a test marked `sample(n)`, all cases but the first `n` are `thorough`, and the `rest`.
+
+    What takes longest comes first, so that no worker is left alone with it at the end.
+    """
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, ("slow", "browser"))))
     cases: Counter[str] = Counter()
     for item in items:
         if marker := item.get_closest_marker("sample"):

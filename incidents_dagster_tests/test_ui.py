@@ -270,7 +270,7 @@ def quiet(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_ctrl_c_ends_make_dev_and_a_run_within_it(checkout: Path, api: DemoServer) -> None:
     api.faults.latency = 600
     with dagster_dev(checkout) as ui:
@@ -286,7 +286,7 @@ def test_ctrl_c_ends_make_dev_and_a_run_within_it(checkout: Path, api: DemoServe
     assert f"API:      {api.base_url}\nDatabase: {file}\n" in before_dagster
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_bare_dagster_dev_is_the_same_project_with_the_same_history(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,7 +299,7 @@ def test_a_bare_dagster_dev_is_the_same_project_with_the_same_history(
         assert instance.get_run_by_id(run_id)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_run_after_a_change_of_the_columns_asks_for_a_reload(
     checkout: Path, api: DemoServer
 ) -> None:
@@ -316,7 +316,7 @@ def test_a_run_after_a_change_of_the_columns_asks_for_a_reload(
     assert api.requests == []
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_file_that_is_not_toml_is_told_for_the_next_run(checkout: Path, api: DemoServer) -> None:
     with dagster_dev(checkout) as ui:
 

@@ -4,12 +4,9 @@ import os
 import signal
 from typing import Any
 
-import psycopg2
-
 from fakes.dagster_dev import wait_until
 from fakes.deployment import Deployment
 from fakes.incidents import incident
-from fakes.postgres import PASSWORD
 from incidents_dagster.names import SOURCE_TAG, sync_job
 from incidents_dagster_tests.deploy.conftest import HeldApi
 from incidents_dagster_tests.shared.database import Database
@@ -90,17 +87,13 @@ def test_a_run_that_is_killed_while_it_loads_is_done_again(
         ui.sync()
     api = apis["incidents"]
     api.rows = [incident(n, version=1) for n in range(1, 301)]
-    reader = psycopg2.connect(rows.url, password=PASSWORD)
-    try:
-        reader.cursor().execute(f"LOCK TABLE {table} IN SHARE MODE")
+    with rows.cluster.locked(rows.name, table):
         run = ui.launch()
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         wait_until(lambda: rows.ask(waiting)[0][0] > 0, WAIT_SECONDS, "the load waits")
         for process in deployment.run_processes():
             os.kill(process, signal.SIGKILL)
         assert ui.ended(run) == "FAILURE"
-    finally:
-        reader.close()
 
     assert ended_again(deployment, run) == "SUCCESS"
     assert rows.count(table=table) == 300

@@ -123,6 +123,7 @@ def by_lifelines(curves: list[Any]) -> list[list[float | None]]:
 
 
 @pytest.mark.thorough
+@pytest.mark.rest
 def test_every_figure_is_that_of_lifelines(seen: Seen, answers: Callable[[str], list[Any]]) -> None:
     lives = lived(seen)
     assert amiss(built(seen)) == []

@@ -266,7 +266,7 @@ def test_a_page_that_cannot_be_written_is_told_in_a_line_and_leaves_nothing(
 ) -> None:
     (tmp_path / "report").write_text("a file in the way")
     with pytest.raises(
-        IngestionError, match=r"cannot be written to .*index.html: .*DUCKDB_PATH\.$"
+        IngestionError, match=r"cannot be written to .*index.html: .*make room for it there\.$"
     ):
         write("new", page_path(FileStore(tmp_path / "some.duckdb")))
     (tmp_path / "report").unlink()

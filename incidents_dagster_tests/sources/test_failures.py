@@ -17,7 +17,7 @@ from incidents_dagster.names import asset_key
 from incidents_dagster_tests.sources.conftest import Sources
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_source_that_is_down_lies_or_has_a_wrong_key_leaves_the_others_alone(
     sources: Sources,
 ) -> None:

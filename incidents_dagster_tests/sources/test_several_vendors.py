@@ -32,7 +32,7 @@ def green(sources: Sources, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_view_equals_all_apis_through_changes_and_deletions(sources: Sources) -> None:
     every = five(sources)
     said = green(sources)

@@ -123,6 +123,7 @@ IDS = "SELECT count(DISTINCT id), count(*) FROM incidents.x WHERE deleted_at IS 
 
 @pytest.mark.parametrize("total", [True, False])
 @pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.sample(1)
 def test_more_than_the_api_shows_is_read_in_halves(
     api: Api, query: Query, total: bool, exclusive: bool
 ) -> None:
@@ -184,6 +185,7 @@ def test_windows_are_no_longer_than_the_api_takes(api: Api, query: Query) -> Non
 
 
 @pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL_REFRESH])
+@pytest.mark.sample(1)
 def test_what_came_before_a_window_was_halved_is_loaded_once(
     api: Api, query: Query, monkeypatch: pytest.MonkeyPatch, mode: Mode
 ) -> None:
@@ -250,6 +252,7 @@ def test_a_first_read_that_was_stopped_goes_on_at_its_last_window(
 
 
 @pytest.mark.parametrize("at", [None, "1999-01-01T00:00:00Z"])
+@pytest.mark.sample(1)
 def test_what_no_window_asks_for_is_not_marked_as_deleted(
     api: Api, query: Query, at: str | None
 ) -> None:
@@ -294,6 +297,7 @@ def test_windows_that_are_new_read_everything(api: Api, query: Query) -> None:
 
 
 @pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.sample(1)
 def test_the_page_before_the_first_one_is_that_of_the_window(
     api: Api, query: Query, first: int
 ) -> None:
@@ -394,6 +398,7 @@ def test_a_window_of_one_unit_may_be_as_full_as_a_list_can_be(api: Api, query: Q
 
 
 @pytest.mark.parametrize("total", [True, False])
+@pytest.mark.sample(1)
 def test_an_instant_with_as_many_as_are_shown_is_proven_by_a_total_alone(
     api: Api, query: Query, total: bool
 ) -> None:
