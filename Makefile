@@ -66,12 +66,13 @@ test-most: $(VENV)/dev  ## Run what CI runs of them: all but the rest of many ca
 test-slow: $(VENV)/dev  ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow $(OFF_SHARED)
 
-# These neither use Dagster nor open a database, or only to show what a rule of the reading refused
-# or read; `sql` shows the messages of the locked DuckDB.
-OFF_NEWEST := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness presets \
-	$(addprefix ingestion/,doctor http reading secrets rows/test_filled.py test_demo.py test_explain.py \
-	test_plain_text.py test_settings.py) \
-	$(addprefix test_,$(addsuffix .py,commands definition_settings deploy_files health loaded_settings traps_http)))
+# These neither use Dagster nor open a database; or they try what a sync makes of an API, with SQL that
+# the others run, too; `sql` shows the messages of the locked DuckDB.
+OFF_NEWEST := $(addprefix --ignore=incidents_dagster_tests/,demo_api harness presets sources \
+	$(addprefix ingestion/,doctor http landing reading secrets rows/test_filled.py test_demo.py \
+	test_explain.py test_plain_text.py test_settings.py) \
+	$(addprefix test_,$(addsuffix .py,commands definition_settings deploy_files health \
+	loaded_settings traps_http)))
 
 test-newest: .venv-newest/dev  ## Run the tests that use Dagster or open a database on the newest Dagster and DuckDB
 	@.venv-newest/bin/python -m pytest -n auto --dist worksteal -m "not slow and not browser and not thorough" $(OFF_SHARED) $(OFF_NEWEST)
