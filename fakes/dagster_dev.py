@@ -140,7 +140,7 @@ def dagster_dev(checkout: Path, *command: str, **environment: str) -> Iterator[D
         TimeoutError: It did not serve, or Ctrl-C did not end it, in time.
     """
     command = command or MAKE_DEV
-    port = _free_port()
+    port = free_port()
     # The environment is that of this test run, where the package is installed from elsewhere.
     env = {**os.environ, "PYTHONPATH": str(checkout), "DAGSTER_CLI_DEV_PORT": str(port)}
     for name in NOT_INHERITED:
@@ -176,6 +176,7 @@ def dagster_dev(checkout: Path, *command: str, **environment: str) -> Iterator[D
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from fakes.dagster_dev import DagsterDev, wait_until
+from fakes.dagster_dev import DagsterDev, free_port, wait_until
 from fakes.postgres import PASSWORD, USER, Cluster
 
 PROJECT = Path(__file__).parents[1]
@@ -49,7 +49,7 @@ class Deployment:
         for name in ("incidents_dagster", ".dlt"):
             ignored = shutil.ignore_patterns("__pycache__", "secrets.toml")
             shutil.copytree(PROJECT / name, self._app / name, ignore=ignored)
-        self._code, self._web = _free_port(), _free_port()
+        self._code, self._web = free_port(), free_port()
         inherited = (item for item in os.environ.items() if not item[0].startswith(NOT_INHERITED))
         self.environment = {
             **dict(inherited),
@@ -95,7 +95,7 @@ class Deployment:
         """What a role is started with; `web2` is a second `web`."""
         programs = Path(sys.executable).parent
         workspace = ["-w", str(self._folder / "home" / "workspace.yaml")]
-        port = self._web if role == "web" else _free_port()
+        port = self._web if role == "web" else free_port()
         return {
             "code": [
                 *(str(programs / "dagster"), "code-server", "start", "-h", "127.0.0.1"),
@@ -202,8 +202,3 @@ def _read(process: int, what: str) -> str:
 def _listens(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -97,28 +97,22 @@ class Cluster:
 
     def ask(self, database: str, sql: str, *values: Any) -> list[Any]:
         """What PostgreSQL itself answers, past DuckDB."""
-        import psycopg2  # noqa: PLC0415 - the tests are skipped where it is not installed
-
-        connection = psycopg2.connect(self.url(database), password=PASSWORD)
-        try:
+        with closing(self._connection(database)) as connection, connection.cursor() as cursor:
             connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(sql, values or None)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+            cursor.execute(sql, values or None)
+            return cursor.fetchall() if cursor.description else []
 
     @contextmanager
     def locked(self, database: str, table: str) -> Iterator[None]:
         """Holds up whoever writes a table, while this lasts."""
-        import psycopg2  # noqa: PLC0415 - the tests are skipped where it is not installed
-
-        connection = psycopg2.connect(self.url(database), password=PASSWORD)
-        try:
+        with closing(self._connection(database)) as connection:
             connection.cursor().execute(f"LOCK TABLE {table} IN SHARE MODE")
             yield
-        finally:
-            connection.close()
+
+    def _connection(self, database: str) -> Any:
+        import psycopg2  # noqa: PLC0415 - the tests are skipped where it is not installed
+
+        return psycopg2.connect(self.url(database), password=PASSWORD)
 
     def _run(self, program: str, *arguments: str) -> None:
         as_user = ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []

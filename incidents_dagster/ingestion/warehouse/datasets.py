@@ -16,6 +16,7 @@ from incidents_dagster.ingestion.tables import (
 )
 from incidents_dagster.ingestion.warehouse import catalog
 from incidents_dagster.ingestion.warehouse.catalog import StoredColumn
+from incidents_dagster.ingestion.warehouse.postgres import text
 from incidents_dagster.ingestion.warehouse.postgres_views import VIEWS
 from incidents_dagster.ingestion.warehouse.store import Connection
 from incidents_dagster.ingestion.warehouse.stored_schema import check_schema
@@ -50,9 +51,9 @@ class Described:
     @property
     def comments(self) -> list[str]:
         """Statements that write its comments, and those of its columns."""
-        said = [f"TABLE {self.qualified} IS {_text(self.comment)}"] if self.comment else []
+        said = [f"TABLE {self.qualified} IS {text(self.comment)}"] if self.comment else []
         said += [
-            f"COLUMN {self.qualified}.{quoted(one.name)} IS {_text(one.comment)}"
+            f"COLUMN {self.qualified}.{quoted(one.name)} IS {text(one.comment)}"
             for one in self.columns
             if one.comment
         ]
@@ -108,7 +109,3 @@ def others_in(connection: Connection, sources: Sequence[str]) -> list[str]:
         if one.kind == "view" and (schema, one.name) != (FIRST, INCIDENTS)
     }
     return sorted(schemas | views)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
