@@ -29,6 +29,13 @@ NAME = "postgresql://somewhere:5432/incidents"
             f"{NAME} has no such database",
             id="no database",
         ),
+        pytest.param(
+            'Failed to execute query "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n'
+            'SELECT oid, nspname\nFROM pg_namespace": server closed the connection unexpectedly\n'
+            "\tThis probably means the server terminated abnormally",
+            f"{NAME} cannot be reached, or ended the connection (server closed the connection)",
+            id="a kill while tables are listed",
+        ),
     ],
 )
 def test_what_the_server_says_becomes_a_message(said: str, message: str) -> None:

@@ -43,6 +43,8 @@ AILMENTS: dict[re.Pattern[str], str] = {
 }
 # What follows in further lines, or precedes it, may be somebody's incidents.
 SAID = re.compile(r"(?:ERROR|FATAL|PANIC): +(?P<said>[^\n]*)")
+# What DuckDB's extension puts before what PostgreSQL's client says; such a query has many lines.
+QUERY = re.compile('Failed to execute query ".*?": ', re.DOTALL)
 
 
 class DatabaseServerError(IngestionError):
@@ -80,5 +82,6 @@ def ailment(error: BaseException, name: str) -> IngestionError | None:
 
 def _told_by_the_server(text: str) -> str:
     """The first line of what the server says, without the query before, and the row behind it."""
-    found = SAID.search(text)
-    return found["said"] if found else text.partition("\n")[0]
+    if found := SAID.search(text):
+        return found["said"]
+    return QUERY.sub("", text, count=1).partition("\n")[0]
