@@ -42,18 +42,12 @@ class Rule:
 
     def find(self, subject: Subject) -> Finding:
         """Counts and samples the offending rows."""
-        table = subject.table
-        key = ", ".join(map(quoted, table.primary_key))
-        sql = self.offenders.format(
-            table=subject.stored.present(),
-            key=key,
-            newest=quoted(str(table.newest_first)),
-            hours=subject.source.settings.freshness.newest_within_hours,
-            key_is_null=" OR ".join(f"{quoted(name)} IS NULL" for name in table.primary_key),
-        )
+        key = ", ".join(map(quoted, subject.table.primary_key))
+        sql = self._of(subject.stored.present(), subject)
         try:
+            found = self._of(subject.rows, subject)
             sample = subject.connection.execute(
-                f"SELECT count(*) OVER (), * FROM ({sql}) ORDER BY {key} LIMIT {SAMPLE_SIZE}"
+                f"SELECT count(*) OVER (), * FROM ({found}) ORDER BY {key} LIMIT {SAMPLE_SIZE}"
             ).fetchall()
         except (duckdb_api.ProgrammingError, duckdb_api.DataError) as error:  # none of the store's
             return f"{type(error).__name__} from: {sql}", {}
@@ -63,6 +57,17 @@ class Rule:
         return (
             f"{count:,} offending: {'; '.join(ids)}{more}" if count else "",
             {"offenders": count, "sample": "; ".join(ids) or "none", "sql": sql},
+        )
+
+    def _of(self, rows: str, subject: Subject) -> str:
+        """The SQL for the offenders among rows."""
+        key = subject.table.primary_key
+        return self.offenders.format(
+            table=rows,
+            key=", ".join(map(quoted, key)),
+            newest=quoted(str(subject.table.newest_first)),
+            hours=subject.source.settings.freshness.newest_within_hours,
+            key_is_null=" OR ".join(f"{quoted(name)} IS NULL" for name in key),
         )
 
 
@@ -119,6 +124,14 @@ def rules_for(table: Table) -> list[Rule]:
         return []
     left_out = not_applicable(table)
     return [rule for rule in RULES if rule.name not in left_out]
+
+
+def looked_at(table: Table) -> list[str]:
+    """The columns that the rules which apply to `table` look at."""
+    needed = {name for rule in rules_for(table) for name in rule.needs}
+    if "{newest}" in needed:
+        needed = needed - {"{newest}"} | {str(table.newest_first)}
+    return [*table.primary_key, *sorted(needed.difference(table.primary_key))]
 
 
 def checks_for(table: Table) -> dict[str, Rule | SourceCheck]:
@@ -207,13 +220,15 @@ def checks_of(source: Source) -> dg.AssetChecksDefinition:
                 told = ", ".join(f"{check} ({why})" for check, why in left_out.items())
                 context.log.info(f"{name}: not applicable: {told}.")
         selected = [one for key, one in every.items() if key in context.selected_asset_check_keys]
-        store = duckdb.store.name
         try:
             with duckdb.get_connection() as connection:
-                results = [
-                    evaluate(check, Subject(source, name, connection, store, context.instance))
-                    for check, name in selected
-                ]
+                subjects = {
+                    name: Subject(
+                        source, name, connection, duckdb.store, context.instance, looked_at(table)
+                    )
+                    for name, table in source.tables.items()
+                }
+                results = [evaluate(check, subjects[name]) for check, name in selected]
         except NoDatabaseError as error:
             results = [_unanswered(check, source.key(name), str(error)) for check, name in selected]
         except IngestionError as error:

@@ -4,8 +4,9 @@ quarantine, and at what the configuration says about statuses.
 They run with those of `checks`, and only warn.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,7 @@ from incidents_dagster.ingestion.landing import quarantine
 from incidents_dagster.ingestion.reading.proof import Status
 from incidents_dagster.ingestion.tables import Since, Table, quoted
 from incidents_dagster.ingestion.warehouse.comparison import Miss
+from incidents_dagster.ingestion.warehouse.store import Store
 from incidents_dagster.ingestion.warehouse.stored_table import StoredTable
 from incidents_dagster.sources import Source
 
@@ -40,15 +42,17 @@ class Subject:
         source: The source.
         resource: The resource, whose table is checked.
         connection: Reads the store.
-        store: The name of the store.
+        store: The store.
         instance: Has the syncs.
+        looked_at: The columns that rules look at.
     """
 
     source: Source
     resource: str
     connection: duckdb.DuckDBPyConnection
-    store: str
+    store: Store
     instance: dg.DagsterInstance
+    looked_at: Sequence[str]
 
     @property
     def key(self) -> dg.AssetKey:
@@ -64,6 +68,13 @@ class Subject:
     def stored(self) -> StoredTable:
         """The table in the store."""
         return StoredTable(self.table, self.connection)
+
+    @cached_property
+    def rows(self) -> str:
+        """SQL for the rows that are not marked as deleted, with those columns of them."""
+        names = [one.name for one in self.stored.columns() if one.name in self.looked_at]
+        rows = f"SELECT {', '.join(map(quoted, names))} FROM {self.stored.present()}"
+        return self.store.kept(self.connection, rows)
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ def _last_sync(subject: Subject) -> dict[str, Any]:
     """The metadata of the last sync into this store, among the last `SYNCS` of any store."""
     for limit in (1, SYNCS):  # mostly there is one store
         for _, metadata in syncs(subject.instance, subject.key, limit):
-            if metadata.get("database") == subject.store:
+            if metadata.get("database") == subject.store.name:
                 return metadata
     return {}
 
@@ -114,7 +125,7 @@ def syncs(
 def _other_than_read(subject: Subject) -> Finding:
     said = _last_sync(subject)
     if "distinct_ids" not in said or "proof" not in said:
-        none = f"No sync of {subject.resource} into {subject.store} is on record."
+        none = f"No sync of {subject.resource} into {subject.store.name} is on record."
         return f"{none} Materialize {subject.resource} first.", {}
     proof = {"proof": said["proof"], "completeness": said["completeness"]}
     if said["proof"] == Status.UNPROVEN.value:

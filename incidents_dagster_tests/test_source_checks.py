@@ -13,6 +13,7 @@ from fakes.incidents import incident
 from incidents_dagster.checks import checks_for, not_applicable, source_checks
 from incidents_dagster.demo_api.server import DemoServer
 from incidents_dagster.ingestion.tables import Table
+from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster.resources import IncidentsDuckDB
 from incidents_dagster.source_checks import SOURCE_CHECKS, Subject
 from incidents_dagster.sources import SOURCES
@@ -140,9 +141,8 @@ def phases(
         for row in rows:
             connection.execute(f"INSERT INTO incidents.x VALUES ({', '.join('?' * len(row))})", row)
         source = replace(SOURCES["incidents"], tables={"x": table})
-        return check.find(
-            Subject(source, "x", connection, "memory", dg.DagsterInstance.ephemeral())
-        )
+        instance = dg.DagsterInstance.ephemeral()
+        return check.find(Subject(source, "x", connection, configured_store(), instance, ["id"]))
 
 
 def test_a_status_without_a_phase_is_counted_and_named() -> None:

@@ -23,13 +23,14 @@ else:
     import dagster as dg
 
     from incidents_dagster import checks
+    from incidents_dagster.ingestion.warehouse.configured_store import configured_store
     from incidents_dagster.source_checks import Subject
     from incidents_dagster.sources import SOURCES
 
     instance = dg.DagsterInstance.ephemeral()
     with instance, beyond_imports(), duckdb.connect(task.database, read_only=True) as connection:
-        subject = Subject(
-            SOURCES["incidents"], "incident_data", connection, task.database, instance
-        )
+        source, name = SOURCES["incidents"], "incident_data"
+        columns = checks.looked_at(source.tables[name])
+        subject = Subject(source, name, connection, configured_store(), instance, columns)
         results = [checks.evaluate(rule, subject) for rule in checks.RULES if rule.name in RULES]
         assert [r.passed for r in results] == [True] * len(RULES), results

@@ -30,7 +30,7 @@ NAME = "postgresql://somewhere:5432/incidents"
             id="no database",
         ),
         pytest.param(
-            'Failed to execute query "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n'
+            'Failed to execute query "BEGIN TRANSACTION READ ONLY;\n'
             'SELECT oid, nspname\nFROM pg_namespace": server closed the connection unexpectedly\n'
             "\tThis probably means the server terminated abnormally",
             f"{NAME} cannot be reached, or ended the connection (server closed the connection)",

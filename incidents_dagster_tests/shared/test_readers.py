@@ -1,9 +1,10 @@
 """Roles that may read the shared store, made by the command `allow-reader`."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import click.testing
+import dagster as dg
 import duckdb
 import pytest
 
@@ -16,6 +17,8 @@ from incidents_dagster.ingestion.warehouse.catalog import relations
 from incidents_dagster.ingestion.warehouse.configured_store import configured_store
 from incidents_dagster_tests.shared.conftest import forget
 from incidents_dagster_tests.shared.database import Database
+
+Checked: TypeAlias = Callable[[], dg.ExecuteInProcessResult]
 
 
 def test_a_role_may_read_what_is_there_and_what_comes_and_writes_nothing(
@@ -85,3 +88,29 @@ def test_whoever_connects_anew_has_the_views(
     for _ in range(2):
         assert query("SELECT count(*) FROM incidents.incident_data") == [(250,)]
         forget()
+
+
+@pytest.mark.usefixtures("api")
+def test_rows_that_many_questions_look_at_are_fetched_once(shared: Database) -> None:
+    run_sync(load_settings())
+    store = configured_store()
+    with store.connect(1, read_only=True) as connection:
+        kept = store.kept(connection, "SELECT id, status FROM incidents.incident_data")
+        assert kept == store.kept(connection, "SELECT id, status FROM incidents.incident_data")
+        shared.ask("DELETE FROM incidents.incident_data")
+        assert connection.execute(f"SELECT count(status) FROM {kept}").fetchall() == [(250,)]
+    assert shared.count() == 0
+
+
+@pytest.mark.usefixtures("api")
+def test_a_check_shows_the_rows_that_it_found_and_how_to_find_them(
+    shared: Database, checked: Checked, query: Callable[[str], list[Any]]
+) -> None:
+    run_sync(load_settings())
+    shared.ask("UPDATE incidents.incident_data SET status = NULL WHERE id = 'INC-0007'")
+    found = {one.check_name: one for one in checked().get_asset_check_evaluations()}
+    (wrong,) = (one for name, one in found.items() if name == "statuses_are_present")
+    assert not wrong.passed
+    assert wrong.metadata["sample"].value == "INC-0007"
+    assert query(str(wrong.metadata["sql"].value)) == [("INC-0007",)]
+    assert found["ids_are_unique"].passed

@@ -114,6 +114,12 @@ class PostgresStore(Store):
                 postgres_views.use(connection)
         return connection
 
+    def kept(self, connection: duckdb.DuckDBPyConnection, rows: str) -> str:
+        """Fetches them once, into a table that the connection has to itself."""
+        name = f"temp.main.{quoted(hashlib.sha256(rows.encode()).hexdigest())}"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {rows}")
+        return name
+
     @contextmanager
     def writing(
         self, what: str, seconds: float, report: Report | None = None

@@ -182,6 +182,10 @@ class Store(ABC):
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
 
+    def kept(self, connection: duckdb.DuckDBPyConnection, rows: str) -> str:
+        """SQL for the rows of a query, for several others that all look at them."""
+        return f"({rows})"
+
     @abstractmethod
     def writing(
         self, what: str, seconds: float, report: Report | None = None
