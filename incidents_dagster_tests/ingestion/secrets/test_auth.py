@@ -35,7 +35,7 @@ ODD_KEYS = [
     '{"a": 1}',
     "a b+c/%&=?#",
     "schlüssel~!",
-    "x" * 500,
+    "l0ng-k3y-" * 50,
 ]
 
 
@@ -182,7 +182,9 @@ def test_an_api_key_in_a_header_arrives_there_alone(
     assert asked.query == {}
 
 
-@pytest.mark.parametrize("key", ["abcdefgh", "a b+c/%&=?#", "schlüssel~!", '{"a": 1}', "x" * 500])
+@pytest.mark.parametrize(
+    "key", ["abcdefgh", "a b+c/%&=?#", "schlüssel~!", '{"a": 1}', "l0ng-k3y-" * 50]
+)
 def test_redact_takes_a_secret_out_in_every_spelling(
     monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
